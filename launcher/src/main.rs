@@ -1,0 +1,3 @@
+//! The `caraway` command.
+
+fn main() {}

@@ -1,0 +1,50 @@
+//! Every limit of the server, by name. Exceeding one is a named error of the module that checks it.
+
+use super::Micros;
+
+/// Largest width and height of a screen in pixels: what Xorg and the driver set, and spice-gtk still shows.
+pub const SCREEN_SIDE_MAX: u32 = 8192;
+
+/// Monitors of one desktop (RandR outputs of the driver, heads of MONITORS_CONFIG).
+pub const MONITORS_MAX: usize = 4;
+
+/// Side of the largest cursor in pixels; the driver crops larger ones.
+pub const CURSOR_SIDE_MAX: u32 = 256;
+
+/// Bytes of the client's link message behind its header (reference server: 4096).
+pub const LINK_MESSAGE_MAX: u32 = 4096;
+
+/// Capability words that a client may announce, common and channel together.
+pub const LINK_CAPS_MAX: u32 = 1024;
+
+/// Bytes of one message from a client on the main channel (agent data comes in chunks of 2048).
+pub const MAIN_MESSAGE_MAX: u32 = 64 * 1024;
+
+/// Bytes of one message from a client on any other channel of a display session.
+pub const CLIENT_MESSAGE_MAX: u32 = 4096;
+
+/// A connection that has not authenticated by then is closed.
+pub const HANDSHAKE_DEADLINE: Micros = Micros::from_secs(10);
+
+/// Connections that have not authenticated yet, all together.
+pub const UNAUTHENTICATED_MAX: usize = 64;
+
+/// Clients (main channels) of one desktop.
+pub const CLIENTS_MAX: usize = 32;
+
+/// Characters of a ticket: what fits the client's RSA-1024 OAEP block.
+pub const PASSWORD_MAX: usize = 60;
+
+/// Every channel is pinged this often, so that proxies with idle time-outs of 60 s keep it.
+pub const PING_INTERVAL: Micros = Micros::from_secs(15);
+
+/// Bytes that may wait in one channel's output beside the socket. A client that reads slower gets newer pixels
+/// later, not more of them.
+pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Pixels of one encoded image: bounds the time between two looks at input (about 0.3 ms of LZ4).
+pub const IMAGE_PIXELS_MAX: u32 = 128 * 1024;
+
+const _: () = assert!(CLIENT_MESSAGE_MAX <= MAIN_MESSAGE_MAX);
+const _: () = assert!(IMAGE_PIXELS_MAX >= SCREEN_SIDE_MAX, "an image holds at least one row");
+const _: () = assert!(PASSWORD_MAX + 1 <= 128 - 2 - 2 * 20, "OAEP-SHA1 block of RSA-1024");

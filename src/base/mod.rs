@@ -1,0 +1,12 @@
+//! The nouns that everything else is made of: geometry, regions, byte cursors, time, ids and limits.
+
+pub mod bytes;
+pub mod geometry;
+pub mod limits;
+pub mod region;
+pub mod time;
+
+pub use bytes::{ByteReader, ByteWriter, Truncated};
+pub use geometry::{Point, Rect, Size};
+pub use region::Region;
+pub use time::Micros;

@@ -1,0 +1,1 @@
+//! One sans-IO state machine per SPICE channel.

@@ -1,0 +1,1 @@
+//! The display pipeline: reduce, compare, classify, pace, send.

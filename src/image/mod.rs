@@ -1,0 +1,1 @@
+//! Pixels to bytes: one encoder per file, its decoder beside it.

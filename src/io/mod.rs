@@ -1,0 +1,1 @@
+//! Sockets and clocks: drives everything below.

@@ -1,0 +1,3 @@
+//! `caraway-server`: serves one desktop over SPICE.
+
+fn main() {}

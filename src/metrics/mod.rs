@@ -1,0 +1,1 @@
+//! Counters that status and benches read.

@@ -1,0 +1,1 @@
+//! The operating system: shared memory, file descriptors, socket options. The only unsafe code.

@@ -1,0 +1,1 @@
+//! The driver's shared memory as untrusted input: copy out, validate, replay.

@@ -1,0 +1,1 @@
+//! One desktop and its clients.

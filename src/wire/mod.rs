@@ -1,0 +1,1 @@
+//! The SPICE codec: one file per channel, sans-IO.

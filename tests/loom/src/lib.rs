@@ -1,0 +1,1 @@
+//! Model checks of the wake-up protocol; run with `RUSTFLAGS="--cfg loom"`.
