@@ -31,7 +31,10 @@ impl<'a> ByteReader<'a> {
 
     /// The next `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], Truncated> {
-        let short = Truncated { needed: count, left: self.rest.len() };
+        let short = Truncated {
+            needed: count,
+            left: self.rest.len(),
+        };
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(short)?;
         self.rest = rest;
         Ok(taken)
@@ -39,7 +42,10 @@ impl<'a> ByteReader<'a> {
 
     /// The next `N` bytes as an array.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Truncated> {
-        let short = Truncated { needed: N, left: self.rest.len() };
+        let short = Truncated {
+            needed: N,
+            left: self.rest.len(),
+        };
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(short)?;
         self.rest = rest;
         Ok(*taken)

@@ -21,12 +21,18 @@ impl Point {
 
     /// This point moved by `delta`; saturates at the ends of `i32`.
     pub const fn plus(self, delta: Self) -> Self {
-        Self::new(self.x.saturating_add(delta.x), self.y.saturating_add(delta.y))
+        Self::new(
+            self.x.saturating_add(delta.x),
+            self.y.saturating_add(delta.y),
+        )
     }
 
     /// The way from `other` to this point; saturates.
     pub const fn minus(self, other: Self) -> Self {
-        Self::new(self.x.saturating_sub(other.x), self.y.saturating_sub(other.y))
+        Self::new(
+            self.x.saturating_sub(other.x),
+            self.y.saturating_sub(other.y),
+        )
     }
 }
 
@@ -77,7 +83,12 @@ pub struct Rect {
 impl Rect {
     /// The rectangle between two corners: `left`, `top` inside, `right`, `bottom` outside.
     pub const fn new(left: i32, top: i32, right: i32, bottom: i32) -> Self {
-        Self { left, top, right, bottom }
+        Self {
+            left,
+            top,
+            right,
+            bottom,
+        }
     }
 
     /// The rectangle of `width` x `height` at (`x`, `y`); saturates.
@@ -92,12 +103,20 @@ impl Rect {
 
     /// Columns; 0 when empty.
     pub const fn width(&self) -> u32 {
-        if self.right <= self.left { 0 } else { self.right.abs_diff(self.left) }
+        if self.right <= self.left {
+            0
+        } else {
+            self.right.abs_diff(self.left)
+        }
     }
 
     /// Rows; 0 when empty.
     pub const fn height(&self) -> u32 {
-        if self.bottom <= self.top { 0 } else { self.bottom.abs_diff(self.top) }
+        if self.bottom <= self.top {
+            0
+        } else {
+            self.bottom.abs_diff(self.top)
+        }
     }
 
     /// Width and height.
@@ -123,7 +142,11 @@ impl Rect {
             self.right.min(other.right),
             self.bottom.min(other.bottom),
         );
-        if both.is_empty() { Self::default() } else { both }
+        if both.is_empty() {
+            Self::default()
+        } else {
+            both
+        }
     }
 
     /// Whether a pixel lies in both.
@@ -184,7 +207,10 @@ mod tests {
         assert_eq!(Rect::new(9, 0, 3, 4).width(), 0);
         assert!(Rect::at(0, 0, 10, 10).contains(&empty));
         assert!(!empty.contains(&Rect::at(5, 5, 1, 1)));
-        assert_eq!(empty.union_bounds(&Rect::at(1, 1, 2, 2)), Rect::at(1, 1, 2, 2));
+        assert_eq!(
+            empty.union_bounds(&Rect::at(1, 1, 2, 2)),
+            Rect::at(1, 1, 2, 2)
+        );
     }
 
     #[test]

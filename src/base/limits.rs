@@ -46,5 +46,11 @@ pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 pub const IMAGE_PIXELS_MAX: u32 = 128 * 1024;
 
 const _: () = assert!(CLIENT_MESSAGE_MAX <= MAIN_MESSAGE_MAX);
-const _: () = assert!(IMAGE_PIXELS_MAX >= SCREEN_SIDE_MAX, "an image holds at least one row");
-const _: () = assert!(PASSWORD_MAX + 1 <= 128 - 2 - 2 * 20, "OAEP-SHA1 block of RSA-1024");
+const _: () = assert!(
+    IMAGE_PIXELS_MAX >= SCREEN_SIDE_MAX,
+    "an image holds at least one row"
+);
+const _: () = assert!(
+    PASSWORD_MAX + 1 <= 128 - 2 - 2 * 20,
+    "OAEP-SHA1 block of RSA-1024"
+);

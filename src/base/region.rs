@@ -50,8 +50,18 @@ impl Region {
         let (Some(first), Some(last)) = (self.rects.first(), self.rects.last()) else {
             return Rect::default();
         };
-        let left = self.rects.iter().map(|rect| rect.left).min().unwrap_or_default();
-        let right = self.rects.iter().map(|rect| rect.right).max().unwrap_or_default();
+        let left = self
+            .rects
+            .iter()
+            .map(|rect| rect.left)
+            .min()
+            .unwrap_or_default();
+        let right = self
+            .rects
+            .iter()
+            .map(|rect| rect.right)
+            .max()
+            .unwrap_or_default();
         Rect::new(left, first.top, right, last.bottom)
     }
 
@@ -62,7 +72,11 @@ impl Region {
 
     /// Whether every pixel of `rect` is in it.
     pub fn contains_rect(&self, rect: &Rect) -> bool {
-        let covered: u64 = self.rects.iter().map(|own| own.intersect(rect).area()).sum();
+        let covered: u64 = self
+            .rects
+            .iter()
+            .map(|own| own.intersect(rect).area())
+            .sum();
         covered == rect.area()
     }
 
@@ -127,7 +141,13 @@ impl Region {
     /// The set moved by `delta`. Coordinates are those of a screen, so nothing saturates.
     #[must_use]
     pub fn translate(&self, delta: Point) -> Self {
-        Self { rects: self.rects.iter().map(|rect| rect.translate(delta)).collect() }
+        Self {
+            rects: self
+                .rects
+                .iter()
+                .map(|rect| rect.translate(delta))
+                .collect(),
+        }
     }
 
     /// At most `count` rectangles: when there are more, a superset made of the bounds of neighbouring bands.
@@ -139,7 +159,10 @@ impl Region {
         let boxes: Vec<Rect> = self
             .rects
             .chunks(chunk)
-            .map(|part| part.iter().fold(Rect::default(), |all, rect| all.union_bounds(rect)))
+            .map(|part| {
+                part.iter()
+                    .fold(Rect::default(), |all, rect| all.union_bounds(rect))
+            })
             .collect();
         *self = Self::from_rects(&boxes);
         if count < self.rects.len() {
@@ -154,7 +177,9 @@ impl Region {
 
     /// Every pixel for which `keep(in self, in other)` holds; `keep(false, false)` must not.
     fn combine(&self, other: &Self, keep: fn(bool, bool) -> bool) -> Self {
-        let mut result = Self { rects: Vec::with_capacity(self.rects.len() + other.rects.len()) };
+        let mut result = Self {
+            rects: Vec::with_capacity(self.rects.len() + other.rects.len()),
+        };
         let mut mine = Bands::new(&self.rects);
         let mut theirs = Bands::new(&other.rects);
         let mut last_band = 0..0;
@@ -176,16 +201,21 @@ impl Region {
 
     /// Joins the band that begins at index `start` to the `previous` one if it continues that band's columns.
     /// Returns the last band's indices.
-    fn join_bands(&mut self, previous: std::ops::Range<usize>, start: usize) -> std::ops::Range<usize> {
+    fn join_bands(
+        &mut self,
+        previous: std::ops::Range<usize>,
+        start: usize,
+    ) -> std::ops::Range<usize> {
         let (before, band) = self.rects.split_at_mut(start);
         let Some(first) = band.first() else {
             return previous;
         };
         let (above, bottom) = (&mut before[previous.clone()], first.bottom);
         let same = above.len() == band.len()
-            && above.iter().zip(band.iter()).all(|(a, b)| {
-                a.left == b.left && a.right == b.right && a.bottom == b.top
-            });
+            && above
+                .iter()
+                .zip(band.iter())
+                .all(|(a, b)| a.left == b.left && a.right == b.right && a.bottom == b.top);
         if !same {
             return start..self.rects.len();
         }
@@ -199,7 +229,13 @@ impl Region {
 
 impl From<Rect> for Region {
     fn from(rect: Rect) -> Self {
-        Self { rects: if rect.is_empty() { Vec::new() } else { vec![rect] } }
+        Self {
+            rects: if rect.is_empty() {
+                Vec::new()
+            } else {
+                vec![rect]
+            },
+        }
     }
 }
 
@@ -211,14 +247,21 @@ struct Bands<'a> {
 
 impl<'a> Bands<'a> {
     fn new(rects: &'a [Rect]) -> Self {
-        let mut bands = Self { rest: rects, band: &[] };
+        let mut bands = Self {
+            rest: rects,
+            band: &[],
+        };
         bands.advance();
         bands
     }
 
     fn advance(&mut self) {
         let count = match self.rest.first() {
-            Some(first) => self.rest.iter().take_while(|rect| rect.top == first.top).count(),
+            Some(first) => self
+                .rest
+                .iter()
+                .take_while(|rect| rect.top == first.top)
+                .count(),
             None => 0,
         };
         (self.band, self.rest) = self.rest.split_at(count);
@@ -256,7 +299,11 @@ fn merge_columns(
 ) {
     let edges = |rects: &[Rect], index: usize| -> i32 {
         rects.get(index / 2).map_or(i32::MAX, |rect| {
-            if index.is_multiple_of(2) { rect.left } else { rect.right }
+            if index.is_multiple_of(2) {
+                rect.left
+            } else {
+                rect.right
+            }
         })
     };
     // An odd index lies inside a rectangle: its left edge has been passed.
@@ -292,14 +339,17 @@ mod tests {
     const SIDE: i32 = 24;
 
     fn rect() -> impl Strategy<Value = Rect> {
-        (0..SIDE, 0..SIDE, 0..12, 0..12).prop_map(|(x, y, w, h)| {
-            Rect::at(x, y, w, h).intersect(&Rect::at(0, 0, SIDE, SIDE))
-        })
+        (0..SIDE, 0..SIDE, 0..12, 0..12)
+            .prop_map(|(x, y, w, h)| Rect::at(x, y, w, h).intersect(&Rect::at(0, 0, SIDE, SIDE)))
     }
 
     fn bitmap(rects: &[Rect]) -> Vec<bool> {
         (0..SIDE * SIDE)
-            .map(|i| rects.iter().any(|rect| rect.contains_point(Point::new(i % SIDE, i / SIDE))))
+            .map(|i| {
+                rects
+                    .iter()
+                    .any(|rect| rect.contains_point(Point::new(i % SIDE, i / SIDE)))
+            })
             .collect()
     }
 

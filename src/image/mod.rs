@@ -1,1 +1,3 @@
 //! Pixels to bytes: one encoder per file, its decoder beside it.
+pub mod pixels;
+pub use pixels::Pixels;

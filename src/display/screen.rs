@@ -1,0 +1,368 @@
+//! Reduce and compare: from the driver's records to exact operations and changed pixels.
+//!
+//! Records are hints. They say where to look and which copies and fills may explain what is there now; what is
+//! sent is decided by comparing with the shadow. So a record that lies, comes late or describes pixels that were
+//! drawn over meanwhile costs bytes, never a wrong picture: whatever any record touched is compared afterwards.
+
+use super::changes::{Changes, ExactOp};
+use super::shadow::Shadow;
+use crate::base::{Rect, Region, Size};
+use crate::ring::{PixelSource, Record};
+
+/// Copy and fill records that are followed one by one between two frames; later ones count as damage. An
+/// application that draws more of them than this repaints anyway.
+pub const HINTS_PER_FRAME_MAX: u32 = 2000;
+
+/// Damage boxes that are collected before they become a region.
+const DAMAGE_BATCH: usize = 1024;
+
+/// Copies smaller than this are not worth a message beside the pixels around them.
+const COPY_AREA_MIN: u64 = 64;
+
+/// What happened since the last frame: apply `ops` in order, then read `changed` from the shadow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Exact operations, verified to pay.
+    pub ops: Vec<ExactOp>,
+    /// Pixels that differ from what `ops` make of the frame before.
+    pub changed: Region,
+}
+
+/// The desktop's picture as the server knows it.
+///
+/// Call [`record`](Self::record) for each record, [`refresh`](Self::refresh) when a client can take a frame,
+/// [`resize`](Self::resize) when the mode changes (clients then start anew).
+#[derive(Debug)]
+pub struct Screen {
+    shadow: Shadow,
+    hints: Changes,
+    hint_count: u32,
+    /// Everything that a record touched since the last frame; `damage` holds the newest boxes of it.
+    touched: Region,
+    damage: Vec<Rect>,
+}
+
+impl Screen {
+    /// A black screen, all of it to be read at the first frame.
+    pub fn new(size: Size) -> Self {
+        Self {
+            shadow: Shadow::new(size),
+            hints: Changes::new(),
+            hint_count: 0,
+            touched: Region::from(size.rect()),
+            damage: Vec::new(),
+        }
+    }
+
+    /// Width and height in pixels.
+    pub const fn size(&self) -> Size {
+        self.shadow.size()
+    }
+
+    /// The newest pixels that were read.
+    pub const fn shadow(&self) -> &Shadow {
+        &self.shadow
+    }
+
+    /// A new mode: all pixels are unknown.
+    pub fn resize(&mut self, size: Size) {
+        *self = Self::new(size);
+    }
+
+    /// Whether a frame would look at any pixel.
+    pub const fn is_touched(&self) -> bool {
+        !self.touched.is_empty() || !self.damage.is_empty()
+    }
+
+    /// Takes in one record.
+    pub fn record(&mut self, record: &Record) {
+        match *record {
+            Record::Damage(rect) => self.damage(rect),
+            Record::Fill { rect, color } => {
+                if self.follow_hint(rect) {
+                    self.hints.fill(rect, color & 0x00ff_ffff);
+                }
+            }
+            Record::CopyBits { rect, source } => {
+                if self.follow_hint(rect) {
+                    self.hints.copy(rect, rect.origin().minus(source));
+                }
+            }
+            Record::Mode => self.damage_all(),
+        }
+    }
+
+    /// Everything may have changed: after an overrun of the ring, at an attachment.
+    pub fn damage_all(&mut self) {
+        self.hints = Changes::new();
+        self.damage.clear();
+        self.touched = Region::from(self.size().rect());
+    }
+
+    /// Reads what was touched and returns what changed.
+    pub fn refresh(&mut self, source: &dyn PixelSource) -> Frame {
+        self.flush_damage();
+        self.hint_count = 0;
+        let touched = self.touched.take();
+        let mut hints = std::mem::take(&mut self.hints);
+        let refuted = self.refuted(&hints, source);
+        hints.demote(&Region::from_rects(&refuted));
+        let ops = hints.take_exact();
+        for op in &ops {
+            self.shadow.apply(op);
+        }
+        Frame {
+            ops,
+            changed: self.shadow.refresh(source, &touched),
+        }
+    }
+
+    fn damage(&mut self, rect: Rect) {
+        let rect = rect.intersect(&self.size().rect());
+        if rect.is_empty() || self.damage.last().is_some_and(|last| last.contains(&rect)) {
+            return;
+        }
+        self.damage.push(rect);
+        if DAMAGE_BATCH <= self.damage.len() {
+            self.flush_damage();
+        }
+    }
+
+    /// Counts a hint; false when it has become plain damage.
+    fn follow_hint(&mut self, rect: Rect) -> bool {
+        if HINTS_PER_FRAME_MAX <= self.hint_count {
+            self.damage(rect);
+            return false;
+        }
+        self.hint_count += 1;
+        self.flush_damage();
+        self.touched.add(rect);
+        true
+    }
+
+    fn flush_damage(&mut self) {
+        if self.damage.is_empty() {
+            return;
+        }
+        let region = Region::from_rects(&self.damage);
+        self.damage.clear();
+        self.hints.damage(&region);
+        self.touched = self.touched.union(&region);
+        self.touched.simplify(super::changes::RECTS_MAX);
+    }
+
+    /// Parts of the hints that the pixels do not confirm.
+    fn refuted(&mut self, hints: &Changes, source: &dyn PixelSource) -> Vec<Rect> {
+        let mut refuted = Vec::new();
+        for (delta, region) in hints.moves() {
+            for rect in region.rects() {
+                if rect.area() < COPY_AREA_MIN || !self.shadow.copy_pays(source, rect, *delta) {
+                    refuted.push(*rect);
+                }
+            }
+        }
+        for (color, region) in hints.fills() {
+            for rect in region.rects() {
+                if !self.shadow.fill_pays(source, rect, *color) {
+                    refuted.push(*rect);
+                }
+            }
+        }
+        refuted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Point;
+    use crate::display::{Update, View};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    const SIZE: Size = Size::new(150, 90);
+
+    impl PixelSource for Shadow {
+        fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
+            let (x, y) = (x.cast_signed(), y.cast_signed());
+            let rect = Rect::new(x, y, x + i32::try_from(out.len()).unwrap(), y + 1);
+            out.copy_from_slice(&self.pixels(&rect).unwrap().row(0)[..out.len()]);
+        }
+    }
+
+    /// Single coloured pixels, to draw with.
+    struct Noise(u32);
+
+    impl PixelSource for Noise {
+        fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
+            for (column, pixel) in (x..).zip(out) {
+                *pixel = (self.0 ^ (y / 3 * 977 + column / 5)).wrapping_mul(0x9e37_79b1) >> 8;
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Image(Rect, u32),
+        Fill(Rect, u32),
+        Copy(Rect, Point),
+        /// A record of something that never was drawn.
+        Lie(Rect, Point),
+        /// X has published this many more of its records.
+        Deliver(usize),
+        Frame,
+        /// A client's socket takes this many updates.
+        Send(usize, usize),
+        Overrun,
+    }
+
+    fn rect() -> impl Strategy<Value = Rect> {
+        (0..150, 0..90, 1..120, 1..80)
+            .prop_map(|(x, y, w, h)| Rect::at(x, y, w, h).intersect(&SIZE.rect()))
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let delta = || (-30..31, -30..31).prop_map(|(x, y)| Point::new(x, y));
+        prop_oneof![
+            3 => (rect(), any::<u32>()).prop_map(|(rect, seed)| Op::Image(rect, seed)),
+            3 => (rect(), 0u32..3).prop_map(|(rect, color)| Op::Fill(rect, color * 0x7f)),
+            4 => (rect(), delta()).prop_map(|(rect, delta)| Op::Copy(rect, delta)),
+            1 => (rect(), delta()).prop_map(|(rect, delta)| Op::Lie(rect, delta)),
+            3 => (0usize..6).prop_map(Op::Deliver),
+            3 => Just(Op::Frame),
+            3 => (0usize..3, 0usize..9).prop_map(|(client, count)| Op::Send(client, count)),
+            1 => Just(Op::Overrun),
+        ]
+    }
+
+    struct Model {
+        desktop: Shadow,
+        records: VecDeque<Record>,
+        screen: Screen,
+        clients: Vec<(View, Shadow)>,
+    }
+
+    impl Model {
+        fn new() -> Self {
+            let clients = (0..3)
+                .map(|_| (View::new(SIZE), Shadow::new(SIZE)))
+                .collect();
+            let desktop = Shadow::new(SIZE);
+            Self {
+                desktop,
+                records: VecDeque::new(),
+                screen: Screen::new(SIZE),
+                clients,
+            }
+        }
+
+        fn step(&mut self, op: Op) {
+            match op {
+                Op::Image(rect, seed) => {
+                    self.desktop.refresh(&Noise(seed), &Region::from(rect));
+                    self.records.push_back(Record::Damage(rect));
+                }
+                Op::Fill(rect, color) => {
+                    self.desktop.apply(&ExactOp::Fill { rect, color });
+                    self.records.push_back(Record::Fill { rect, color });
+                }
+                Op::Copy(rect, delta) => {
+                    let rect = rect.intersect(&SIZE.rect().translate(delta));
+                    self.desktop.apply(&ExactOp::Copy { rect, delta });
+                    let source = rect.origin().minus(delta);
+                    self.records.push_back(Record::CopyBits { rect, source });
+                }
+                Op::Lie(rect, delta) => {
+                    let rect = rect.intersect(&SIZE.rect().translate(delta));
+                    self.records.push_back(Record::CopyBits {
+                        rect,
+                        source: rect.origin().minus(delta),
+                    });
+                    self.records.push_back(Record::Fill { rect, color: 7 });
+                }
+                Op::Deliver(count) => {
+                    for record in self.records.drain(..count.min(self.records.len())) {
+                        self.screen.record(&record);
+                    }
+                }
+                Op::Frame => {
+                    let frame = self.screen.refresh(&self.desktop);
+                    self.clients
+                        .iter_mut()
+                        .for_each(|(view, _)| view.frame(&frame));
+                }
+                Op::Send(client, count) => self.send(client, count),
+                Op::Overrun => {
+                    self.records.clear();
+                    self.screen.damage_all();
+                }
+            }
+        }
+
+        fn send(&mut self, client: usize, count: usize) {
+            let (view, surface) = &mut self.clients[client];
+            for _ in 0..count {
+                match view.next_update(2000) {
+                    Some(Update::Exact(op)) => surface.apply(&op),
+                    Some(Update::Image(rect)) => {
+                        surface.refresh(self.screen.shadow(), &Region::from(rect));
+                    }
+                    None => return,
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Records come late or lie, pixels are read while newer ones are drawn, clients have their own pace:
+        /// in the end everyone has the desktop's pixels.
+        #[test]
+        fn everyone_converges(ops in prop::collection::vec(op(), 1..60)) {
+            let mut model = Model::new();
+            for op in ops {
+                model.step(op);
+            }
+            model.step(Op::Deliver(usize::MAX));
+            model.step(Op::Frame);
+            let all = SIZE.rect();
+            let newest = |shadow: &Shadow| {
+                let pixels = shadow.pixels(&all).unwrap();
+                (0..SIZE.height).flat_map(|y| pixels.row(y).to_vec()).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(newest(model.screen.shadow()), newest(&model.desktop));
+            for client in 0..3 {
+                model.send(client, usize::MAX);
+                let (view, surface) = &model.clients[client];
+                prop_assert!(view.is_current());
+                prop_assert_eq!(newest(surface), newest(model.screen.shadow()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_scroll_stays_a_copy() {
+        let mut model = Model::new();
+        model.step(Op::Image(SIZE.rect(), 1));
+        model.step(Op::Deliver(9));
+        model.step(Op::Frame);
+        model.send(0, usize::MAX);
+        model.step(Op::Copy(Rect::new(0, 0, 150, 70), Point::new(0, -20)));
+        model.step(Op::Image(Rect::new(0, 70, 150, 90), 2));
+        model.step(Op::Deliver(9));
+        let frame = model.screen.refresh(&model.desktop);
+        assert_eq!(
+            frame.ops,
+            [ExactOp::Copy {
+                rect: Rect::new(0, 0, 150, 70),
+                delta: Point::new(0, -20)
+            }]
+        );
+        assert!(
+            Rect::new(0, 70, 150, 90).contains(&frame.changed.bounds()),
+            "{:?}",
+            frame.changed
+        );
+    }
+}

@@ -1,0 +1,383 @@
+//! The newest pixels that the server has read, and the comparison of what X draws with them.
+//!
+//! All clients share one shadow. It goes through exactly the operations that a client's surface goes through
+//! (copies, fills, then new pixels), so a client is described by regions against it.
+//!
+//! Pixels are `0x00RRGGBB`: the top byte of the frame buffer is undefined at depth 24 and is cleared on reading.
+//! Changes are found in tiles of [`TILE_WIDTH`] x [`TILE_HEIGHT`] pixels and reported shrunk to what changed
+//! in them: one typed letter costs its own box, and a region stays small.
+
+use super::changes::ExactOp;
+use crate::base::{Point, Rect, Region, Size};
+use crate::image::Pixels;
+use crate::ring::PixelSource;
+
+/// Columns of a comparison tile: 256 bytes, four cache lines.
+pub const TILE_WIDTH: usize = 64;
+
+/// Rows of a comparison tile: about one line of text.
+pub const TILE_HEIGHT: u32 = 16;
+
+/// Of tall rectangles a hint is checked in every n-th row only: the comparison that follows checks all.
+const HINT_ROW_STEP: usize = 4;
+
+/// A picture in private memory.
+#[derive(Debug, Default)]
+pub struct Shadow {
+    size: Size,
+    stride: usize,
+    pixels: Vec<u32>,
+    line: Vec<u32>,
+}
+
+impl Shadow {
+    /// A black picture. The caller has checked `size` against the limits.
+    pub fn new(size: Size) -> Self {
+        let (stride, rows) = (size.width as usize, size.height as usize);
+        Self {
+            size,
+            stride,
+            pixels: vec![0; stride * rows],
+            line: vec![0; stride],
+        }
+    }
+
+    /// Width and height in pixels.
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The pixels of `rect`; none when it leaves the picture.
+    pub fn pixels(&self, rect: &Rect) -> Option<Pixels<'_>> {
+        if rect.is_empty() || !self.size.rect().contains(rect) {
+            return None;
+        }
+        let start = self.index(rect.left, rect.top)?;
+        Pixels::new(
+            self.pixels.get(start..)?,
+            rect.width(),
+            rect.height(),
+            self.stride,
+        )
+        .ok()
+    }
+
+    /// Applies an exact operation. Parts outside the picture are ignored, as are copies from outside.
+    pub fn apply(&mut self, op: &ExactOp) {
+        let screen = self.size.rect();
+        match *op {
+            ExactOp::Fill { rect, color } => {
+                let rect = rect.intersect(&screen);
+                for y in rect.top..rect.bottom {
+                    if let Some(row) = self.span_mut(&rect, y) {
+                        row.fill(color);
+                    }
+                }
+            }
+            ExactOp::Copy { rect, delta } => {
+                self.copy(
+                    rect.intersect(&screen).intersect(&screen.translate(delta)),
+                    delta,
+                );
+            }
+        }
+    }
+
+    /// Reads `region` from `source`, keeps it, and returns what differed from before.
+    pub fn refresh(&mut self, source: &dyn PixelSource, region: &Region) -> Region {
+        let mut changed = Vec::new();
+        for rect in region.clip(&self.size.rect()).rects() {
+            let mut top = rect.top;
+            while top < rect.bottom {
+                // Tiles lie on a fixed grid, so that neighbouring rectangles report boxes that join.
+                let tile = TILE_HEIGHT.cast_signed();
+                let bottom = rect.bottom.min((top.div_euclid(tile) + 1) * tile);
+                self.refresh_band(
+                    source,
+                    &Rect::new(rect.left, top, rect.right, bottom),
+                    &mut changed,
+                );
+                top = bottom;
+            }
+        }
+        Region::from_rects(&changed)
+    }
+
+    /// Whether copying `rect` from `rect - delta` brings it nearer to what `source` shows now.
+    pub fn copy_pays(&mut self, source: &dyn PixelSource, rect: &Rect, delta: Point) -> bool {
+        let from = rect.translate(Point::new(-delta.x, -delta.y));
+        if !self.size.rect().contains(rect) || !self.size.rect().contains(&from) {
+            return false;
+        }
+        self.pays(source, rect, |shadow, y| {
+            shadow.span(&from, y - delta.y).map(Expected::Row)
+        })
+    }
+
+    /// Whether filling `rect` with `color` brings it nearer to what `source` shows now.
+    pub fn fill_pays(&mut self, source: &dyn PixelSource, rect: &Rect, color: u32) -> bool {
+        self.size.rect().contains(rect)
+            && self.pays(source, rect, |_, _| Some(Expected::Color(color)))
+    }
+
+    /// Counts tiles' rows that the operation would make right against those that it would spoil.
+    fn pays<'s>(
+        &'s mut self,
+        source: &dyn PixelSource,
+        rect: &Rect,
+        expected: impl for<'e> Fn(&'e Self, i32) -> Option<Expected<'e>>,
+    ) -> bool {
+        let mut line = std::mem::take(&mut self.line);
+        let step = if rect.height() <= 4 * TILE_HEIGHT {
+            1
+        } else {
+            HINT_ROW_STEP
+        };
+        let (mut gain, mut loss) = (0u32, 0u32);
+        for y in (rect.top..rect.bottom).step_by(step) {
+            let (Some(now), Some(before), Some(expected)) = (
+                read_line(source, &mut line, rect, y),
+                self.span(rect, y),
+                expected(self, y),
+            ) else {
+                continue;
+            };
+            for (index, (now, before)) in now
+                .chunks(TILE_WIDTH)
+                .zip(before.chunks(TILE_WIDTH))
+                .enumerate()
+            {
+                match (now == before, expected.matches(index * TILE_WIDTH, now)) {
+                    (false, true) => gain += 1,
+                    (true, false) => loss += 1,
+                    _ => {}
+                }
+            }
+        }
+        self.line = line;
+        loss < gain
+    }
+
+    /// A band within one row of tiles.
+    fn refresh_band(&mut self, source: &dyn PixelSource, band: &Rect, changed: &mut Vec<Rect>) {
+        let mut line = std::mem::take(&mut self.line);
+        let first_tile = band.left.cast_unsigned() as usize / TILE_WIDTH;
+        let tiles = (band.right.cast_unsigned() as usize).div_ceil(TILE_WIDTH) - first_tile;
+        let mut boxes = vec![Rect::default(); tiles];
+        for y in band.top..band.bottom {
+            let Some(now) = read_line(source, &mut line, band, y) else {
+                continue;
+            };
+            let Some(before) = self.span_mut(band, y) else {
+                continue;
+            };
+            if now == before {
+                continue;
+            }
+            let mut column = 0;
+            for (index, tile) in boxes.iter_mut().enumerate() {
+                let end = ((first_tile + index + 1) * TILE_WIDTH
+                    - band.left.cast_unsigned() as usize)
+                    .min(now.len());
+                let (new, old) = (&now[column..end], &mut before[column..end]);
+                if let Some((first, last)) = difference(new, old) {
+                    let left = band.left + signed(column + first);
+                    *tile = tile.union_bounds(&Rect::new(
+                        left,
+                        y,
+                        band.left + signed(column + last + 1),
+                        y + 1,
+                    ));
+                    old[first..=last].copy_from_slice(&new[first..=last]);
+                }
+                column = end;
+            }
+        }
+        self.line = line;
+        join_boxes(boxes, changed);
+    }
+
+    fn copy(&mut self, rect: Rect, delta: Point) {
+        let width = rect.width() as usize;
+        let mut rows: Vec<i32> = (rect.top..rect.bottom).collect();
+        if 0 < delta.y {
+            rows.reverse();
+        }
+        for y in rows {
+            if let (Some(from), Some(to)) = (
+                self.index(rect.left - delta.x, y - delta.y),
+                self.index(rect.left, y),
+            ) {
+                self.pixels.copy_within(from..from + width, to);
+            }
+        }
+    }
+
+    fn index(&self, x: i32, y: i32) -> Option<usize> {
+        let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
+        Some(y * self.stride + x)
+    }
+
+    fn span(&self, rect: &Rect, y: i32) -> Option<&[u32]> {
+        let start = self.index(rect.left, y)?;
+        self.pixels.get(start..start + rect.width() as usize)
+    }
+
+    fn span_mut(&mut self, rect: &Rect, y: i32) -> Option<&mut [u32]> {
+        let start = self.index(rect.left, y)?;
+        self.pixels.get_mut(start..start + rect.width() as usize)
+    }
+}
+
+/// What a hint says that a row holds.
+enum Expected<'a> {
+    Row(&'a [u32]),
+    Color(u32),
+}
+
+impl Expected<'_> {
+    fn matches(&self, offset: usize, now: &[u32]) -> bool {
+        match self {
+            Self::Row(row) => row.get(offset..offset + now.len()) == Some(now),
+            Self::Color(color) => now.iter().all(|pixel| pixel == color),
+        }
+    }
+}
+
+/// Row `y` of `rect` as it is now, top bytes cleared.
+fn read_line<'l>(
+    source: &dyn PixelSource,
+    line: &'l mut [u32],
+    rect: &Rect,
+    y: i32,
+) -> Option<&'l [u32]> {
+    let line = line.get_mut(..rect.width() as usize)?;
+    source.read_row(u32::try_from(y).ok()?, u32::try_from(rect.left).ok()?, line);
+    for pixel in line.iter_mut() {
+        *pixel &= 0x00ff_ffff;
+    }
+    Some(line)
+}
+
+/// The first and last index at which two rows of equal length differ.
+fn difference(new: &[u32], old: &[u32]) -> Option<(usize, usize)> {
+    if new == old {
+        return None;
+    }
+    let first = new.iter().zip(old).position(|(a, b)| a != b)?;
+    let last = new.iter().zip(old).rposition(|(a, b)| a != b)?;
+    Some((first, last))
+}
+
+/// Appends the boxes of a row of tiles; tiles side by side become one box.
+fn join_boxes(boxes: Vec<Rect>, changed: &mut Vec<Rect>) {
+    let mut run = Rect::default();
+    for tile in boxes {
+        if tile.is_empty() {
+            if !run.is_empty() {
+                changed.push(run);
+            }
+            run = Rect::default();
+        } else {
+            run = run.union_bounds(&tile);
+        }
+    }
+    if !run.is_empty() {
+        changed.push(run);
+    }
+}
+
+fn signed(columns: usize) -> i32 {
+    // Columns of a screen: at most SCREEN_SIDE_MAX.
+    i32::try_from(columns).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Picture {
+        width: usize,
+        pixels: Vec<u32>,
+    }
+
+    impl PixelSource for Picture {
+        fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
+            let start = y as usize * self.width + x as usize;
+            out.copy_from_slice(&self.pixels[start..start + out.len()]);
+        }
+    }
+
+    fn picture(width: usize, height: usize) -> Picture {
+        let pixels = (0..width * height)
+            .map(|i| (i as u32).wrapping_mul(2_654_435_761))
+            .collect();
+        Picture { width, pixels }
+    }
+
+    #[test]
+    fn reports_what_changed_and_nothing_else() {
+        let mut source = Picture {
+            width: 200,
+            pixels: vec![0xff00_0000; 200 * 50],
+        };
+        let mut shadow = Shadow::new(Size::new(200, 50));
+        let all = Region::from(Rect::at(0, 0, 200, 50));
+        assert!(
+            shadow.refresh(&source, &all).is_empty(),
+            "the top byte does not count"
+        );
+        source.pixels[20 * 200 + 70] = 1;
+        source.pixels[22 * 200 + 75] = 2;
+        source.pixels[49 * 200 + 199] = 3;
+        let changed = shadow.refresh(&source, &all);
+        assert_eq!(
+            changed.rects(),
+            [Rect::new(70, 20, 76, 23), Rect::new(199, 49, 200, 50)]
+        );
+        assert!(shadow.refresh(&source, &all).is_empty());
+    }
+
+    #[test]
+    fn a_copy_pays_where_it_explains_the_change() {
+        let before = picture(128, 128);
+        let mut shadow = Shadow::new(Size::new(128, 128));
+        shadow.refresh(&before, &Region::from(Rect::at(0, 0, 128, 128)));
+        let mut now = picture(128, 128);
+        now.pixels.copy_within(10 * 128.., 0);
+        let scrolled = Rect::at(0, 0, 128, 118);
+        assert!(shadow.copy_pays(&now, &scrolled, Point::new(0, -10)));
+        assert!(!shadow.copy_pays(&now, &scrolled, Point::new(0, -11)));
+        assert!(
+            !shadow.copy_pays(&before, &scrolled, Point::new(0, -10)),
+            "already as it should be"
+        );
+        assert!(
+            !shadow.copy_pays(&now, &Rect::at(0, 0, 128, 128), Point::new(0, -10)),
+            "leaves the screen"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn copies_overlap_like_memmove(
+            x in 0..30i32, y in 0..30i32, w in 1..30i32, h in 1..30i32, dx in -20..20i32, dy in -20..20i32,
+        ) {
+            let source = picture(60, 60);
+            let size = Size::new(60, 60);
+            let mut shadow = Shadow::new(size);
+            shadow.refresh(&source, &Region::from(size.rect()));
+            let delta = Point::new(dx, dy);
+            let rect = Rect::at(x, y, w, h).intersect(&size.rect().translate(delta));
+            shadow.apply(&ExactOp::Copy { rect, delta });
+            for py in 0..60 {
+                for px in 0..60 {
+                    let from = if rect.contains_point(Point::new(px, py)) { (px - dx, py - dy) } else { (px, py) };
+                    let expected = source.pixels[(from.1 * 60 + from.0) as usize] & 0x00ff_ffff;
+                    prop_assert_eq!(shadow.pixels[(py * 60 + px) as usize], expected);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One client's way to the newest picture: a few pending operations and regions, kilobytes at most.
+
+use std::collections::VecDeque;
+
+use super::changes::{Changes, ExactOp};
+use super::screen::Frame;
+use crate::base::{Rect, Region, Size};
+
+/// Pixels that are sent again so that neighbouring boxes go as one image: less than a message costs.
+const JOIN_WASTE_PIXELS: u64 = 512;
+
+/// Rectangles behind the first one that are looked at for joining: a few lines of text in several columns.
+const JOIN_LOOK_AHEAD: usize = 64;
+
+/// The next thing that a client needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// Apply to the client's own surface.
+    Exact(ExactOp),
+    /// Send the newest pixels of this rectangle.
+    Image(Rect),
+}
+
+/// What a client lacks.
+///
+/// INVARIANT: when `sending`, then `changes`, have been applied, the client's surface is the shadow.
+#[derive(Debug)]
+pub struct View {
+    screen: Rect,
+    sending: VecDeque<ExactOp>,
+    changes: Changes,
+}
+
+impl View {
+    /// A client that has nothing yet.
+    pub fn new(size: Size) -> Self {
+        let mut changes = Changes::new();
+        changes.damage(&Region::from(size.rect()));
+        Self {
+            screen: size.rect(),
+            sending: VecDeque::new(),
+            changes,
+        }
+    }
+
+    /// Whether the client has the newest picture, or will when what it was sent arrives.
+    pub fn is_current(&self) -> bool {
+        self.sending.is_empty() && self.changes.is_empty()
+    }
+
+    /// The shadow went on by one frame.
+    pub fn frame(&mut self, frame: &Frame) {
+        for op in &frame.ops {
+            self.changes.apply(op);
+        }
+        if !frame.changed.is_empty() {
+            self.changes.damage(&frame.changed);
+        }
+    }
+
+    /// The next update, images of at most `pixels_max` pixels (at least one row is always taken). Whoever takes it
+    /// sends it before he calls again: exact operations come before the pixels that are read later.
+    pub fn next_update(&mut self, pixels_max: u32) -> Option<Update> {
+        if self.sending.is_empty() {
+            self.sending.extend(self.changes.take_exact());
+        }
+        if let Some(op) = self.sending.pop_front() {
+            return Some(Update::Exact(op));
+        }
+        let rect = next_image(self.changes.dirty(), u64::from(pixels_max))?.intersect(&self.screen);
+        self.changes.settle(&Region::from(rect));
+        Some(Update::Image(rect))
+    }
+}
+
+/// A rectangle from the top of `dirty`, joined with its neighbours where that wastes little.
+fn next_image(dirty: &Region, pixels_max: u64) -> Option<Rect> {
+    let (first, others) = dirty.rects().split_first()?;
+    let rows = (pixels_max / u64::from(first.width()).max(1)).max(1);
+    if rows < u64::from(first.height()) {
+        let rows = i32::try_from(rows).unwrap_or(i32::MAX);
+        return Some(Rect::new(
+            first.left,
+            first.top,
+            first.right,
+            first.top + rows,
+        ));
+    }
+    let (mut joined, mut needed) = (*first, first.area());
+    for rect in others.iter().take(JOIN_LOOK_AHEAD) {
+        let bounds = joined.union_bounds(rect);
+        let covered = needed + rect.area();
+        let worth = bounds.area() <= covered + covered / 4 + JOIN_WASTE_PIXELS;
+        if worth && bounds.area() <= pixels_max {
+            (joined, needed) = (bounds, covered);
+        }
+    }
+    Some(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Point;
+
+    #[test]
+    fn a_big_rectangle_goes_in_strips() {
+        let mut view = View::new(Size::new(1920, 1080));
+        let mut rows = 0;
+        while let Some(Update::Image(rect)) = view.next_update(64 * 1024) {
+            assert_eq!(
+                (rect.left, rect.right, i64::from(rect.top)),
+                (0, 1920, rows)
+            );
+            assert!(rect.area() <= 64 * 1024);
+            rows += i64::from(rect.height());
+        }
+        assert_eq!(rows, 1080);
+        assert!(view.is_current());
+    }
+
+    #[test]
+    fn letters_of_a_line_go_together_and_corners_do_not() {
+        let mut view = View::new(Size::new(1000, 1000));
+        while view.next_update(u32::MAX).is_some() {}
+        let letters = [
+            Rect::at(10, 10, 8, 12),
+            Rect::at(20, 10, 8, 14),
+            Rect::at(30, 11, 8, 12),
+        ];
+        let corners = [Rect::at(900, 10, 8, 8), Rect::at(0, 900, 8, 8)];
+        let changed = Region::from_rects(&[&letters[..], &corners[..]].concat());
+        view.frame(&Frame {
+            ops: Vec::new(),
+            changed,
+        });
+        let mut sent = Vec::new();
+        while let Some(Update::Image(rect)) = view.next_update(u32::MAX) {
+            sent.push(rect);
+        }
+        assert!(sent.len() <= 3, "{sent:?}");
+        assert!(sent.iter().map(Rect::area).sum::<u64>() < 2000, "{sent:?}");
+    }
+
+    #[test]
+    fn operations_go_before_pixels() {
+        let mut view = View::new(Size::new(100, 100));
+        while view.next_update(u32::MAX).is_some() {}
+        let op = ExactOp::Copy {
+            rect: Rect::at(0, 0, 100, 90),
+            delta: Point::new(0, -10),
+        };
+        let changed = Region::from(Rect::at(0, 90, 100, 10));
+        view.frame(&Frame {
+            ops: vec![op],
+            changed,
+        });
+        assert_eq!(view.next_update(u32::MAX), Some(Update::Exact(op)));
+        assert_eq!(
+            view.next_update(u32::MAX),
+            Some(Update::Image(Rect::at(0, 90, 100, 10)))
+        );
+        assert_eq!(view.next_update(u32::MAX), None);
+    }
+}
