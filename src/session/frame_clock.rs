@@ -1,0 +1,208 @@
+//! When to look at the screen: at once after a pause, then at the frame rate, never without a reason.
+//!
+//! ```text
+//!            records              X served its clients, or GATHER_MAX
+//!  Quiet ───────────▶ Gathering ─────────────────────────────────────▶ frame ─▶ Resting
+//!    ▲                                                                            │ FRAME_INTERVAL over
+//!    └────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! In Quiet the driver is asked to wake the server at the next record and no timer runs: an idle desktop costs
+//! nothing. In Gathering it is asked to wake when X has nothing left to do, so that a frame holds whole drawings.
+//! While no client can take a frame, nothing is read: the ring overwrites itself and the screen counts as touched.
+
+use crate::base::Micros;
+
+/// Frames come at most this often: 60 a second.
+pub const FRAME_INTERVAL: Micros = Micros(16_600);
+
+/// A busy X server is not waited for longer than this.
+pub const GATHER_MAX: Micros = Micros(3_000);
+
+/// What the driver should wake the server for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeFor {
+    /// Nothing: a timer or a client will.
+    Nothing,
+    /// The next record.
+    Record,
+    /// X out of client requests.
+    Idle,
+}
+
+/// What the driver says when it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// There are records that no frame has shown.
+    pub pending: bool,
+    /// X has served its clients since the last of them.
+    pub idle: bool,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Read the screen and hand the frame to the clients, then call [`FrameClock::framed`].
+    Frame,
+    /// Ask the driver for a wake-up, and look again then or at the deadline.
+    Wait {
+        /// To be armed.
+        wake: WakeFor,
+        /// Look again at this moment at the latest.
+        until: Option<Micros>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Quiet,
+    Gathering { since: Micros },
+    Resting { until: Micros },
+}
+
+/// The clock of one screen.
+#[derive(Debug)]
+pub struct FrameClock {
+    state: State,
+}
+
+impl FrameClock {
+    /// A clock at rest.
+    pub const fn new() -> Self {
+        Self {
+            state: State::Quiet,
+        }
+    }
+
+    /// Decides, given what the driver says and whether a client could take a frame.
+    pub fn step(&mut self, now: Micros, activity: Activity, wanted: bool) -> Step {
+        if let State::Resting { until } = self.state {
+            if now < until {
+                return Step::Wait {
+                    wake: WakeFor::Nothing,
+                    until: Some(until),
+                };
+            }
+            self.state = State::Quiet;
+        }
+        if !wanted {
+            self.state = State::Quiet;
+            return Step::Wait {
+                wake: WakeFor::Nothing,
+                until: None,
+            };
+        }
+        if !activity.pending {
+            self.state = State::Quiet;
+            return Step::Wait {
+                wake: WakeFor::Record,
+                until: None,
+            };
+        }
+        let since = match self.state {
+            State::Gathering { since } => since,
+            _ => now,
+        };
+        let deadline = since + GATHER_MAX;
+        if activity.idle || deadline <= now {
+            return Step::Frame;
+        }
+        self.state = State::Gathering { since };
+        Step::Wait {
+            wake: WakeFor::Idle,
+            until: Some(deadline),
+        }
+    }
+
+    /// A frame was made at `now`.
+    pub fn framed(&mut self, now: Micros) {
+        self.state = State::Resting {
+            until: now + FRAME_INTERVAL,
+        };
+    }
+}
+
+impl Default for FrameClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUSY: Activity = Activity {
+        pending: true,
+        idle: false,
+    };
+    const DONE: Activity = Activity {
+        pending: true,
+        idle: true,
+    };
+    const NOTHING: Activity = Activity {
+        pending: false,
+        idle: true,
+    };
+
+    #[test]
+    fn a_lone_drawing_is_shown_at_once() {
+        let mut clock = FrameClock::new();
+        let quiet = Step::Wait {
+            wake: WakeFor::Record,
+            until: None,
+        };
+        assert_eq!(clock.step(Micros(0), NOTHING, true), quiet);
+        assert_eq!(clock.step(Micros(900), DONE, true), Step::Frame);
+        clock.framed(Micros(950));
+        let rest = Step::Wait {
+            wake: WakeFor::Nothing,
+            until: Some(Micros(950) + FRAME_INTERVAL),
+        };
+        assert_eq!(clock.step(Micros(960), NOTHING, true), rest);
+        assert_eq!(
+            clock.step(Micros(950) + FRAME_INTERVAL, NOTHING, true),
+            quiet
+        );
+    }
+
+    #[test]
+    fn a_busy_x_server_is_waited_for_but_not_long() {
+        let mut clock = FrameClock::new();
+        let wait = Step::Wait {
+            wake: WakeFor::Idle,
+            until: Some(Micros(100) + GATHER_MAX),
+        };
+        assert_eq!(clock.step(Micros(100), BUSY, true), wait);
+        assert_eq!(clock.step(Micros(2000), BUSY, true), wait);
+        assert_eq!(
+            clock.step(Micros(100) + GATHER_MAX, BUSY, true),
+            Step::Frame
+        );
+    }
+
+    #[test]
+    fn nothing_is_read_for_nobody() {
+        let mut clock = FrameClock::new();
+        let still = Step::Wait {
+            wake: WakeFor::Nothing,
+            until: None,
+        };
+        assert_eq!(clock.step(Micros(0), DONE, false), still);
+        assert_eq!(clock.step(Micros(1), DONE, true), Step::Frame);
+    }
+
+    #[test]
+    fn steady_drawing_gives_the_frame_rate() {
+        let mut clock = FrameClock::new();
+        let mut frames = 0;
+        for tick in 0..10_000 {
+            let now = Micros(tick * 100);
+            if clock.step(now, DONE, true) == Step::Frame {
+                clock.framed(now);
+                frames += 1;
+            }
+        }
+        assert!((59..=61).contains(&frames), "{frames} in a second");
+    }
+}
