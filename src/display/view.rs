@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::changes::{Changes, ExactOp};
 use super::screen::Frame;
-use crate::base::{Rect, Region, Size};
+use crate::base::{Point, Rect, Region, Size};
 
 /// Pixels that are sent again so that neighbouring boxes go as one image: less than a message costs.
 const JOIN_WASTE_PIXELS: u64 = 512;
@@ -29,6 +29,9 @@ pub struct View {
     screen: Rect,
     sending: VecDeque<ExactOp>,
     changes: Changes,
+    /// Images go on from here in reading order, and from the top again at the end: on a slow line the bottom of
+    /// the screen gets its turn although the top keeps changing.
+    turn: Point,
 }
 
 impl View {
@@ -40,6 +43,7 @@ impl View {
             screen: size.rect(),
             sending: VecDeque::new(),
             changes,
+            turn: Point::default(),
         }
     }
 
@@ -67,26 +71,42 @@ impl View {
         if let Some(op) = self.sending.pop_front() {
             return Some(Update::Exact(op));
         }
-        let rect = next_image(self.changes.dirty(), u64::from(pixels_max))?.intersect(&self.screen);
+        let rect = self.next_image(u64::from(pixels_max))?;
         self.changes.settle(&Region::from(rect));
         Some(Update::Image(rect))
     }
+
+    /// A dirty rectangle whose turn it is, joined with its neighbours where that wastes little.
+    fn next_image(&mut self, pixels_max: u64) -> Option<Rect> {
+        let dirty = self.changes.dirty().rects();
+        let turn = self.turn;
+        let reached =
+            |rect: &Rect| turn.y < rect.top || (turn.y < rect.bottom && turn.x <= rect.left);
+        let (first, others) = match dirty.iter().position(reached) {
+            Some(index) => dirty.get(index..)?.split_first()?,
+            None => {
+                self.turn = Point::default();
+                dirty.split_first()?
+            }
+        };
+        let first = Rect {
+            top: first.top.max(self.turn.y),
+            ..*first
+        };
+        let rows = (pixels_max / u64::from(first.width()).max(1)).max(1);
+        if rows < u64::from(first.height()) {
+            let bottom = first.top + i32::try_from(rows).unwrap_or(i32::MAX);
+            self.turn = Point::new(first.left, bottom);
+            return Some(Rect { bottom, ..first });
+        }
+        self.turn = Point::new(first.right, first.top);
+        Some(join(first, others, pixels_max).intersect(&self.screen))
+    }
 }
 
-/// A rectangle from the top of `dirty`, joined with its neighbours where that wastes little.
-fn next_image(dirty: &Region, pixels_max: u64) -> Option<Rect> {
-    let (first, others) = dirty.rects().split_first()?;
-    let rows = (pixels_max / u64::from(first.width()).max(1)).max(1);
-    if rows < u64::from(first.height()) {
-        let rows = i32::try_from(rows).unwrap_or(i32::MAX);
-        return Some(Rect::new(
-            first.left,
-            first.top,
-            first.right,
-            first.top + rows,
-        ));
-    }
-    let (mut joined, mut needed) = (*first, first.area());
+/// `first` with those of the `others` that lie near it.
+fn join(first: Rect, others: &[Rect], pixels_max: u64) -> Rect {
+    let (mut joined, mut needed) = (first, first.area());
     for rect in others.iter().take(JOIN_LOOK_AHEAD) {
         let bounds = joined.union_bounds(rect);
         let covered = needed + rect.area();
@@ -95,13 +115,12 @@ fn next_image(dirty: &Region, pixels_max: u64) -> Option<Rect> {
             (joined, needed) = (bounds, covered);
         }
     }
-    Some(joined)
+    joined
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Point;
 
     #[test]
     fn a_big_rectangle_goes_in_strips() {
@@ -140,6 +159,23 @@ mod tests {
         }
         assert!(sent.len() <= 3, "{sent:?}");
         assert!(sent.iter().map(Rect::area).sum::<u64>() < 2000, "{sent:?}");
+    }
+
+    #[test]
+    fn every_row_gets_its_turn() {
+        let mut view = View::new(Size::new(100, 100));
+        let top = Region::from(Rect::at(0, 0, 100, 20));
+        let mut reached = 0;
+        for _ in 0..20 {
+            if let Some(Update::Image(rect)) = view.next_update(1000) {
+                reached = reached.max(rect.bottom);
+            }
+            view.frame(&Frame {
+                ops: Vec::new(),
+                changed: top.clone(),
+            });
+        }
+        assert_eq!(reached, 100);
     }
 
     #[test]
