@@ -51,7 +51,10 @@ impl InputRecord {
             Self::Absolute { x, y } => (2, x, y),
             Self::Relative { dx, dy } => (3, dx, dy),
             Self::Button { button, down } => (4, i32::from(button), i32::from(down)),
-            Self::Scroll { vertical, horizontal } => (5, vertical, horizontal),
+            Self::Scroll {
+                vertical,
+                horizontal,
+            } => (5, vertical, horizontal),
         };
         let mut bytes = [0; Self::SIZE];
         bytes[0..4].copy_from_slice(&kind.to_le_bytes());
