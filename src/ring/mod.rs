@@ -1,33 +1,32 @@
 //! The driver's shared memory as untrusted input: copy out, validate, replay.
+//!
+//! `docs/ring.md` is the contract, [`layout`] its mirror. A consumer's round:
+//!
+//! 1. take [`Observed::now`]; drain records ([`Consumer::drain`]); read mode, monitors and cursor where they changed;
+//! 2. ask for the producer to be idle ([`wake::arm`] with [`Wait::Idle`]) or wait a few milliseconds, then read pixels;
+//! 3. arm for the next change ([`Wait::Record`]), looking again whether anything differs from what was observed.
 
+pub mod consumer;
+pub mod control;
+pub mod cursor;
 pub mod input;
+pub mod layout;
+pub mod memory;
+pub mod mode;
+pub mod monitors;
+pub mod record;
+mod seqlock;
+pub mod state;
+pub mod wake;
 
+pub use consumer::{Consumer, Drained};
+pub use control::{ControlError, ControlMessage, Hello};
+pub use cursor::{CursorError, CursorImage, CursorState};
 pub use input::InputRecord;
-
-/// tmp
-pub trait PixelSource {
-    /// tmp
-    fn read_row(&self, y: u32, x: u32, out: &mut [u32]);
-}
-/// tmp
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Record {
-    /// tmp
-    Damage(crate::base::Rect),
-    /// tmp
-    Fill {
-        /// tmp
-        rect: crate::base::Rect,
-        /// tmp
-        color: u32,
-    },
-    /// tmp
-    CopyBits {
-        /// tmp
-        rect: crate::base::Rect,
-        /// tmp
-        source: crate::base::Point,
-    },
-    /// tmp
-    Mode,
-}
+pub use memory::{PeerWord, PixelSource, PlainMemory, SharedMemory};
+pub use mode::{Mode, ModeError};
+pub use monitors::{Head, Monitors, MonitorsError};
+pub use record::Record;
+pub use seqlock::Busy;
+pub use state::{Leds, Observed};
+pub use wake::{Armed, Wait};
