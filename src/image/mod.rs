@@ -1,3 +1,87 @@
 //! Pixels to bytes: one encoder per file, its decoder beside it.
+//!
+//! Every encoder is lossless and appends to a `Vec<u8>` the bytes that follow a `SpiceImageDescriptor`; its worst
+//! case is named beside it. [`choose`] picks one by what the pixels are and what the client can decode.
+//! The decoders serve model clients and fuzzing: any bytes give pixels or a [`DecodeError`], and memory stays in
+//! proportion to the input or to the size that the caller expects.
+
+use crate::base::limits::SCREEN_SIDE_MAX;
+use crate::base::{Size, Truncated};
+
+pub mod bitmap;
+pub mod choose;
+#[cfg(test)]
+mod liblz4;
+pub mod lz;
+pub mod lz4;
+pub mod lz_palette;
+mod lz_stream;
+pub mod palette;
+#[cfg(test)]
+mod pictures;
 pub mod pixels;
-pub use pixels::Pixels;
+
+/// Why bytes are no image; all of it is the sender's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes end early.
+    #[error(transparent)]
+    Truncated(#[from] Truncated),
+    /// Bytes are left over behind the last pixel.
+    #[error("{0} bytes behind the image")]
+    Trailing(usize),
+    /// A pixel format that the decoder does not know.
+    #[error("pixel format {0} is not one this decoder knows")]
+    Format(u32),
+    /// A magic number or version that is not the format's.
+    #[error("magic or version 0x{0:08x} is not this format's")]
+    Magic(u32),
+    /// The first row is the bottom one, which these decoders do not do.
+    #[error("image is bottom-up")]
+    BottomUp,
+    /// The image disagrees with its descriptor.
+    #[error("image of {}x{} where {}x{} was announced", told.width, told.height, expected.width, expected.height)]
+    Size {
+        /// What the image says.
+        told: Size,
+        /// What its descriptor said.
+        expected: Size,
+    },
+    /// A side of 0 or beyond `SCREEN_SIDE_MAX`.
+    #[error("image of {}x{}: sides are 1 to {SCREEN_SIDE_MAX}", .0.width, .0.height)]
+    Side(Size),
+    /// The stride does not fit the width.
+    #[error("stride of {0} bytes does not fit the width")]
+    Stride(u32),
+    /// A reference points before the first pixel.
+    #[error("reference of distance {distance} at pixel {at}")]
+    Distance {
+        /// How far back the reference points.
+        distance: usize,
+        /// Where it stands.
+        at: usize,
+    },
+    /// More pixels than the image holds.
+    #[error("image has more pixels than its size says")]
+    Overflow,
+    /// A palette index without a colour.
+    #[error("palette of {colors} colours has no entry {index}")]
+    PaletteIndex {
+        /// The index.
+        index: u8,
+        /// Colours of the palette.
+        colors: usize,
+    },
+    /// The block is not LZ4.
+    #[error("corrupt lz4 block")]
+    Lz4Block,
+}
+
+/// Pixels of an image that a decoder may build.
+fn decoded_area(size: Size) -> Result<usize, DecodeError> {
+    let sides = 1..=SCREEN_SIDE_MAX;
+    if !sides.contains(&size.width) || !sides.contains(&size.height) {
+        return Err(DecodeError::Side(size));
+    }
+    Ok(size.width as usize * size.height as usize)
+}

@@ -1,3 +1,321 @@
+//! Throughput and ratio of the image encoders on fixed pictures of 1920 x 1080, encoded as the server does: in
+//! strips of at most `IMAGE_PIXELS_MAX` pixels. `cargo bench --bench encoders`.
+
+use caraway_server::base::Rect;
+use caraway_server::base::limits::IMAGE_PIXELS_MAX;
+use caraway_server::image::choose::{Capabilities, Encoded, Encoder};
+use caraway_server::image::lz::LzEncoder;
+use caraway_server::image::lz4::Lz4Encoder;
+use caraway_server::image::palette::{PaletteFinder, flat_color};
+use caraway_server::image::pixels::Pixels;
+use divan::Bencher;
+use divan::counter::BytesCount;
+
+const WIDTH: usize = 1920;
+const HEIGHT: usize = 1080;
+const STRIP_ROWS: usize = IMAGE_PIXELS_MAX as usize / WIDTH;
+
+const PICTURES: [Picture; 6] = [
+    Picture::Flat,
+    Picture::Terminal,
+    Picture::Window,
+    Picture::Desktop,
+    Picture::Photo,
+    Picture::Noise,
+];
+
 fn main() {
+    print_ratios();
     divan::main();
+}
+
+#[divan::bench(args = PICTURES)]
+fn choose(bencher: Bencher<'_, '_>, picture: Picture) {
+    let mut encoder = Encoder::new();
+    let capabilities = Capabilities {
+        lz4: true,
+        lz_palette: true,
+    };
+    strips(bencher, picture, |pixels, out| {
+        divan::black_box(encoder.encode(pixels, capabilities, out));
+    });
+}
+
+#[divan::bench(args = PICTURES)]
+fn choose_for_html5(bencher: Bencher<'_, '_>, picture: Picture) {
+    let mut encoder = Encoder::new();
+    strips(bencher, picture, |pixels, out| {
+        divan::black_box(encoder.encode(pixels, Capabilities::default(), out));
+    });
+}
+
+#[divan::bench(args = PICTURES)]
+fn lz(bencher: Bencher<'_, '_>, picture: Picture) {
+    let mut encoder = LzEncoder::new();
+    strips(bencher, picture, |pixels, out| encoder.encode(pixels, out));
+}
+
+#[divan::bench(args = PICTURES)]
+fn lz4(bencher: Bencher<'_, '_>, picture: Picture) {
+    let mut encoder = Lz4Encoder::new();
+    strips(bencher, picture, |pixels, out| encoder.encode(pixels, out));
+}
+
+#[divan::bench(args = PICTURES)]
+fn palette(bencher: Bencher<'_, '_>, picture: Picture) {
+    let mut finder = PaletteFinder::new();
+    let mut indices = Vec::new();
+    strips(bencher, picture, |pixels, _| {
+        divan::black_box(finder.find(pixels, &mut indices));
+    });
+}
+
+#[divan::bench(args = [Picture::Flat])]
+fn flat(bencher: Bencher<'_, '_>, picture: Picture) {
+    strips(bencher, picture, |pixels, _| {
+        divan::black_box(flat_color(pixels));
+    });
+}
+
+/// Measures `encode` over all strips of a picture.
+fn strips(
+    bencher: Bencher<'_, '_>,
+    picture: Picture,
+    mut encode: impl FnMut(&Pixels<'_>, &mut Vec<u8>),
+) {
+    let data = picture.paint();
+    let strips = cut(&data);
+    let mut out = Vec::new();
+    bencher
+        .counter(BytesCount::of_slice(&data))
+        .bench_local(|| {
+            for strip in &strips {
+                out.clear();
+                encode(strip, &mut out);
+            }
+        });
+}
+
+fn cut(data: &[u32]) -> Vec<Pixels<'_>> {
+    let side = |pixels: usize| u32::try_from(pixels).expect("a screen's side");
+    let whole = Pixels::packed(data, side(WIDTH), side(HEIGHT)).expect("a screen");
+    let mut strips = Vec::new();
+    for top in (0..HEIGHT).step_by(STRIP_ROWS) {
+        let rect = Rect::new(0, top as i32, WIDTH as i32, (top + STRIP_ROWS) as i32);
+        strips.push(whole.part(rect).expect("rows"));
+    }
+    strips
+}
+
+/// Says for each picture what an encoder makes of its 8294400 bytes.
+#[expect(clippy::print_stdout, reason = "this is what the bench is for")]
+fn print_ratios() {
+    println!(
+        "bytes of {}: lz, lz4, choose and its choices",
+        WIDTH * HEIGHT * 4
+    );
+    for picture in PICTURES {
+        let data = picture.paint();
+        let (mut lz, mut lz4, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lz_encoder, mut lz4_encoder) = (LzEncoder::new(), Lz4Encoder::new());
+        let mut encoder = Encoder::new();
+        let mut choices = String::new();
+        for strip in cut(&data) {
+            lz_encoder.encode(&strip, &mut lz);
+            lz4_encoder.encode(&strip, &mut lz4);
+            let capabilities = Capabilities {
+                lz4: true,
+                lz_palette: true,
+            };
+            choices.push(match encoder.encode(&strip, capabilities, &mut chosen) {
+                Encoded::Solid(_) => 's',
+                Encoded::Bitmap => 'b',
+                Encoded::LzPalette { .. } => 'p',
+                Encoded::LzRgb => 'z',
+                Encoded::Lz4 => '4',
+            });
+        }
+        println!(
+            "{picture:?}: {} {} {} {choices}",
+            lz.len(),
+            lz4.len(),
+            chosen.len()
+        );
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Picture {
+    /// One colour.
+    Flat,
+    /// 16 colours, bitmap glyphs.
+    Terminal,
+    /// Anti-aliased text in lines on white, a side bar, buttons.
+    Window,
+    /// A gradient with two windows over it.
+    Desktop,
+    /// Smooth shades with noise in the lowest bits.
+    Photo,
+    /// Random bits.
+    Noise,
+}
+
+impl Picture {
+    fn paint(self) -> Vec<u32> {
+        let mut canvas = Canvas {
+            data: vec![0x2e_3436; WIDTH * HEIGHT],
+            random: 88_172_645_463_325,
+        };
+        match self {
+            Self::Flat => {}
+            Self::Terminal => canvas.terminal(0, 0, WIDTH, HEIGHT),
+            Self::Window => canvas.window(0, 0, WIDTH, HEIGHT),
+            Self::Desktop => {
+                canvas.gradient();
+                canvas.terminal(60, 90, 810, 520);
+                canvas.window(700, 300, 1100, 700);
+            }
+            Self::Photo => canvas.photo(),
+            Self::Noise => canvas.noise(),
+        }
+        canvas.data
+    }
+}
+
+impl std::fmt::Display for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+struct Canvas {
+    data: Vec<u32>,
+    random: u64,
+}
+
+impl Canvas {
+    /// The next number of a xorshift generator, below `end`.
+    fn next(&mut self, end: u32) -> u32 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 32) as u32 % end
+    }
+
+    fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, color: u32) {
+        for row in y..(y + height).min(HEIGHT) {
+            self.data[row * WIDTH + x..row * WIDTH + (x + width).min(WIDTH)].fill(color);
+        }
+    }
+
+    /// Draws one of 90 made-up glyphs in a cell; `levels` shades between the two colours.
+    fn glyph(&mut self, x: usize, y: usize, which: u32, levels: u32, back: u32, fore: u32) {
+        let mix = |level: u32| {
+            let part = |shift: u32| {
+                let (from, to) = (back >> shift & 255, fore >> shift & 255);
+                ((from * (levels - level) + to * level) / levels) << shift
+            };
+            part(0) | part(8) | part(16)
+        };
+        let mut state = which.wrapping_mul(0x9e37_79b9) | 1;
+        for row in 3..13 {
+            for column in 1..7 {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                // Strokes: most pixels are paper or ink, a third of the ink's rim is a shade.
+                let level = match state >> 24 {
+                    0..150 => 0,
+                    150..215 => levels,
+                    other => other % (levels + 1),
+                };
+                if y + row < HEIGHT && x + column < WIDTH {
+                    self.data[(y + row) * WIDTH + x + column] = mix(level);
+                }
+            }
+        }
+    }
+
+    /// Words of random letters in lines from `x`, `y`.
+    fn text(&mut self, x: usize, y: usize, width: usize, levels: u32, back: u32, fore: u32) {
+        let mut column = 0;
+        let end = width * (1 + self.next(8) as usize) / 8 / 8;
+        while column < end {
+            for _ in 0..2 + self.next(8) {
+                let which = self.next(30) * self.next(4);
+                self.glyph(
+                    x + 8 * column.min(width / 8 - 1),
+                    y,
+                    which,
+                    levels,
+                    back,
+                    fore,
+                );
+                column += 1;
+            }
+            column += 1;
+        }
+    }
+
+    fn terminal(&mut self, x: usize, y: usize, width: usize, height: usize) {
+        self.fill(x, y, width, height, 0x30_0a24);
+        for line in 0..height / 16 {
+            let ink = [0xff_ffff, 0xd3_d7cf, 0x8a_e234, 0x72_9fcf][self.next(4) as usize];
+            self.text(x, y + 16 * line, width, 1, 0x30_0a24, ink);
+        }
+    }
+
+    fn window(&mut self, x: usize, y: usize, width: usize, height: usize) {
+        self.fill(x, y, width, height, 0xff_ffff);
+        for row in 0..40 {
+            self.fill(x, y + row, width, 1, 0x01_0101 * (0xf0 - row as u32));
+        }
+        self.fill(x, y + 40, 200, height - 40, 0xee_eeec);
+        for line in 0..(height - 60) / 20 {
+            self.text(x + 8, y + 50 + 20 * line, 180, 16, 0xee_eeec, 0x2e_3436);
+            self.text(
+                x + 220,
+                y + 50 + 20 * line,
+                width - 240,
+                16,
+                0xff_ffff,
+                0x2e_3436,
+            );
+        }
+        for button in 0..6 {
+            self.fill(x + 300 + 90 * button, y + 6, 80, 28, 0xcc_d0d4);
+            self.text(x + 304 + 90 * button, y + 12, 70, 16, 0xcc_d0d4, 0);
+        }
+    }
+
+    fn gradient(&mut self) {
+        for y in 0..HEIGHT {
+            for x in 0..WIDTH {
+                let (red, green) = (40 + y * 60 / HEIGHT, 60 + (x + y) * 90 / (WIDTH + HEIGHT));
+                self.data[y * WIDTH + x] = ((red << 16) | (green << 8) | (120 - red / 2)) as u32;
+            }
+        }
+    }
+
+    fn photo(&mut self) {
+        for y in 0..HEIGHT {
+            for x in 0..WIDTH {
+                let wave = |scale: f32, shift: f32| {
+                    let height = (x as f32 / scale + shift).sin() + (y as f32 / scale).cos();
+                    (height * 55.0 + 120.0) as u32
+                };
+                let grain = self.next(512);
+                let red = wave(211.0, 0.0) + (grain & 7);
+                let green = wave(97.0, 1.0) + (grain >> 3 & 7);
+                let blue = wave(157.0, 2.0) + (grain >> 6 & 7);
+                self.data[y * WIDTH + x] = red << 16 | green << 8 | blue;
+            }
+        }
+    }
+
+    fn noise(&mut self) {
+        for index in 0..self.data.len() {
+            self.data[index] = self.next(1 << 24);
+        }
+    }
 }
