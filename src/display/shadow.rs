@@ -9,7 +9,7 @@
 
 use super::changes::ExactOp;
 use crate::base::{Point, Rect, Region, Size};
-use crate::image::Pixels;
+use crate::image::pixels::Pixels;
 use crate::ring::PixelSource;
 
 /// Columns of a comparison tile: 256 bytes, four cache lines.
