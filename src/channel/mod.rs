@@ -1,1 +1,3 @@
 //! One sans-IO state machine per SPICE channel.
+pub mod inbox;
+pub mod outbox;

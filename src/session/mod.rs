@@ -1,5 +1,9 @@
 //! One desktop and its clients.
 
 pub mod frame_clock;
+pub mod registry;
+pub mod status;
 
 pub use frame_clock::{Activity, FrameClock, Step, WakeFor};
+pub use registry::{AdmitError, ChannelKey, ClientId, Registry};
+pub use status::{ClientStatus, Status};

@@ -68,7 +68,11 @@ impl Registry {
         if channel_type == ChannelType::MAIN {
             return self.admit_client(entropy);
         }
-        let served = [ChannelType::DISPLAY, ChannelType::INPUTS, ChannelType::CURSOR];
+        let served = [
+            ChannelType::DISPLAY,
+            ChannelType::INPUTS,
+            ChannelType::CURSOR,
+        ];
         if !served.contains(&channel_type) || channel_id != 0 {
             return Err(AdmitError::NoSuchChannel);
         }
@@ -78,7 +82,11 @@ impl Registry {
             .iter_mut()
             .find(|(_, client)| client.connection_id == connection_id)
             .ok_or(AdmitError::UnknownConnection)?;
-        if client.channels.iter().any(|(known, _)| *known == channel_type) {
+        if client
+            .channels
+            .iter()
+            .any(|(known, _)| *known == channel_type)
+        {
             return Err(AdmitError::AlreadyConnected);
         }
         client.channels.push((channel_type, key));
@@ -108,8 +116,11 @@ impl Registry {
 
     /// A channel went. Returns the channels that go with it: for a main channel all others of the client.
     pub fn remove(&mut self, channel: ChannelKey) -> Vec<ChannelKey> {
-        let ended: Option<ClientId> =
-            self.clients.iter().find(|(_, client)| client.main == channel).map(|(id, _)| *id);
+        let ended: Option<ClientId> = self
+            .clients
+            .iter()
+            .find(|(_, client)| client.main == channel)
+            .map(|(id, _)| *id);
         if let Some(client) = ended.and_then(|id| self.clients.remove(&id)) {
             return client.channels.into_iter().map(|(_, key)| key).collect();
         }
@@ -123,7 +134,11 @@ impl Registry {
         if CLIENTS_MAX <= self.clients.len() {
             return Err(AdmitError::TooManyClients);
         }
-        let taken = |id: u32| self.clients.values().any(|client| client.connection_id == id);
+        let taken = |id: u32| {
+            self.clients
+                .values()
+                .any(|client| client.connection_id == id)
+        };
         // 0 means "no client yet" on the wire. There are at most CLIENTS_MAX neighbours to step over.
         let mut connection_id = entropy.max(1);
         while taken(connection_id) {
@@ -131,7 +146,14 @@ impl Registry {
         }
         let (id, main) = (ClientId(self.next), ChannelKey(self.next));
         self.next += 1;
-        self.clients.insert(id, Client { connection_id, main, channels: Vec::new() });
+        self.clients.insert(
+            id,
+            Client {
+                connection_id,
+                main,
+                channels: Vec::new(),
+            },
+        );
         Ok((id, main))
     }
 }
@@ -145,7 +167,10 @@ mod tests {
         let mut registry = Registry::new();
         let (first, _) = registry.admit(0, ChannelType::MAIN, 0, 77).unwrap();
         let (second, _) = registry.admit(0, ChannelType::MAIN, 0, 77).unwrap();
-        assert_ne!(registry.connection_id(first), registry.connection_id(second));
+        assert_ne!(
+            registry.connection_id(first),
+            registry.connection_id(second)
+        );
         let id = registry.connection_id(second).unwrap();
         let (owner, _) = registry.admit(id, ChannelType::DISPLAY, 0, 1).unwrap();
         assert_eq!(owner, second);
@@ -166,11 +191,17 @@ mod tests {
         let (_, display) = registry.admit(9, ChannelType::DISPLAY, 0, 0).unwrap();
         let (_, inputs) = registry.admit(9, ChannelType::INPUTS, 0, 0).unwrap();
         assert_eq!(registry.remove(display), []);
-        assert!(registry.admit(9, ChannelType::DISPLAY, 0, 0).is_ok(), "may come again");
+        assert!(
+            registry.admit(9, ChannelType::DISPLAY, 0, 0).is_ok(),
+            "may come again"
+        );
         let gone = registry.remove(main);
         assert!(gone.contains(&inputs) && gone.len() == 2);
         assert_eq!(registry.connection_id(client), None);
-        assert_eq!(registry.admit(9, ChannelType::CURSOR, 0, 0), Err(AdmitError::UnknownConnection));
+        assert_eq!(
+            registry.admit(9, ChannelType::CURSOR, 0, 0),
+            Err(AdmitError::UnknownConnection)
+        );
     }
 
     #[test]
@@ -179,6 +210,9 @@ mod tests {
         for _ in 0..CLIENTS_MAX {
             registry.admit(0, ChannelType::MAIN, 0, 0).unwrap();
         }
-        assert_eq!(registry.admit(0, ChannelType::MAIN, 0, 0), Err(AdmitError::TooManyClients));
+        assert_eq!(
+            registry.admit(0, ChannelType::MAIN, 0, 0),
+            Err(AdmitError::TooManyClients)
+        );
     }
 }
