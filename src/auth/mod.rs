@@ -1,1 +1,3 @@
 //! Who may come in: tickets.
+
+pub mod ticket;

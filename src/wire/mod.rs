@@ -15,6 +15,8 @@
 pub mod caps;
 pub mod common;
 pub mod cursor;
+pub mod display;
+pub mod draw;
 pub mod field;
 pub mod header;
 pub mod inputs;

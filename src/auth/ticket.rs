@@ -1,0 +1,152 @@
+//! SPICE tickets: a password that every channel of a client presents.
+//!
+//! The client sends the password with its NUL, encrypted for one connection. It is compared in constant time, so
+//! that neither its length nor its bytes can be learnt from timing.
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::base::Micros;
+use crate::base::limits::PASSWORD_MAX;
+
+/// Why a password cannot be a ticket; its owner's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Nothing to compare with.
+    #[error("the password is empty")]
+    Empty,
+    /// More than a client can send.
+    #[error("the password has {0} bytes, SPICE clients send at most {PASSWORD_MAX}")]
+    TooLong(usize),
+    /// A NUL inside would end it early.
+    #[error("the password contains a NUL")]
+    Nul,
+}
+
+/// Who is let in.
+#[derive(Debug)]
+pub enum TicketPolicy {
+    /// Everybody who can connect.
+    Anybody,
+    /// Who knows the password.
+    Password(Ticket),
+}
+
+impl TicketPolicy {
+    /// Whether `plaintext`, a decrypted ticket, opens the door at `now`. `None` is one that could not be decrypted.
+    pub fn admits(&self, now: Micros, plaintext: Option<&[u8]>) -> bool {
+        match self {
+            Self::Anybody => true,
+            Self::Password(ticket) => plaintext.is_some_and(|text| ticket.matches(now, text)),
+        }
+    }
+}
+
+/// A password with an optional end.
+pub struct Ticket {
+    password: Zeroizing<[u8; PASSWORD_MAX + 1]>,
+    expires: Option<Micros>,
+}
+
+impl Ticket {
+    /// A ticket for `password`, without a NUL, good until `expires` if given.
+    ///
+    /// # Errors
+    /// [`PasswordError`] for passwords that no client can send.
+    pub fn new(password: &[u8], expires: Option<Micros>) -> Result<Self, PasswordError> {
+        if password.is_empty() {
+            return Err(PasswordError::Empty);
+        }
+        if password.contains(&0) {
+            return Err(PasswordError::Nul);
+        }
+        let mut padded = Zeroizing::new([0; PASSWORD_MAX + 1]);
+        match padded.get_mut(..password.len()) {
+            Some(place) if password.len() <= PASSWORD_MAX => place.copy_from_slice(password),
+            _ => return Err(PasswordError::TooLong(password.len())),
+        }
+        Ok(Self {
+            password: padded,
+            expires,
+        })
+    }
+
+    fn matches(&self, now: Micros, plaintext: &[u8]) -> bool {
+        // Both sides are compared padded with NULs: a password holds none, so padding cannot make two equal.
+        let mut padded = Zeroizing::new([0; PASSWORD_MAX + 1]);
+        let fits = match padded.get_mut(..plaintext.len()) {
+            Some(place) => {
+                place.copy_from_slice(plaintext);
+                true
+            }
+            None => false,
+        };
+        let equal: bool = self.password.as_slice().ct_eq(padded.as_slice()).into();
+        let current = self.expires.is_none_or(|expires| now < expires);
+        fits && equal && current
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ticket")
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admits(password: &[u8], presented: &[u8]) -> bool {
+        let ticket = Ticket::new(password, None).unwrap();
+        TicketPolicy::Password(ticket).admits(Micros(0), Some(presented))
+    }
+
+    #[test]
+    fn the_password_with_its_nul_opens() {
+        assert!(admits(b"secret", b"secret\0"));
+        assert!(admits(
+            &[b'x'; PASSWORD_MAX],
+            &[&[b'x'; PASSWORD_MAX][..], &[0]].concat()
+        ));
+        for wrong in [
+            &b""[..],
+            b"\0",
+            b"secre\0",
+            b"secrets\0",
+            b"Secret\0",
+            b"secret\0x",
+            &[b's'; 86],
+        ] {
+            assert!(!admits(b"secret", wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn undecryptable_tickets_and_expired_ones_do_not() {
+        let policy = TicketPolicy::Password(Ticket::new(b"a", Some(Micros(10))).unwrap());
+        assert!(policy.admits(Micros(9), Some(b"a\0")));
+        assert!(!policy.admits(Micros(10), Some(b"a\0")));
+        assert!(!policy.admits(Micros(0), None));
+        assert!(TicketPolicy::Anybody.admits(Micros(0), None));
+    }
+
+    #[test]
+    fn passwords_that_no_client_can_send_are_refused() {
+        let error = |password: &[u8]| Ticket::new(password, None).unwrap_err();
+        assert_eq!(error(b""), PasswordError::Empty);
+        assert_eq!(error(b"a\0b"), PasswordError::Nul);
+        assert_eq!(error(&[b'a'; 61]), PasswordError::TooLong(61));
+    }
+
+    #[test]
+    fn debug_output_keeps_the_secret() {
+        let shown = format!("{:?}", Ticket::new(b"geheim", None).unwrap());
+        assert!(
+            !shown.contains("geheim") && !shown.contains("103"),
+            "{shown}"
+        );
+    }
+}
