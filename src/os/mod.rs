@@ -13,6 +13,7 @@ pub mod seqpacket;
 pub mod shared_memory;
 pub mod tcp;
 pub mod ticket_key;
+pub mod watched;
 
 pub use event_fd::EventFd;
 pub use frame_buffer::FrameBuffer;
@@ -21,3 +22,4 @@ pub use seqpacket::{ReceiveError, Received, SeqPacket};
 pub use shared_memory::{MemoryError, PeerPage, ReadOnlyMapping};
 pub use tcp::TcpStatus;
 pub use ticket_key::{TicketKey, TicketKeyError};
+pub use watched::Watched;

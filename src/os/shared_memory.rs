@@ -68,6 +68,18 @@ impl ReadOnlyMapping {
         })
     }
 
+    /// Maps a sealed memfd of any size up to `size_max`.
+    pub fn whole(memfd: &OwnedFd, size_max: u64) -> Result<Self, MemoryError> {
+        let size = sealed_size(memfd)?;
+        if size_max < size {
+            return Err(MemoryError::Size {
+                actual: size,
+                expected: size_max,
+            });
+        }
+        Self::new(memfd, size)
+    }
+
     /// Where the `length` bytes from `offset` on begin; `None` when they do not all lie in the mapping.
     pub(super) fn pointer(&self, offset: usize, length: usize) -> Option<*const u8> {
         let end = offset.checked_add(length)?;
@@ -151,9 +163,18 @@ impl PeerWord for PeerPage {
     }
 }
 
-/// Whether the descriptor is a memfd that stays as it is; its size as a length. The order matters: a call on
-/// a file of a user's own file system may wait for that user, so the seals are asked first.
+/// The length of a memfd that has and keeps `expected` bytes.
 fn check(memfd: &OwnedFd, expected: u64) -> Result<usize, MemoryError> {
+    let actual = sealed_size(memfd)?;
+    let length = usize::try_from(actual)
+        .ok()
+        .filter(|length| 0 < *length && actual == expected);
+    length.ok_or(MemoryError::Size { actual, expected })
+}
+
+/// Bytes of a memfd that keeps its size. The order matters: a call on a file of a user's own file system may
+/// wait for that user, so the seals are asked first.
+fn sealed_size(memfd: &OwnedFd) -> Result<u64, MemoryError> {
     let seals = fcntl(memfd, FcntlArg::F_GET_SEALS).map_err(|_| MemoryError::NotSealed)?;
     let needed = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
     if !SealFlag::from_bits_retain(seals).contains(needed) {
@@ -162,11 +183,7 @@ fn check(memfd: &OwnedFd, expected: u64) -> Result<usize, MemoryError> {
     if fstatfs(memfd)?.filesystem_type() != TMPFS_MAGIC {
         return Err(MemoryError::NotSealed);
     }
-    let actual = u64::try_from(fstat(memfd)?.st_size).unwrap_or(0);
-    let length = usize::try_from(actual)
-        .ok()
-        .filter(|length| 0 < *length && actual == expected);
-    length.ok_or(MemoryError::Size { actual, expected })
+    Ok(u64::try_from(fstat(memfd)?.st_size).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -263,6 +280,12 @@ mod tests {
             let error = ReadOnlyMapping::new(&file, expected).unwrap_err();
             assert!(matches!(error, MemoryError::Size { .. }), "{error}");
         }
+        let file = memfd(8192, sealed()).into();
+        assert_eq!(ReadOnlyMapping::whole(&file, 8192).unwrap().len(), 8192);
+        assert!(matches!(
+            ReadOnlyMapping::whole(&file, 8191),
+            Err(MemoryError::Size { .. })
+        ));
     }
 
     #[test]
