@@ -314,9 +314,16 @@ impl Driver {
 
 /// Sends a datagram; `false` while the driver takes none.
 fn send(socket: &Watched<SeqPacket>, datagram: &[u8]) -> Result<bool, DriverError> {
-    let sent = socket.try_io(tokio::io::Interest::WRITABLE, |socket| {
-        socket.send(datagram)
-    });
+    // Readiness is only known once the event loop has looked, and only a refusal inside `try_io` takes it back.
+    let sent = socket
+        .get_ref()
+        .send(datagram)
+        .or_else(|error| match error.kind() {
+            ErrorKind::WouldBlock => socket.try_io(tokio::io::Interest::WRITABLE, |socket| {
+                socket.send(datagram)
+            }),
+            _ => Err(error),
+        });
     match sent {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
@@ -333,10 +340,6 @@ fn send(socket: &Watched<SeqPacket>, datagram: &[u8]) -> Result<bool, DriverErro
 }
 
 /// Receives a datagram: its length and descriptors; `None` when there is none.
-#[expect(
-    clippy::type_complexity,
-    reason = "the pair is taken apart by both callers at once"
-)]
 fn receive(
     socket: &Watched<SeqPacket>,
     buffer: &mut [u8],
