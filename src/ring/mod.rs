@@ -9,6 +9,8 @@
 pub mod consumer;
 pub mod control;
 pub mod cursor;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod input;
 pub mod input_queue;
 pub mod layout;
