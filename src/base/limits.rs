@@ -11,6 +11,18 @@ pub const MONITORS_MAX: usize = 4;
 /// Side of the largest cursor in pixels; the driver crops larger ones.
 pub const CURSOR_SIDE_MAX: u32 = 256;
 
+/// Bytes of a frame buffer: the largest screen with any padding of its rows.
+pub const FRAME_BUFFER_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Input records that wait for a driver that does not read; beyond them the attachment ends.
+pub const INPUT_QUEUE_MAX: usize = 1024;
+
+/// The driver's hello has arrived by then, or there is no attachment.
+pub const DRIVER_ATTACH_DEADLINE: Micros = Micros::from_secs(5);
+
+/// Wake-ups and messages of the driver that nobody asked for, in one second; beyond them the attachment ends.
+pub const DRIVER_UNASKED_MAX: u32 = 1000;
+
 /// Bytes of the client's link message behind its header (reference server: 4096).
 pub const LINK_MESSAGE_MAX: u32 = 4096;
 
@@ -45,6 +57,8 @@ pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 /// Pixels of one encoded image: bounds the time between two looks at input (about 0.3 ms of LZ4).
 pub const IMAGE_PIXELS_MAX: u32 = 128 * 1024;
 
+const _: () =
+    assert!(SCREEN_SIDE_MAX as u64 * (SCREEN_SIDE_MAX as u64 + 64) * 4 <= FRAME_BUFFER_BYTES_MAX);
 const _: () = assert!(CLIENT_MESSAGE_MAX <= MAIN_MESSAGE_MAX);
 const _: () = assert!(
     IMAGE_PIXELS_MAX >= SCREEN_SIDE_MAX,

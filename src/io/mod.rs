@@ -1,1 +1,3 @@
 //! Sockets and clocks: drives everything below.
+
+pub mod driver;

@@ -1,1 +1,25 @@
 //! The operating system: shared memory, file descriptors, socket options. The only unsafe code.
+//!
+//! Each file wraps one thing so that its callers need no care: bounds are checked, descriptors are owned, memory of
+//! other processes is copied and never borrowed. What another process hands over is checked before it is used in
+//! a way that could block or kill us (`docs/security.md`).
+
+pub mod event_fd;
+pub mod frame_buffer;
+pub mod hardening;
+pub mod inherited;
+pub mod peer_credentials;
+pub mod seqpacket;
+pub mod shared_memory;
+pub mod tcp;
+pub mod ticket_key;
+pub mod watched;
+
+pub use event_fd::EventFd;
+pub use frame_buffer::FrameBuffer;
+pub use peer_credentials::PeerCredentials;
+pub use seqpacket::{ReceiveError, Received, SeqPacket};
+pub use shared_memory::{MemoryError, PeerPage, ReadOnlyMapping};
+pub use tcp::TcpStatus;
+pub use ticket_key::{TicketKey, TicketKeyError};
+pub use watched::Watched;

@@ -9,7 +9,10 @@
 pub mod consumer;
 pub mod control;
 pub mod cursor;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod input;
+pub mod input_queue;
 pub mod layout;
 pub mod memory;
 pub mod mode;
@@ -23,6 +26,7 @@ pub use consumer::{Consumer, Drained};
 pub use control::{ControlError, ControlMessage, Hello};
 pub use cursor::{CursorError, CursorImage, CursorState};
 pub use input::InputRecord;
+pub use input_queue::{InputQueue, InputQueueFull};
 pub use memory::{PeerWord, PixelSource, PlainMemory, SharedMemory};
 pub use mode::{Mode, ModeError};
 pub use monitors::{Head, Monitors, MonitorsError};

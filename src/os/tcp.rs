@@ -1,0 +1,174 @@
+//! TCP socket options, and what the kernel knows of a connection.
+
+#![expect(unsafe_code, reason = "getsockopt(TCP_INFO) and ioctl(SIOCOUTQ)")]
+
+use std::io;
+use std::mem::{MaybeUninit, offset_of};
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use socket2::{SockRef, TcpKeepalive};
+
+/// What TCP_INFO tells of a connection, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpStatus {
+    /// Smoothed round-trip time, microseconds; 0 before the first sample.
+    pub rtt_us: u32,
+    /// Its mean deviation, microseconds.
+    pub rtt_variation_us: u32,
+    /// Segments sent and not acknowledged.
+    pub unacked_segments: u32,
+    /// Bytes of a segment.
+    pub segment_bytes: u32,
+    /// Congestion window, segments.
+    pub congestion_window_segments: u32,
+    /// Bytes in the socket that were not sent yet; 0 on kernels before 4.6.
+    pub notsent_bytes: u32,
+    /// Shortest round trip seen, microseconds, where the kernel tells (4.6).
+    pub rtt_us_min: Option<u32>,
+    /// Bytes a second that last arrived, where the kernel tells (4.9) and has measured.
+    pub delivery_rate_bytes_per_s: Option<u64>,
+}
+
+impl TcpStatus {
+    /// Asks for the state of a TCP socket.
+    pub fn of(socket: &impl AsFd) -> io::Result<Self> {
+        let (info, length) = tcp_info(socket)?;
+        let known = |end: usize| end <= length;
+        Ok(Self {
+            rtt_us: info.tcpi_rtt,
+            rtt_variation_us: info.tcpi_rttvar,
+            unacked_segments: info.tcpi_unacked,
+            segment_bytes: info.tcpi_snd_mss,
+            congestion_window_segments: info.tcpi_snd_cwnd,
+            notsent_bytes: info.tcpi_notsent_bytes,
+            rtt_us_min: (known(offset_of!(libc::tcp_info, tcpi_min_rtt) + 4)
+                && info.tcpi_min_rtt != u32::MAX)
+                .then_some(info.tcpi_min_rtt),
+            delivery_rate_bytes_per_s: (known(offset_of!(libc::tcp_info, tcpi_delivery_rate) + 8)
+                && info.tcpi_delivery_rate != 0)
+                .then_some(info.tcpi_delivery_rate),
+        })
+    }
+
+    /// Bytes on their way, as far as segments tell.
+    pub const fn unacked_bytes(&self) -> u64 {
+        self.unacked_segments as u64 * self.segment_bytes as u64
+    }
+}
+
+/// SIOCOUTQ: bytes in the socket that the peer has not acknowledged, sent or not.
+pub fn queued_bytes(socket: &impl AsFd) -> io::Result<u32> {
+    let mut queued: libc::c_int = 0;
+    let number = socket.as_fd().as_raw_fd();
+    // SAFETY: the request writes one int to the pointer, which outlives the call (SIOCOUTQ and TIOCOUTQ are one).
+    let result = unsafe { libc::ioctl(number, libc::TIOCOUTQ, &raw mut queued) };
+    Errno::result(result)?;
+    Ok(u32::try_from(queued).unwrap_or(0))
+}
+
+/// TCP_NODELAY, and TCP_NOTSENT_LOWAT: the socket is writable only while less than `notsent_bytes` wait in it, so
+/// that what is written is sent soon and newer pixels are never behind older ones in the kernel.
+pub fn send_at_once(socket: &impl AsFd, notsent_bytes: u32) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(notsent_bytes)
+}
+
+/// TCP_USER_TIMEOUT and keepalive: a peer that vanished is known after `timeout` when bytes wait for it, and after
+/// `idle` plus a few probes when none do.
+pub fn notice_vanished_peer(
+    socket: &impl AsFd,
+    timeout: Duration,
+    idle: Duration,
+) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    let probes = TcpKeepalive::new()
+        .with_time(idle)
+        .with_interval(idle / 3)
+        .with_retries(3);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(timeout))
+}
+
+/// TCP_INFO, zero where the kernel told nothing, and the bytes that it told.
+fn tcp_info(socket: &impl AsFd) -> io::Result<(libc::tcp_info, usize)> {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    let number = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes at most `length` bytes to the pointer; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            number,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(result)?;
+    // SAFETY: the struct is plain numbers, and what the kernel did not write is zero.
+    Ok((unsafe { info.assume_init() }, length as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn status_tells_of_a_connection_that_was_used() {
+        let (mut client, mut server) = pair();
+        server.write_all(&[0; 1000]).unwrap();
+        client.read_exact(&mut [0; 1000]).unwrap();
+        client.write_all(b"x").unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        let status = TcpStatus::of(&server).unwrap();
+        assert!(0 < status.rtt_us && status.rtt_us < 1_000_000, "{status:?}");
+        assert!(
+            0 < status.segment_bytes && 0 < status.congestion_window_segments,
+            "{status:?}"
+        );
+        assert_eq!((status.unacked_bytes(), status.notsent_bytes), (0, 0));
+    }
+
+    #[test]
+    fn bytes_that_nobody_reads_are_counted() {
+        let (client, mut server) = pair();
+        server.set_nonblocking(true).unwrap();
+        while server.write(&[0; 65536]).is_ok() {}
+        let queued = queued_bytes(&server).unwrap();
+        let status = TcpStatus::of(&server).unwrap();
+        assert!(0 < queued);
+        assert!(
+            0 < status.notsent_bytes && status.notsent_bytes <= queued,
+            "{status:?} {queued}"
+        );
+        drop(client);
+    }
+
+    #[test]
+    fn options_take_and_other_sockets_are_refused() {
+        let (client, _server) = pair();
+        send_at_once(&client, 16384).unwrap();
+        notice_vanished_peer(&client, Duration::from_secs(30), Duration::from_secs(15)).unwrap();
+        let socket = SockRef::from(&client);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), 16384);
+        assert_eq!(
+            socket.tcp_user_timeout().unwrap(),
+            Some(Duration::from_secs(30))
+        );
+        let (unix, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(TcpStatus::of(&unix).is_err());
+        assert!(send_at_once(&unix, 1).is_err());
+    }
+}
