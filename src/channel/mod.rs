@@ -2,7 +2,9 @@
 
 pub mod inbox;
 pub mod link;
+pub mod main;
 pub mod outbox;
 
 pub use inbox::{FramingError, Inbox};
+pub use main::{Identity, MainChannel, MainError, MainEvent};
 pub use outbox::{Answer, CommonError, Outbox};

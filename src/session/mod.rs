@@ -1,6 +1,8 @@
 //! One desktop and its clients.
 
+pub mod display_sender;
 pub mod frame_clock;
+pub mod picture;
 pub mod registry;
 pub mod status;
 

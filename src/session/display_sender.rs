@@ -1,0 +1,249 @@
+//! One client's display channel: what it has, and the next thing it gets.
+//!
+//! ```text
+//!  AwaitingInit ──INIT──▶ Creating ──SURFACE_CREATE──▶ Painting ──every pixel sent once──▶ Live
+//!                            ▲                                    MONITORS_CONFIG, MARK       │
+//!                            └──────── SURFACE_DESTROY ◀── mode change ───────────────────────┘
+//! ```
+//!
+//! MARK makes spice-gtk show the surface, so it comes when there is a whole picture to show.
+
+use super::picture::Picture;
+use crate::base::limits::IMAGE_PIXELS_MAX;
+use crate::base::{Micros, Rect, Region};
+use crate::channel::Outbox;
+use crate::display::{ExactOp, Frame, Pacer, Update, View};
+use crate::image::choose::{Capabilities, Encoded, Encoder};
+use crate::image::lz_palette::PALETTE_OFFSET_AT;
+use crate::wire::WireError;
+use crate::wire::caps::{Caps, display as cap};
+use crate::wire::display::{ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy};
+use crate::wire::draw::{CopyBits, DrawCopy, DrawFill, ImageType, Palette};
+
+/// The only surface: the screen.
+const PRIMARY: u32 = 0;
+
+#[derive(Debug)]
+enum Phase {
+    AwaitingInit,
+    Creating,
+    Painting { unseen: Region },
+    Live,
+}
+
+/// The sending side of a display channel.
+#[derive(Debug)]
+pub struct DisplaySender {
+    phase: Phase,
+    view: View,
+    pacer: Pacer,
+    capabilities: Capabilities,
+    wants_monitors: bool,
+    next_image_id: u64,
+    /// Reused from image to image.
+    payload: Vec<u8>,
+}
+
+impl DisplaySender {
+    /// For a client that announced `caps` on its display channel.
+    pub fn new(caps: &Caps, picture: &Picture) -> Self {
+        let lz4 = caps.has(cap::LZ4_COMPRESSION);
+        // spice-html5 decodes no palettes; it is the client without MONITORS_CONFIG.
+        let wants_monitors = caps.has(cap::MONITORS_CONFIG);
+        Self {
+            phase: Phase::AwaitingInit,
+            view: View::new(picture.size()),
+            pacer: Pacer::new(),
+            capabilities: Capabilities {
+                lz4,
+                lz_palette: wants_monitors,
+            },
+            wants_monitors,
+            next_image_id: 1,
+            payload: Vec::new(),
+        }
+    }
+
+    /// Takes in a message of this channel. After the client's INIT it may be sent pictures; reports and
+    /// preferences about what is not served are ignored.
+    ///
+    /// # Errors
+    /// [`WireError`] ends the connection.
+    pub fn handle(&mut self, number: u16, body: &[u8]) -> Result<(), WireError> {
+        let message = ClientMessage::decode(number, body)?;
+        if matches!(message, ClientMessage::Init(_)) && matches!(self.phase, Phase::AwaitingInit) {
+            self.phase = Phase::Creating;
+        }
+        Ok(())
+    }
+
+    /// The shadow went on by one frame.
+    pub fn frame(&mut self, frame: &Frame) {
+        self.view.frame(frame);
+    }
+
+    /// The screen has another size: the surface is made anew.
+    pub fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
+        self.view = View::new(picture.size());
+        if matches!(self.phase, Phase::Painting { .. } | Phase::Live) {
+            outbox.send(&SurfaceDestroy {
+                surface_id: PRIMARY,
+            });
+            self.phase = Phase::Creating;
+        }
+    }
+
+    /// Monitors moved while the screen kept its size.
+    pub fn monitors_changed(&self, picture: &Picture, outbox: &mut Outbox) {
+        if self.wants_monitors && matches!(self.phase, Phase::Live) {
+            outbox.send(&picture.monitors_config());
+        }
+    }
+
+    /// A PONG came back.
+    pub fn answered(&mut self, now: Micros, ping_id: u32) {
+        self.pacer.answered(now, ping_id);
+    }
+
+    /// The shortest round trip lately, in microseconds.
+    pub fn rtt_us(&self) -> Option<u64> {
+        self.pacer.rtt_us()
+    }
+
+    /// Whether the client could take a frame now: then it is worth reading one.
+    pub fn is_ready(&self, outbox: &Outbox) -> bool {
+        !matches!(self.phase, Phase::AwaitingInit)
+            && outbox.is_empty()
+            && outbox.is_window_open()
+            && self.pacer.allows()
+    }
+
+    /// Appends the next message, at most one image. Returns whether there is more to send right now.
+    pub fn transmit(
+        &mut self,
+        now: Micros,
+        picture: &Picture,
+        encoder: &mut Encoder,
+        outbox: &mut Outbox,
+    ) -> bool {
+        if matches!(self.phase, Phase::AwaitingInit) {
+            return false;
+        }
+        let before = outbox.written_bytes();
+        let room = outbox.is_window_open() && self.pacer.allows() && !outbox.is_full();
+        let sent = room && self.send_next(picture, encoder, outbox);
+        let bytes = outbox.written_bytes() - before;
+        if 0 < bytes {
+            self.pacer.sent(now, bytes);
+        }
+        if self.pacer.wants_fence() {
+            let fence = outbox.ping(now);
+            self.pacer.fence(now, fence);
+        }
+        sent
+    }
+
+    fn send_next(&mut self, picture: &Picture, encoder: &mut Encoder, outbox: &mut Outbox) -> bool {
+        if matches!(self.phase, Phase::Creating) {
+            outbox.send(&InvalAllPalettes {});
+            outbox.send(&SurfaceCreate::primary(picture.size()));
+            self.phase = Phase::Painting {
+                unseen: Region::from(picture.size().rect()),
+            };
+            return true;
+        }
+        let pixels_max = self.pacer.image_pixels_max(IMAGE_PIXELS_MAX);
+        let Some(update) = self.view.next_update(pixels_max) else {
+            return false;
+        };
+        let rect = match update {
+            Update::Exact(op) => {
+                send_exact(&op, outbox);
+                op.rect()
+            }
+            Update::Image(rect) => {
+                self.send_image(&rect, picture, encoder, outbox);
+                rect
+            }
+        };
+        self.seen(&rect, picture, outbox);
+        true
+    }
+
+    fn send_image(
+        &mut self,
+        rect: &Rect,
+        picture: &Picture,
+        encoder: &mut Encoder,
+        outbox: &mut Outbox,
+    ) {
+        let Some(pixels) = picture.shadow().pixels(rect) else {
+            return;
+        };
+        self.payload.clear();
+        let encoded = encoder.encode(&pixels, self.capabilities, &mut self.payload);
+        let (image_type, colors) = match encoded {
+            Encoded::Solid(color) => {
+                outbox.send(&DrawFill {
+                    surface_id: PRIMARY,
+                    rect: *rect,
+                    color,
+                });
+                return;
+            }
+            Encoded::Bitmap => (ImageType::BITMAP, None),
+            Encoded::LzPalette { palette } => (ImageType::LZ_PLT, Some(palette)),
+            Encoded::LzRgb => (ImageType::LZ_RGB, None),
+            Encoded::Lz4 => (ImageType::LZ4, None),
+        };
+        let palette = colors.as_deref().map(|colors| Palette {
+            colors,
+            offset_at: PALETTE_OFFSET_AT,
+        });
+        let image_id = self.next_image_id;
+        // spice-html5 keeps 31 bits of an id apart.
+        self.next_image_id = (self.next_image_id + 1) & 0x7fff_ffff;
+        let data = &self.payload;
+        outbox.send(&DrawCopy {
+            surface_id: PRIMARY,
+            rect: *rect,
+            image_id,
+            image_type,
+            data,
+            palette,
+        });
+    }
+
+    /// Counts towards the first whole picture.
+    fn seen(&mut self, rect: &Rect, picture: &Picture, outbox: &mut Outbox) {
+        let Phase::Painting { unseen } = &mut self.phase else {
+            return;
+        };
+        unseen.remove(*rect);
+        if unseen.is_empty() {
+            if self.wants_monitors {
+                outbox.send(&picture.monitors_config());
+            }
+            outbox.send(&Mark {});
+            self.phase = Phase::Live;
+        }
+    }
+}
+
+fn send_exact(op: &ExactOp, outbox: &mut Outbox) {
+    match *op {
+        ExactOp::Copy { rect, delta } => {
+            let source = rect.origin().minus(delta);
+            outbox.send(&CopyBits {
+                surface_id: PRIMARY,
+                rect,
+                source,
+            });
+        }
+        ExactOp::Fill { rect, color } => outbox.send(&DrawFill {
+            surface_id: PRIMARY,
+            rect,
+            color,
+        }),
+    }
+}

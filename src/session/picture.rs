@@ -1,0 +1,65 @@
+//! What all display channels show: the screen and the monitors on it.
+
+use crate::base::Size;
+use crate::base::limits::MONITORS_MAX;
+use crate::display::{Screen, Shadow};
+use crate::ring::Monitors;
+use crate::wire::display::{Head, MonitorsConfig};
+
+/// The screen with its monitors.
+#[derive(Debug)]
+pub struct Picture {
+    /// Reads the frame buffer.
+    pub screen: Screen,
+    monitors: Monitors,
+}
+
+impl Picture {
+    /// A screen of this size, all of it one monitor.
+    pub fn new(size: Size) -> Self {
+        Self {
+            screen: Screen::new(size),
+            monitors: Monitors::single(size),
+        }
+    }
+
+    /// Width and height in pixels.
+    pub const fn size(&self) -> Size {
+        self.screen.size()
+    }
+
+    /// The newest pixels that were read.
+    pub const fn shadow(&self) -> &Shadow {
+        self.screen.shadow()
+    }
+
+    /// Monitors moved. Returns whether anything changed.
+    pub fn set_monitors(&mut self, monitors: Monitors) -> bool {
+        let changed = self.monitors != monitors;
+        self.monitors = monitors;
+        changed
+    }
+
+    /// The monitors as clients are told; never an empty list, which they would ignore.
+    pub fn monitors_config(&self) -> MonitorsConfig {
+        let whole = Monitors::single(self.size());
+        let heads = if self.monitors.heads.is_empty() {
+            &whole
+        } else {
+            &self.monitors
+        };
+        MonitorsConfig {
+            max_allowed: MONITORS_MAX as u16,
+            heads: heads
+                .heads
+                .iter()
+                .map(|head| Head::new(head.id, &head.rect))
+                .collect(),
+        }
+    }
+}
+
+const _: () = assert!(
+    0 < MONITORS_MAX && MONITORS_MAX <= 256,
+    "what spice-gtk allows"
+);
