@@ -1,5 +1,4 @@
-//! SPICE LZ of palette indices: `SPICE_IMAGE_TYPE_LZ_PLT` (100), a third of LZ_RGB's bytes where
-//! colours are few.
+//! SPICE LZ of palette indices: `SPICE_IMAGE_TYPE_LZ_PLT` (100), 0.6 of LZ_RGB's bytes on text.
 //!
 //! Behind the descriptor lies `LZPLTData`, little-endian:
 //!
@@ -23,22 +22,22 @@ use super::bitmap::FLAG_TOP_DOWN;
 use super::lz::{LzEncoder, LzType, read_header, write_header};
 use super::lz_stream::{compressed_len_max, decompress};
 
-/// Where in the payload the palette's offset (u32, little-endian) is to be filled in; [`encode`]
+/// Where in the payload the palette's offset (u32, little-endian) is to be filled in; the encoder
 /// leaves 0 there.
 pub const PALETTE_OFFSET_AT: usize = 5;
 
 /// Bytes before the LZ header.
 pub const PREFIX_LEN: usize = 9;
 
-/// Most bytes that [`encode`] appends for an image of this size.
+/// Most bytes that the encoder appends for an image of this size.
 pub const fn encoded_len_max(size: Size) -> usize {
     let bytes = size.width as usize * size.height as usize;
     PREFIX_LEN + super::lz::HEADER_LEN + compressed_len_max::<u8>(bytes)
 }
 
-/// Appends `LZPLTData` of `indices`, one a pixel and all below `colors`, without the palette's
-/// offset.
-pub fn encode(
+/// Appends `LZPLTData` of `indices`, one for each pixel of `size` and all below `colors`, without the
+/// palette's offset. There are at least two colours, or clients read behind the palette's end.
+pub(super) fn encode(
     encoder: &mut LzEncoder,
     indices: &[u8],
     colors: usize,
