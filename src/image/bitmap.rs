@@ -1,4 +1,5 @@
-//! Raw pixels: `SPICE_IMAGE_TYPE_BITMAP` (0), the only image type that every client ever written decodes.
+//! Raw pixels: `SPICE_IMAGE_TYPE_BITMAP` (0), the only image type that every client ever written
+//! decodes.
 //!
 //! `BitmapData` of spice.proto, little-endian:
 //!
@@ -57,7 +58,8 @@ pub(super) fn append_bytes(pixels: &[u32], out: &mut Vec<u8>) {
     }
 }
 
-/// The pixels of a `BitmapData` of the format that [`encode`] writes, whose image descriptor said `size`.
+/// The pixels of a `BitmapData` of the format that [`encode`] writes, whose image descriptor said
+/// `size`.
 pub fn decode(payload: &[u8], size: Size) -> Result<Vec<u32>, DecodeError> {
     let mut reader = ByteReader::new(payload);
     let format = reader.u8()?;

@@ -1,4 +1,5 @@
-//! Proves LZ4 images against the C library that every client decodes them with (Debian: liblz4-dev).
+//! Proves LZ4 images against the C library that every client decodes them with (Debian:
+//! liblz4-dev).
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +12,8 @@ use super::pixels::{Pixels, RGB};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-/// Reads {pixel bytes, block bytes, blocks} until the end, decodes each as clients do, and writes the pixels.
+/// Reads {pixel bytes, block bytes, blocks} until the end, decodes each as clients do, and writes
+/// the pixels.
 const CLIENT: &str = r"
 #include <lz4.h>
 #include <stdint.h>

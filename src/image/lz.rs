@@ -1,13 +1,15 @@
-//! SPICE LZ of pixels: `SPICE_IMAGE_TYPE_LZ_RGB` (101) with `LZ_IMAGE_TYPE_RGB32`, which every client decodes.
+//! SPICE LZ of pixels: `SPICE_IMAGE_TYPE_LZ_RGB` (101) with `LZ_IMAGE_TYPE_RGB32`, which every
+//! client decodes.
 //!
-//! Behind the descriptor lies `BinaryData`: a little-endian u32 of the bytes that follow, then the LZ header of seven
-//! big-endian u32 (magic "LZ  ", version, type, width, height, stride in bytes, top-down) and the segments
-//! (`lz_stream`). Alpha is not sent: RGB32 needs none.
+//! Behind the descriptor lies `BinaryData`: a little-endian u32 of the bytes that follow, then the
+//! LZ header of seven big-endian u32 (magic "LZ  ", version, type, width, height, stride in bytes,
+//! top-down) and the segments (`lz_stream`). Alpha is not sent: RGB32 needs none.
 
 use crate::base::{ByteReader, ByteWriter, Size};
 
 use super::DecodeError;
-use super::lz_stream::{Compressor, compressed_len_max, decompress};
+use super::lz_search::Compressor;
+use super::lz_stream::{compressed_len_max, decompress};
 use super::pixels::Pixels;
 
 /// "LZ  " read as a big-endian number.
@@ -42,6 +44,7 @@ pub const fn encoded_len_max(area: usize) -> usize {
 #[derive(Debug)]
 pub struct LzEncoder {
     packed: Vec<u32>,
+    pub(super) packed_indices: Vec<u8>,
     pub(super) compressor: Compressor,
 }
 
@@ -50,6 +53,7 @@ impl LzEncoder {
     pub fn new() -> Self {
         Self {
             packed: Vec::new(),
+            packed_indices: Vec::new(),
             compressor: Compressor::new(),
         }
     }

@@ -1,4 +1,5 @@
-//! LZ4 of pixels: `SPICE_IMAGE_TYPE_LZ4` (109), for clients that announce `SPICE_DISPLAY_CAP_LZ4_COMPRESSION` (5).
+//! LZ4 of pixels: `SPICE_IMAGE_TYPE_LZ4` (109), for clients that announce
+//! `SPICE_DISPLAY_CAP_LZ4_COMPRESSION` (5).
 //!
 //! Behind the descriptor lies `BinaryData`: a little-endian u32 of the bytes that follow, and then
 //!
@@ -10,19 +11,21 @@
 //!      6       the block; blocks repeat to the end of the data
 //! ```
 //!
-//! Blocks depend on each other: a match may reach up to 64 KiB back into what the blocks before it gave, because the
-//! client decodes all of them with one `LZ4_decompress_safe_continue` stream into one buffer.
+//! Blocks depend on each other: a match may reach up to 64 KiB back into what the blocks before it
+//! gave, because the client decodes all of them with one `LZ4_decompress_safe_continue` stream into
+//! one buffer.
 
 use lz4_flex::block;
 
+use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{ByteReader, ByteWriter, Size};
 
 use super::DecodeError;
 use super::bitmap::{FORMAT_32BIT, append_bytes};
 use super::pixels::{Pixels, RGB};
 
-/// Bytes of pixels in a block: an image of the server's usual size is a single one.
-const BLOCK_LEN: usize = 512 * 1024;
+/// Bytes of pixels in a block: the server's images are a single one.
+const BLOCK_LEN: usize = 4 * IMAGE_PIXELS_MAX as usize;
 
 /// How far back a match reaches.
 const WINDOW_LEN: usize = 64 * 1024;
@@ -33,7 +36,8 @@ const HEADER_LEN: usize = 2;
 /// Most bytes that [`Lz4Encoder::encode`] appends for this many pixels.
 pub const fn encoded_len_max(area: usize) -> usize {
     let blocks = (4 * area).div_ceil(BLOCK_LEN);
-    // Worst block of the format: a byte for each 255 literals, and the token with the first of them.
+    // Worst block of the format: a byte for each 255 literals, and the token with the first of
+    // them.
     4 + HEADER_LEN + blocks * (4 + 2) + 4 * area + 4 * area / 255
 }
 
@@ -101,7 +105,8 @@ fn literal_block(bytes: &[u8], block: &mut Vec<u8>) {
     block.extend_from_slice(bytes);
 }
 
-/// The pixels of a `BinaryData` of LZ4 of the format that [`Lz4Encoder`] writes, whose image descriptor said `size`.
+/// The pixels of a `BinaryData` of LZ4 of the format that [`Lz4Encoder`] writes, whose image
+/// descriptor said `size`.
 pub fn decode(payload: &[u8], size: Size) -> Result<Vec<u32>, DecodeError> {
     let mut reader = ByteReader::new(payload);
     let data_size = reader.u32()?;
@@ -117,7 +122,8 @@ pub fn decode(payload: &[u8], size: Size) -> Result<Vec<u32>, DecodeError> {
         return Err(DecodeError::Format(u32::from(format)));
     }
     let total = 4 * super::decoded_area(size)?;
-    // A byte of LZ4 makes at most 255; so memory stays in proportion to the input, whatever size was announced.
+    // A byte of LZ4 makes at most 255; so memory stays in proportion to the input, whatever size
+    // was announced.
     let reach = data.remaining().saturating_mul(255).saturating_add(64);
     let mut bytes = vec![0; total.min(reach)];
     let mut done = 0;

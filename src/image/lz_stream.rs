@@ -1,23 +1,19 @@
-//! The segments of SPICE LZ, for pixels and for palette bytes alike: one compressor, one decoder.
+//! The segments of SPICE LZ, for pixels and for palette bytes alike: how they are written and read.
 //!
-//! A stream is a row of segments over units; a unit is a pixel (literal of 3 bytes: B, G, R) or a byte of palette
-//! indices. The first byte of a segment is its control byte:
+//! A stream is a row of segments over units; a unit is a pixel (literal of 3 bytes: B, G, R) or a
+//! byte of palette indices. The first byte of a segment is its control byte:
 //!
 //! ```text
 //! 0 ..= 31   control + 1 literals follow
 //! LLLDDDDD   a reference (LLL is 1 to 7): length field LLL, upper bits of the distance DDDDD
-//!            LLL = 7: bytes follow that are added to the field, up to and with the first one below 255
+//!            LLL = 7: bytes to add to the field follow, the last of them is below 255
 //!            then the lower byte of the distance
-//!            upper bits 31 and lower byte 255: two more bytes, big-endian; distance = 8191 + those
+//!            upper bits 31, lower byte 255: two bytes follow, big-endian; distance = 8191 + those
 //! ```
 //!
-//! Length is field + bias (0 for pixels, 2 for bytes); distance counts back from the segment, less 1. A reference may
-//! overlap what it produces. It takes 2 bytes nearer than 8192 units and 4 bytes up to about 73000.
-//!
-//! The compressor looks for three things in an image: the unit to the left (runs), the row above (nearly everything
-//! vertical in a user interface), and earlier text by a hash of the next units. It keeps no state between images but the memory of
-//! its table, whose entries carry positions that grow from image to image: what is older than an image is below
-//! its first position, so that nothing needs clearing.
+//! Length is field + bias (0 for pixels, 2 for bytes); distance counts back from the segment, less
+//! one. A reference may overlap what it produces. Up to 8191 units back it takes two bytes, up to
+//! about 73000 it takes four. What to refer to is for `lz_search` to find.
 
 use crate::base::{ByteReader, Truncated};
 
@@ -27,21 +23,11 @@ use super::DecodeError;
 const LITERALS_MAX: usize = 32;
 
 /// The first distance, less 1, that needs the long form.
-const FAR: usize = 8191;
+pub(super) const FAR: usize = 8191;
 
-/// Largest distance of a reference. The format ends at 65535 + 8191 + 1; the reference encoder stays a little below,
-/// and so does this one: no decoder was ever shown more.
-const DISTANCE_MAX: usize = 65535 + FAR - 2;
-
-/// Slots of the match table, a power of two: 64 KiB, which leaves the second-level cache to the pixels.
-const SLOTS_LOG2: u32 = 14;
-const SLOTS: usize = 1 << SLOTS_LOG2;
-
-/// After this many literals in a row (as a power of two) the search strides faster over what does not compress.
-const STRIDE_LOG2: u32 = 5;
-
-/// Largest stride of the search in units.
-const STRIDE_MAX: usize = 16;
+/// Largest distance of a reference. The format ends at 65535 + 8191 + 1; the reference encoder
+/// stays a little below, and so does this one: no decoder was ever shown more.
+pub(super) const DISTANCE_MAX: usize = 65535 + FAR - 2;
 
 /// What a stream is made of.
 pub(super) trait Unit: Copy + Eq {
@@ -51,13 +37,13 @@ pub(super) trait Unit: Copy + Eq {
     const LENGTH_BIAS: usize;
     /// Shortest reference that is not longer than its literals: near and far.
     const MATCH_MIN: (usize, usize);
-    /// Units that the hash covers.
+    /// Units that the hash of many covers.
     const KEY_UNITS: usize;
 
-    /// The units at the front of `units` as one number; `units` holds at least `KEY_UNITS`.
-    fn key(units: &[Self]) -> u64;
+    /// The first few and the first many units as numbers; `units` holds at least `KEY_UNITS`.
+    fn keys(units: &[Self]) -> (u64, u64);
 
-    /// Writes literals to the front of `place`, which is longer than they are by at least 1 byte.
+    /// Writes literals to the front of `place`, which holds them.
     fn put(units: &[Self], place: &mut [u8]);
 
     /// Appends `count` literals.
@@ -71,21 +57,30 @@ pub(super) trait Unit: Copy + Eq {
     fn common(a: &[Self], b: &[Self]) -> usize;
 }
 
+/// A pixel, `0x00RRGGBB`.
 impl Unit for u32 {
     const LITERAL_LEN: usize = 3;
     const LENGTH_BIAS: usize = 0;
     const MATCH_MIN: (usize, usize) = (2, 2);
-    const KEY_UNITS: usize = 2;
+    const KEY_UNITS: usize = 6;
 
-    fn key(units: &[Self]) -> u64 {
-        u64::from(units[0]) | u64::from(units[1]) << 24
+    fn keys(units: &[Self]) -> (u64, u64) {
+        let pair = |first: usize| u64::from(units[first]) | u64::from(units[first + 1]) << 24;
+        let many = pair(0).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
+            ^ pair(2).wrapping_mul(0x1656_67b1_9e37_79f9)
+            ^ pair(4);
+        (pair(0), many)
     }
 
     fn put(units: &[Self], place: &mut [u8]) {
-        // The fourth byte of a pixel is overwritten by the next one.
+        let Some((last, units)) = units.split_last() else {
+            return;
+        };
         for (index, unit) in units.iter().enumerate() {
             place[3 * index..3 * index + 4].copy_from_slice(&unit.to_le_bytes());
         }
+        let [blue, green, red, _] = last.to_le_bytes();
+        place[3 * units.len()..].copy_from_slice(&[blue, green, red]);
     }
 
     fn take(
@@ -94,27 +89,42 @@ impl Unit for u32 {
         out: &mut Vec<Self>,
     ) -> Result<(), Truncated> {
         let (pixels, _) = reader.bytes(3 * count)?.as_chunks::<3>();
-        out.extend(
-            pixels
-                .iter()
-                .map(|[blue, green, red]| Self::from_le_bytes([*blue, *green, *red, 0])),
-        );
+        let color = |[blue, green, red]: &[u8; 3]| Self::from_le_bytes([*blue, *green, *red, 0]);
+        out.extend(pixels.iter().map(color));
         Ok(())
     }
 
+    #[inline]
     fn common(a: &[Self], b: &[Self]) -> usize {
-        common_blocks::<Self, 8>(a, b)
+        let equal = equal_blocks::<Self, 8>(a, b);
+        let (a, b) = (&a[equal..], &b[equal..]);
+        let (a_pairs, _) = a.as_chunks::<2>();
+        let (b_pairs, _) = b.as_chunks::<2>();
+        for (index, (a, b)) in a_pairs.iter().zip(b_pairs).enumerate() {
+            // Both pixels at once: one branch where a loop over pixels has two.
+            let word = |pair: &[Self; 2]| u64::from(pair[0]) | u64::from(pair[1]) << 32;
+            let different = word(a) ^ word(b);
+            if different != 0 {
+                return equal + 2 * index + different.trailing_zeros() as usize / 32;
+            }
+        }
+        let even = 2 * a_pairs.len().min(b_pairs.len());
+        equal + even + usize::from(even < a.len() && a.get(even) == b.get(even))
     }
 }
 
+/// A byte of palette indices.
 impl Unit for u8 {
     const LITERAL_LEN: usize = 1;
     const LENGTH_BIAS: usize = 2;
     const MATCH_MIN: (usize, usize) = (3, 5);
-    const KEY_UNITS: usize = 4;
+    const KEY_UNITS: usize = 8;
 
-    fn key(units: &[Self]) -> u64 {
-        u64::from(u32::from_le_bytes([units[0], units[1], units[2], units[3]]))
+    fn keys(units: &[Self]) -> (u64, u64) {
+        let many = units
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        (many & 0xffff_ffff, many)
     }
 
     fn put(units: &[Self], place: &mut [u8]) {
@@ -130,103 +140,79 @@ impl Unit for u8 {
         Ok(())
     }
 
+    #[inline]
     fn common(a: &[Self], b: &[Self]) -> usize {
-        common_blocks::<Self, 16>(a, b)
+        let equal = equal_blocks::<Self, 32>(a, b);
+        let (a, b) = (&a[equal..], &b[equal..]);
+        let (a_words, _) = a.as_chunks::<8>();
+        let (b_words, _) = b.as_chunks::<8>();
+        for (index, (a, b)) in a_words.iter().zip(b_words).enumerate() {
+            let different = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+            if different != 0 {
+                return equal + 8 * index + different.trailing_zeros() as usize / 8;
+            }
+        }
+        let words = 8 * a_words.len().min(b_words.len());
+        let tail = a[words..].iter().zip(&b[words..]);
+        equal + words + tail.take_while(|(a, b)| a == b).count()
     }
 }
 
-/// Compares blocks of `N` units, which the compiler turns into vector compares, and only the last block by unit.
-fn common_blocks<U: Copy + Eq, const N: usize>(a: &[U], b: &[U]) -> usize {
+/// Units in the equal blocks of `N` at the fronts of both; the compiler makes vector compares of
+/// them.
+fn equal_blocks<U: Eq, const N: usize>(a: &[U], b: &[U]) -> usize {
     let (a_blocks, _) = a.as_chunks::<N>();
     let (b_blocks, _) = b.as_chunks::<N>();
-    let equal = N * a_blocks
+    N * a_blocks
         .iter()
         .zip(b_blocks)
         .take_while(|(a, b)| a == b)
-        .count();
-    let tail = a[equal..].iter().zip(&b[equal..]);
-    equal + tail.take_while(|(a, b)| a == b).count()
+        .count()
 }
 
-/// Most bytes that [`Compressor::compress`] appends for this many units.
+/// Most bytes of the segments of this many units.
 ///
-/// Literals cost themselves and one control byte for each 32 or part of 32. A reference costs no more than its literals even
-/// with the control byte of the literals that it cuts (the reason for `MATCH_MIN`), so the worst case is none.
+/// Literals cost themselves and one control byte for each 32 or part of 32. A reference costs no
+/// more than its literals, even with the control byte of the literals that it cuts (the reason for
+/// `MATCH_MIN`), so none is worst.
 pub(super) const fn compressed_len_max<U: Unit>(units: usize) -> usize {
     units * U::LITERAL_LEN + units / LITERALS_MAX + 1
 }
 
-/// The compressor's memory, reused from image to image.
-#[derive(Debug)]
-pub(super) struct Compressor {
-    /// Position + `base` of the last unit that had this hash; below `base`: of an earlier image.
-    slots: Box<[u32; SLOTS]>,
-    base: u32,
-    /// Where a stream is built before its length is known; as long as the longest one so far could have been.
-    stream: Vec<u8>,
-}
-
-impl Compressor {
-    pub(super) fn new() -> Self {
-        Self {
-            slots: Box::new([0; SLOTS]),
-            base: 1,
-            stream: Vec::new(),
-        }
-    }
-
-    /// Appends the segments of `units` to `out`; `above` units back lies the unit of the row above.
-    pub(super) fn compress<U: Unit>(&mut self, units: &[U], above: usize, out: &mut Vec<u8>) {
-        let count = u32::try_from(units.len()).unwrap_or(u32::MAX);
-        let end = self.base.checked_add(count).unwrap_or_else(|| {
-            self.slots.fill(0);
-            1 + count
-        });
-        let base = end - count;
-        self.base = end;
-        // The longest stream, and the byte that the last literal may spill over.
-        let room = compressed_len_max::<U>(units.len()) + 1;
-        if self.stream.len() < room {
-            self.stream.resize(room, 0);
-        }
-        let segments = Segments {
-            place: &mut self.stream,
-            len: 0,
-        };
-        let len = Search {
-            units,
-            above,
-            base,
-            slots: &mut self.slots,
-            segments,
-        }
-        .run();
-        out.extend_from_slice(&self.stream[..len]);
-    }
-}
-
 /// Writes segments.
-struct Segments<'a> {
+pub(super) struct Segments<'a> {
     place: &'a mut [u8],
     len: usize,
 }
 
-impl Segments<'_> {
+impl<'a> Segments<'a> {
+    /// Segments at the front of `place`, which holds [`compressed_len_max`] bytes.
+    pub(super) const fn new(place: &'a mut [u8]) -> Self {
+        Self { place, len: 0 }
+    }
+
+    /// Bytes written.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
     fn byte(&mut self, byte: usize) {
         self.place[self.len] = byte.to_le_bytes()[0];
         self.len += 1;
     }
 
-    fn literals<U: Unit>(&mut self, units: &[U]) {
+    /// Writes literals.
+    pub(super) fn literals<U: Unit>(&mut self, units: &[U]) {
         for part in units.chunks(LITERALS_MAX) {
             self.byte(part.len() - 1);
             let end = self.len + part.len() * U::LITERAL_LEN;
-            U::put(part, &mut self.place[self.len..=end]);
+            U::put(part, &mut self.place[self.len..end]);
             self.len = end;
         }
     }
 
-    fn reference<U: Unit>(&mut self, distance: usize, length: usize) {
+    /// Writes a reference to what stands `distance` units before, of at least `MATCH_MIN` units.
+    pub(super) fn reference<U: Unit>(&mut self, distance: usize, length: usize) {
         let distance = distance - 1;
         let field = length - U::LENGTH_BIAS;
         let upper = (distance >> 8).min(FAR >> 8);
@@ -251,142 +237,11 @@ impl Segments<'_> {
     }
 }
 
-/// A stretch of units that came before.
-#[derive(Clone, Copy)]
-struct Found {
-    start: usize,
-    distance: usize,
-    length: usize,
-}
-
-impl Found {
-    /// Bytes that referring to it spares.
-    fn gain<U: Unit>(&self) -> isize {
-        let cost = if self.distance <= FAR { 2 } else { 4 };
-        (self.length * U::LITERAL_LEN).cast_signed() - cost
-    }
-}
-
-/// One image on its way through the compressor.
-struct Search<'a, U> {
-    units: &'a [U],
-    above: usize,
-    base: u32,
-    slots: &'a mut [u32; SLOTS],
-    segments: Segments<'a>,
-}
-
-impl<U: Unit> Search<'_, U> {
-    /// Compresses everything; returns the bytes that the stream has.
-    fn run(mut self) -> usize {
-        let count = self.units.len();
-        // Up to here literals are pending.
-        let mut written = 0;
-        // Nothing precedes the first unit.
-        let mut at = 1;
-        let last_key = count.saturating_sub(U::KEY_UNITS);
-        while at < last_key {
-            let Some(found) = self.find(at, written) else {
-                let stride = 1 + ((at - written) >> STRIDE_LOG2);
-                at += stride.min(STRIDE_MAX);
-                continue;
-            };
-            self.segments.literals(&self.units[written..found.start]);
-            self.segments.reference::<U>(found.distance, found.length);
-            written = found.start + found.length;
-            at = written;
-            if 1 < found.length && at < last_key {
-                self.note(at - 1);
-            }
-        }
-        self.segments.literals(&self.units[written..]);
-        self.segments.len
-    }
-
-    /// The best reference for the units at `at`, and `at` entered into the table. Literals since `written` may join.
-    fn find(&mut self, at: usize, written: usize) -> Option<Found> {
-        let units = self.units;
-        let rest = &units[at..];
-        let mut best: Option<Found> = None;
-        if units[at - 1] == units[at] {
-            let length = U::common(&units[at - 1..], rest);
-            best = better::<U>(
-                best,
-                Found {
-                    start: at,
-                    distance: 1,
-                    length,
-                },
-            );
-        }
-        if self.above <= at && units[at - self.above] == units[at] && self.above <= DISTANCE_MAX {
-            let length = U::common(&units[at - self.above..], rest);
-            best = better::<U>(
-                best,
-                Found {
-                    start: at,
-                    distance: self.above,
-                    length,
-                },
-            );
-        }
-        let Some(earlier) = self.note(at) else {
-            return best;
-        };
-        if best.is_some_and(|best| 16 <= best.length) {
-            return best;
-        }
-        let distance = at - earlier;
-        if distance <= DISTANCE_MAX && units[earlier] == units[at] {
-            let mut length = U::common(&units[earlier..], rest);
-            let mut start = at;
-            while written < start
-                && distance < start
-                && units[start - 1] == units[start - 1 - distance]
-            {
-                start -= 1;
-                length += 1;
-            }
-            best = better::<U>(
-                best,
-                Found {
-                    start,
-                    distance,
-                    length,
-                },
-            );
-        }
-        best
-    }
-
-    /// Enters the units at `at` into the table; returns where units of their hash were last.
-    fn note(&mut self, at: usize) -> Option<usize> {
-        let product = U::key(&self.units[at..]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let slot = &mut self.slots[(product >> (64 - SLOTS_LOG2)) as usize];
-        let earlier = slot.checked_sub(self.base);
-        // Images have fewer units than a u32 counts.
-        *slot = self.base + at as u32;
-        earlier.map(|earlier| earlier as usize)
-    }
-}
-
-/// The reference that spares more, of those that are long enough at all.
-fn better<U: Unit>(best: Option<Found>, other: Found) -> Option<Found> {
-    let (near, far) = U::MATCH_MIN;
-    let least = if other.distance <= FAR { near } else { far };
-    if other.length < least {
-        return best;
-    }
-    match best {
-        Some(best) if other.gain::<U>() <= best.gain::<U>() => Some(best),
-        _ => Some(other),
-    }
-}
-
 /// The `count` units of a stream; it has to end with the last of them.
 pub(super) fn decompress<U: Unit>(stream: &[u8], count: usize) -> Result<Vec<U>, DecodeError> {
     let mut reader = ByteReader::new(stream);
-    // A byte makes at most 255 units; so memory stays in proportion to the input, whatever size was announced.
+    // A byte makes at most 255 units; so memory stays in proportion to the input, whatever size was
+    // announced.
     let mut units = Vec::with_capacity(count.min(stream.len().saturating_mul(255)));
     while units.len() < count {
         let control = usize::from(reader.u8()?);
@@ -439,4 +294,110 @@ fn read_reference<U: Unit>(
         distance += usize::from(u16::from_be_bytes(reader.array()?));
     }
     Ok((distance + 1, length + U::LENGTH_BIAS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference<U: Unit>(distance: usize, length: usize) -> Vec<u8> {
+        let mut place = vec![0; 1000];
+        let mut segments = Segments::new(&mut place);
+        segments.reference::<U>(distance, length);
+        let len = segments.len;
+        place.truncate(len);
+        place
+    }
+
+    #[test]
+    fn references_have_a_short_and_a_long_form() {
+        assert_eq!(reference::<u32>(1, 2), [2 << 5, 0]);
+        assert_eq!(reference::<u32>(8191, 6), [6 << 5 | 31, 254]);
+        assert_eq!(reference::<u32>(8192, 6), [6 << 5 | 31, 255, 0, 0]);
+        assert_eq!(reference::<u32>(8193, 7), [7 << 5 | 31, 0, 255, 0, 1]);
+        assert_eq!(reference::<u32>(256, 261), [7 << 5, 254, 255]);
+        assert_eq!(reference::<u32>(257, 262), [7 << 5 | 1, 255, 0, 0]);
+        assert_eq!(reference::<u8>(1, 3), [1 << 5, 0]);
+        assert_eq!(
+            reference::<u8>(DISTANCE_MAX, 9),
+            [7 << 5 | 31, 0, 255, 255, 252]
+        );
+    }
+
+    fn round_trip<U: Unit>(distance: usize, length: usize) {
+        let bytes = reference::<U>(distance, length);
+        let mut reader = ByteReader::new(&bytes[1..]);
+        let found = read_reference::<U>(usize::from(bytes[0]), &mut reader);
+        assert_eq!(found, Ok((distance, length)));
+        assert_eq!(reader.remaining(), 0);
+    }
+
+    #[test]
+    fn references_are_read_as_they_are_written() {
+        for distance in [
+            1,
+            2,
+            255,
+            256,
+            257,
+            8190,
+            8191,
+            8192,
+            8193,
+            65535,
+            70000,
+            DISTANCE_MAX,
+        ] {
+            for length in [3, 6, 7, 8, 9, 261, 262, 263, 264, 518, 100_000] {
+                round_trip::<u8>(distance, length);
+                round_trip::<u32>(distance, length);
+            }
+        }
+    }
+
+    #[test]
+    fn references_to_nowhere_are_refused() {
+        let before = DecodeError::Distance { distance: 2, at: 1 };
+        assert_eq!(decompress::<u8>(&[0, 7, 1 << 5, 1], 4), Err(before));
+        assert_eq!(
+            decompress::<u8>(&[0, 7, 1 << 5, 0], 3),
+            Err(DecodeError::Overflow)
+        );
+        assert_eq!(decompress::<u8>(&[0, 7, 1 << 5, 0], 4), Ok(vec![7; 4]));
+        assert_eq!(
+            decompress::<u8>(&[2, 7, 8, 9], 2),
+            Err(DecodeError::Overflow)
+        );
+        // A long size that a few bytes announce takes no memory.
+        assert!(decompress::<u32>(&[7 << 5, 255, 255], usize::MAX).is_err());
+    }
+
+    #[test]
+    fn common_fronts_are_counted_to_the_last_unit() {
+        for len in 0..70 {
+            for equal in 0..=len {
+                let a: Vec<u32> = (0..len).collect();
+                let mut b = a.clone();
+                if let Some(unit) = b.get_mut(equal as usize) {
+                    *unit += 1000;
+                }
+                assert_eq!(<u32 as Unit>::common(&a, &b), equal as usize);
+                assert_eq!(
+                    <u32 as Unit>::common(&b[..equal as usize], &a),
+                    equal as usize
+                );
+                let [a, b] = [a, b].map(|units| {
+                    units
+                        .iter()
+                        .map(|unit| (unit % 251) as u8)
+                        .collect::<Vec<_>>()
+                });
+                assert_eq!(<u8 as Unit>::common(&a, &b), equal as usize);
+                assert_eq!(
+                    <u8 as Unit>::common(&a, &b[..equal as usize]),
+                    equal as usize
+                );
+            }
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! Pixels to bytes: one encoder per file, its decoder beside it.
 //!
-//! Every encoder is lossless and appends to a `Vec<u8>` the bytes that follow a `SpiceImageDescriptor`; its worst
-//! case is named beside it. [`choose`] picks one by what the pixels are and what the client can decode.
-//! The decoders serve model clients and fuzzing: any bytes give pixels or a [`DecodeError`], and memory stays in
-//! proportion to the input or to the size that the caller expects.
+//! Every encoder is lossless and appends to a `Vec<u8>` the bytes that follow a
+//! `SpiceImageDescriptor`; its worst case is named beside it. [`choose`] picks one by what the
+//! pixels are and what the client can decode. The decoders serve model clients and fuzzing: any
+//! bytes give pixels or a [`DecodeError`], and memory stays in proportion to the input or to the
+//! size that the caller expects.
 
 use crate::base::limits::SCREEN_SIDE_MAX;
 use crate::base::{Size, Truncated};
@@ -15,6 +16,7 @@ mod liblz4;
 pub mod lz;
 pub mod lz4;
 pub mod lz_palette;
+mod lz_search;
 mod lz_stream;
 pub mod palette;
 #[cfg(test)]
@@ -40,7 +42,7 @@ pub enum DecodeError {
     #[error("image is bottom-up")]
     BottomUp,
     /// The image disagrees with its descriptor.
-    #[error("image of {}x{} where {}x{} was announced", told.width, told.height, expected.width, expected.height)]
+    #[error("image of {told:?} where {expected:?} was announced")]
     Size {
         /// What the image says.
         told: Size,

@@ -1,21 +1,25 @@
-//! Pictures of few colours: finds the colours and replaces pixels by their indices, or says early that there are too many.
+//! Pictures of few colours: finds the colours and replaces pixels by their indices, or says early
+//! that there are too many.
 //!
-//! Text, terminals and most windows have fewer than 256 colours in an area of the size that one image has. A palette
-//! index takes a third of a pixel's bytes as a literal, and a byte compares faster than a pixel.
+//! Text, terminals and most windows have fewer than 256 colours in an area of the size that one
+//! image has. A palette index takes a third of a pixel's bytes as a literal, and a byte compares
+//! faster than a pixel.
 
 use super::pixels::{Pixels, RGB};
 
 /// Colours of the largest palette: what a byte counts.
 pub const COLORS_MAX: usize = 256;
 
-/// Slots of the colour table; four times the colours keeps chains short.
-const SLOTS: usize = 1024;
+/// Slots of the colour table as a power of two; eight times the colours, so nearly every colour has
+/// its own.
+const SLOTS_LOG2: u32 = 11;
+const SLOTS: usize = 1 << SLOTS_LOG2;
 
-/// No pixel without its top byte looks like this.
-const FREE: u32 = 0xff00_0000;
-
-/// Pixels that are compared at once with the one before them.
+/// Pixels that are compared at once with the first of them.
 const BLOCK: usize = 8;
+
+/// Rows that a first look at a picture takes, spread over its height.
+const SAMPLED_ROWS: usize = 8;
 
 /// The colours of a picture, `0x00RRGGBB`, in the order in which they appear from the top left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +39,9 @@ pub fn flat_color(pixels: &Pixels<'_>) -> Option<u32> {
 /// Finds palettes; keeps its table.
 #[derive(Debug)]
 pub struct PaletteFinder {
-    keys: Box<[u32; SLOTS]>,
-    indices: Box<[u8; SLOTS]>,
+    /// Colour << 8 | index. A free slot looks like the first colour, whose index is 0 wherever it
+    /// is found.
+    slots: Box<[u32; SLOTS]>,
     colors: Vec<u32>,
 }
 
@@ -44,17 +49,15 @@ impl PaletteFinder {
     /// A finder.
     pub fn new() -> Self {
         Self {
-            keys: Box::new([FREE; SLOTS]),
-            indices: Box::new([0; SLOTS]),
+            slots: Box::new([0; SLOTS]),
             colors: Vec::with_capacity(COLORS_MAX),
         }
     }
 
-    /// The palette of `pixels` and, in `indices`, the index of each pixel row by row; `None` when there are more
-    /// than [`COLORS_MAX`] colours, whatever is in `indices` then.
+    /// The palette of `pixels` and, in `indices`, the index of each pixel row by row; `None` when
+    /// there are more than [`COLORS_MAX`] colours, whatever is in `indices` then.
     pub fn find(&mut self, pixels: &Pixels<'_>, indices: &mut Vec<u8>) -> Option<Palette> {
-        self.keys.fill(FREE);
-        self.colors.clear();
+        self.begin(pixels);
         indices.clear();
         indices.resize(pixels.area(), 0);
         let width = pixels.width() as usize;
@@ -66,35 +69,40 @@ impl PaletteFinder {
         })
     }
 
-    /// Whether pixels spread over the picture already have too many colours: a cheap look before [`Self::find`].
+    /// Whether pixels spread over the picture already have too many colours: a cheap look before
+    /// [`Self::find`].
     pub fn exceeded_by_sample(&mut self, pixels: &Pixels<'_>) -> bool {
-        self.keys.fill(FREE);
-        self.colors.clear();
-        let step = (pixels.height() as usize / 8).max(1);
-        pixels.rows().step_by(step).any(|row| {
+        self.begin(pixels);
+        let step = (pixels.height() as usize / SAMPLED_ROWS).max(1);
+        let mut rows = pixels.rows().step_by(step);
+        rows.any(|row| {
             row.iter()
                 .step_by(3)
                 .any(|pixel| self.index_of(pixel & RGB).is_none())
         })
     }
 
+    /// Forgets all colours but the first of these pixels.
+    fn begin(&mut self, pixels: &Pixels<'_>) {
+        let first = pixels.row(0).first().map_or(0, |pixel| pixel & RGB);
+        self.slots.fill(first << 8);
+        self.colors.clear();
+        self.colors.push(first);
+    }
+
     fn find_row(&mut self, row: &[u32], places: &mut [u8]) -> Option<()> {
-        let mut last = *row.first()? & RGB;
-        let mut index = self.index_of(last)?;
         let (blocks, tail) = row.as_chunks::<BLOCK>();
         let (place_blocks, place_tail) = places.as_chunks_mut::<BLOCK>();
         for (block, places) in blocks.iter().zip(place_blocks) {
-            if block.iter().fold(0, |bits, pixel| bits | (pixel ^ last)) & RGB == 0 {
-                *places = [index; BLOCK];
+            let first = block[0] & RGB;
+            if block.iter().fold(0, |bits, pixel| bits | (pixel ^ first)) & RGB == 0 {
+                *places = [self.index_of(first)?; BLOCK];
                 continue;
             }
+            // The table is asked even for a pixel like the one before it: in text that branch would
+            // be missed often.
             for (pixel, place) in block.iter().zip(places) {
-                let color = pixel & RGB;
-                if color != last {
-                    last = color;
-                    index = self.index_of(color)?;
-                }
-                *place = index;
+                *place = self.index_of(pixel & RGB)?;
             }
         }
         for (pixel, place) in tail.iter().zip(place_tail) {
@@ -104,34 +112,46 @@ impl PaletteFinder {
     }
 
     /// The index of `color`, a new one if need be; `None` when all are taken.
+    #[inline]
     fn index_of(&mut self, color: u32) -> Option<u8> {
-        let mut slot = (color.wrapping_mul(0x9e37_79b1) >> 22) as usize;
-        // The table is never more than a quarter full, so the chain ends.
-        loop {
-            let slot_color = self.keys[slot % SLOTS];
-            if slot_color == color {
-                return Some(self.indices[slot % SLOTS]);
+        let slot = self.slots[home(color)];
+        if slot >> 8 == color {
+            Some(slot.to_le_bytes()[0])
+        } else {
+            self.index_elsewhere(color)
+        }
+    }
+
+    /// [`Self::index_of`] a colour whose first slot has another one.
+    fn index_elsewhere(&mut self, color: u32) -> Option<u8> {
+        let mut at = home(color);
+        // The table is never full, so the chain ends at a free slot, which looks like the first
+        // colour.
+        while self.slots[at] >> 8 != self.colors[0] {
+            at = (at + 1) % SLOTS;
+            if self.slots[at] >> 8 == color {
+                return Some(self.slots[at].to_le_bytes()[0]);
             }
-            if slot_color == FREE {
-                break;
-            }
-            slot += 1;
         }
         let index = u8::try_from(self.colors.len()).ok()?;
         self.colors.push(color);
-        self.keys[slot % SLOTS] = color;
-        self.indices[slot % SLOTS] = index;
+        self.slots[at] = color << 8 | u32::from(index);
         Some(index)
     }
 }
+
+/// The slot where a colour is looked for first.
+fn home(color: u32) -> usize {
+    (color.wrapping_mul(0x9e37_79b1) >> (32 - SLOTS_LOG2)) as usize
+}
+
+const _: () = assert!(COLORS_MAX < SLOTS, "chains end");
 
 impl Default for PaletteFinder {
     fn default() -> Self {
         Self::new()
     }
 }
-
-const _: () = assert!(SLOTS == 1 << (32 - 22), "the hash covers the table");
 
 #[cfg(test)]
 mod tests {

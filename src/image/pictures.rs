@@ -1,4 +1,5 @@
-//! Pictures for the tests of all encoders: small ones of every kind of content and shape, rows apart or not.
+//! Pictures for the tests of all encoders: small ones of every kind of content and shape, rows
+//! apart or not.
 
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::strategy::Just;

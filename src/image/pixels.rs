@@ -1,11 +1,11 @@
 //! A borrowed rectangle of pixels: what every encoder reads.
 //!
-//! A pixel is `0x00RRGGBB` in a `u32`; whatever lies in its top byte is ignored ([`RGB`] masks it), because an X
-//! server leaves anything there. Rows may lie further apart than they are wide, so a rectangle of a screen is a
-//! view and not a copy.
+//! A pixel is `0x00RRGGBB` in a `u32`; whatever lies in its top byte is ignored ([`RGB`] masks it),
+//! because an X server leaves anything there. Rows may lie further apart than they are wide, so a
+//! rectangle of a screen is a view and not a copy.
 //!
-//! INVARIANT: there is at least one pixel, no side exceeds `SCREEN_SIDE_MAX`, and every row lies inside the data.
-//! Areas in pixels and in bytes therefore fit in 32 bits.
+//! INVARIANT: there is at least one pixel, no side exceeds `SCREEN_SIDE_MAX`, and every row lies
+//! inside the data. Areas in pixels and in bytes therefore fit in 32 bits.
 
 use crate::base::limits::SCREEN_SIDE_MAX;
 use crate::base::{Rect, Size};
@@ -127,7 +127,8 @@ impl<'a> Pixels<'a> {
             .map(move |row| &row[..width])
     }
 
-    /// What lies inside of `rect`, whose origin is this view's top left pixel; nothing where no pixel does.
+    /// What lies inside of `rect`, whose origin is this view's top left pixel; nothing where no
+    /// pixel does.
     pub fn part(&self, rect: Rect) -> Option<Self> {
         let inside = rect.intersect(&self.size().rect());
         if inside.is_empty() {

@@ -1,5 +1,5 @@
-//! Throughput and ratio of the image encoders on fixed pictures of 1920 x 1080, encoded as the server does: in
-//! strips of at most `IMAGE_PIXELS_MAX` pixels. `cargo bench --bench encoders`.
+//! Throughput and ratio of the image encoders on fixed pictures of 1920 x 1080, encoded as the
+//! server does: in strips of at most `IMAGE_PIXELS_MAX` pixels. `cargo bench --bench encoders`.
 
 use caraway_server::base::Rect;
 use caraway_server::base::limits::IMAGE_PIXELS_MAX;
@@ -35,6 +35,7 @@ fn choose(bencher: Bencher<'_, '_>, picture: Picture) {
     let capabilities = Capabilities {
         lz4: true,
         lz_palette: true,
+        local: false,
     };
     strips(bencher, picture, |pixels, out| {
         divan::black_box(encoder.encode(pixels, capabilities, out));
@@ -126,6 +127,7 @@ fn print_ratios() {
             let capabilities = Capabilities {
                 lz4: true,
                 lz_palette: true,
+                local: false,
             };
             choices.push(match encoder.encode(&strip, capabilities, &mut chosen) {
                 Encoded::Solid(_) => 's',
