@@ -1,6 +1,9 @@
 //! One sans-IO state machine per SPICE channel.
 
+pub mod cursor;
 pub mod inbox;
+pub mod inputs;
+pub mod keyboard;
 pub mod link;
 pub mod main;
 pub mod outbox;

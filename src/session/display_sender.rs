@@ -1,10 +1,12 @@
 //! One client's display channel: what it has, and the next thing it gets.
 //!
 //! ```text
-//!  AwaitingInit ──INIT──▶ Creating ──SURFACE_CREATE──▶ Painting ──every pixel sent once──▶ Live
-//!                            ▲                                    MONITORS_CONFIG, MARK       │
-//!                            └──────── SURFACE_DESTROY ◀── mode change ───────────────────────┘
+//!  AwaitingInit ──INIT──▶ AwaitingFrame ──▶ Creating ──SURFACE_CREATE──▶ Painting ──every pixel sent once──▶ Live
+//!                              ▲                                                  MONITORS_CONFIG, MARK        │
+//!                              └──────────────────── SURFACE_DESTROY ◀── mode change ──────────────────────────┘
 //! ```
+//!
+//! Whoever joins waits for the next frame, which is made at once: what was read last may be hours old.
 //!
 //! MARK makes spice-gtk show the surface, so it comes when there is a whole picture to show.
 
@@ -26,6 +28,7 @@ const PRIMARY: u32 = 0;
 #[derive(Debug)]
 enum Phase {
     AwaitingInit,
+    AwaitingFrame,
     Creating,
     Painting { unseen: Region },
     Live,
@@ -45,8 +48,9 @@ pub struct DisplaySender {
 }
 
 impl DisplaySender {
-    /// For a client that announced `caps` on its display channel.
-    pub fn new(caps: &Caps, picture: &Picture) -> Self {
+    /// For a client that announced `caps` on its display channel; `local` if it runs on this machine, where bytes
+    /// cost less than packing them.
+    pub fn new(caps: &Caps, local: bool, picture: &Picture) -> Self {
         let lz4 = caps.has(cap::LZ4_COMPRESSION);
         // spice-html5 decodes no palettes; it is the client without MONITORS_CONFIG.
         let wants_monitors = caps.has(cap::MONITORS_CONFIG);
@@ -54,10 +58,7 @@ impl DisplaySender {
             phase: Phase::AwaitingInit,
             view: View::new(picture.size()),
             pacer: Pacer::new(),
-            capabilities: Capabilities {
-                lz4,
-                lz_palette: wants_monitors,
-            },
+            capabilities: Capabilities { lz4, lz_palette: wants_monitors, local },
             wants_monitors,
             next_image_id: 1,
             payload: Vec::new(),
@@ -72,7 +73,7 @@ impl DisplaySender {
     pub fn handle(&mut self, number: u16, body: &[u8]) -> Result<(), WireError> {
         let message = ClientMessage::decode(number, body)?;
         if matches!(message, ClientMessage::Init(_)) && matches!(self.phase, Phase::AwaitingInit) {
-            self.phase = Phase::Creating;
+            self.phase = Phase::AwaitingFrame;
         }
         Ok(())
     }
@@ -80,6 +81,14 @@ impl DisplaySender {
     /// The shadow went on by one frame.
     pub fn frame(&mut self, frame: &Frame) {
         self.view.frame(frame);
+        if matches!(self.phase, Phase::AwaitingFrame) {
+            self.phase = Phase::Creating;
+        }
+    }
+
+    /// Whether it waits for a frame to begin with.
+    pub fn awaits_frame(&self) -> bool {
+        matches!(self.phase, Phase::AwaitingFrame)
     }
 
     /// The screen has another size: the surface is made anew.
@@ -126,7 +135,7 @@ impl DisplaySender {
         encoder: &mut Encoder,
         outbox: &mut Outbox,
     ) -> bool {
-        if matches!(self.phase, Phase::AwaitingInit) {
+        if matches!(self.phase, Phase::AwaitingInit | Phase::AwaitingFrame) {
             return false;
         }
         let before = outbox.written_bytes();

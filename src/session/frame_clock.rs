@@ -7,9 +7,11 @@
 //!    └────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! While clients watch and none can take a frame, records are only collected, as often as frames would come (Dozing),
+//! and the first client that can take one ends that.
+//!
 //! In Quiet the driver is asked to wake the server at the next record and no timer runs: an idle desktop costs
 //! nothing. In Gathering it is asked to wake when X has nothing left to do, so that a frame holds whole drawings.
-//! While no client can take a frame, nothing is read: the ring overwrites itself and the screen counts as touched.
 
 use crate::base::Micros;
 
@@ -37,6 +39,8 @@ pub struct Activity {
     pub pending: bool,
     /// X has served its clients since the last of them.
     pub idle: bool,
+    /// Some of the records came since the last look.
+    pub fresh: bool,
 }
 
 /// What to do now.
@@ -58,6 +62,7 @@ enum State {
     Quiet,
     Gathering { since: Micros },
     Resting { until: Micros },
+    Dozing { until: Micros },
 }
 
 /// The clock of one screen.
@@ -114,6 +119,19 @@ impl FrameClock {
         }
     }
 
+    fn doze(&mut self, now: Micros, fresh: bool) -> Step {
+        let until = match self.state {
+            State::Dozing { until } if now < until => until,
+            _ if fresh => now + FRAME_INTERVAL,
+            _ => {
+                self.state = State::Quiet;
+                return Step::Wait { wake: WakeFor::Record, until: None };
+            }
+        };
+        self.state = State::Dozing { until };
+        Step::Wait { wake: WakeFor::Nothing, until: Some(until) }
+    }
+
     /// A frame was made at `now`.
     pub fn framed(&mut self, now: Micros) {
         self.state = State::Resting {
@@ -132,18 +150,9 @@ impl Default for FrameClock {
 mod tests {
     use super::*;
 
-    const BUSY: Activity = Activity {
-        pending: true,
-        idle: false,
-    };
-    const DONE: Activity = Activity {
-        pending: true,
-        idle: true,
-    };
-    const NOTHING: Activity = Activity {
-        pending: false,
-        idle: true,
-    };
+    const BUSY: Activity = Activity { pending: true, idle: false, fresh: true };
+    const DONE: Activity = Activity { pending: true, idle: true, fresh: true };
+    const NOTHING: Activity = Activity { pending: false, idle: true, fresh: false };
 
     #[test]
     fn a_lone_drawing_is_shown_at_once() {
@@ -182,14 +191,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_for_nobody() {
+    fn nothing_is_read_while_nobody_can_take_it() {
         let mut clock = FrameClock::new();
-        let still = Step::Wait {
-            wake: WakeFor::Nothing,
-            until: None,
-        };
-        assert_eq!(clock.step(Micros(0), DONE, false), still);
-        assert_eq!(clock.step(Micros(1), DONE, true), Step::Frame);
+        let seen = Activity { fresh: false, ..DONE };
+        let doze = Step::Wait { wake: WakeFor::Nothing, until: Some(FRAME_INTERVAL) };
+        assert_eq!(clock.step(Micros(0), DONE, false), doze);
+        assert_eq!(clock.step(Micros(9), DONE, false), doze);
+        let quiet = Step::Wait { wake: WakeFor::Record, until: None };
+        assert_eq!(clock.step(FRAME_INTERVAL, seen, false), quiet);
+        clock.step(FRAME_INTERVAL + Micros(1), DONE, false);
+        assert_eq!(clock.step(FRAME_INTERVAL + Micros(2), seen, true), Step::Frame);
     }
 
     #[test]

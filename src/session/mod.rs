@@ -1,11 +1,16 @@
 //! One desktop and its clients.
 
-pub mod display_sender;
+mod channel;
+pub mod desktop;
+mod display_sender;
 pub mod frame_clock;
-pub mod picture;
-pub mod registry;
-pub mod status;
+mod picture;
+mod registry;
+mod screen_side;
+mod status;
 
+pub use channel::{ChannelError, Origin};
+pub use desktop::{Event, Session};
 pub use frame_clock::{Activity, FrameClock, Step, WakeFor};
-pub use registry::{AdmitError, ChannelKey, ClientId, Registry};
+pub use registry::{AdmitError, ChannelKey};
 pub use status::{ClientStatus, Status};

@@ -12,6 +12,13 @@ use crate::wire::link::ChannelType;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelKey(u64);
 
+impl ChannelKey {
+    /// A number that no other channel ever has.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// One client, for as long as its main channel is connected; never used again afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(u64);
@@ -102,6 +109,12 @@ impl Registry {
     /// Clients, oldest first.
     pub fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.clients.keys().copied()
+    }
+
+    /// A client's channels beside its main channel.
+    pub fn channels(&self, client: ClientId) -> impl Iterator<Item = ChannelKey> {
+        let channels = self.clients.get(&client).map(|client| client.channels.iter());
+        channels.into_iter().flatten().map(|(_, key)| *key)
     }
 
     /// How many clients there are.

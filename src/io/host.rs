@@ -1,0 +1,141 @@
+//! The session as the tasks share it: one thread, a clock, and a bell for each task.
+//!
+//! Tasks call the session through [`Host::with`], never across an await. What a call leaves to be done for others
+//! (a channel that has something to send, input for the driver, a frame that is wanted) rings their bells.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::{Mutex, Notify};
+
+use super::key_pool::KeyPool;
+use crate::auth::ticket::TicketPolicy;
+use crate::base::Micros;
+use crate::base::limits::UNAUTHENTICATED_MAX;
+use crate::ring::InputRecord;
+use crate::session::{ChannelKey, Event, Session, Status};
+
+/// A connection's bell.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    /// Rung when the channel should be looked at.
+    pub(super) rung: Notify,
+    /// The channel's client is gone.
+    pub(super) closed: Cell<bool>,
+}
+
+/// The session with its bells; shared by all tasks of the thread.
+#[derive(Debug)]
+pub struct Host {
+    session: RefCell<Session>,
+    started: Instant,
+    pub(super) policy: TicketPolicy,
+    pub(super) keys: Mutex<KeyPool>,
+    bells: RefCell<BTreeMap<ChannelKey, Rc<Bell>>>,
+    input: RefCell<Vec<InputRecord>>,
+    /// Rung when a frame or input is there for the driver.
+    pub(super) driver: Notify,
+    unauthenticated: Cell<usize>,
+}
+
+impl Host {
+    /// A host for `session`, whose clock starts now.
+    pub fn new(session: Session, policy: TicketPolicy, keys: KeyPool) -> Self {
+        Self {
+            session: RefCell::new(session),
+            started: Instant::now(),
+            policy,
+            keys: Mutex::new(keys),
+            bells: RefCell::new(BTreeMap::new()),
+            input: RefCell::new(Vec::new()),
+            driver: Notify::new(),
+            unauthenticated: Cell::new(0),
+        }
+    }
+
+    /// The time as the session knows it.
+    pub fn now(&self) -> Micros {
+        Micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The moment of a session time, for timers.
+    pub(super) fn instant(&self, at: Micros) -> tokio::time::Instant {
+        (self.started + std::time::Duration::from_micros(at.0)).into()
+    }
+
+    /// Calls the session and rings whoever has something to do then.
+    pub fn with<R>(&self, call: impl FnOnce(&mut Session) -> R) -> R {
+        let mut events = Vec::new();
+        let result = {
+            let mut session = self.session.borrow_mut();
+            let result = call(&mut session);
+            session.take_events(&mut events);
+            let records = session.take_input();
+            if !records.is_empty() {
+                self.input.borrow_mut().extend(records);
+                self.driver.notify_one();
+            }
+            result
+        };
+        for event in events {
+            match event {
+                Event::Wake(key) => self.ring(key, false),
+                Event::Close(key) => self.ring(key, true),
+                Event::FrameWanted => self.driver.notify_one(),
+            }
+        }
+        result
+    }
+
+    /// A snapshot for people.
+    pub fn status(&self) -> Status {
+        self.session.borrow().status(self.now())
+    }
+
+    /// Input that waits for the driver, in order.
+    pub(super) fn take_input(&self) -> Vec<InputRecord> {
+        std::mem::take(&mut *self.input.borrow_mut())
+    }
+
+    /// A bell for a new channel.
+    pub(super) fn hang_bell(&self, key: ChannelKey) -> Rc<Bell> {
+        let bell = Rc::new(Bell::default());
+        self.bells.borrow_mut().insert(key, Rc::clone(&bell));
+        bell
+    }
+
+    /// The channel has ended.
+    pub(super) fn take_bell(&self, key: ChannelKey) {
+        self.bells.borrow_mut().remove(&key);
+    }
+
+    /// A place among those who have not authenticated; `None` when there are too many.
+    pub(super) fn waiting_place(self: &Rc<Self>) -> Option<WaitingPlace> {
+        if UNAUTHENTICATED_MAX <= self.unauthenticated.get() {
+            return None;
+        }
+        self.unauthenticated.set(self.unauthenticated.get() + 1);
+        Some(WaitingPlace(Rc::clone(self)))
+    }
+
+    fn ring(&self, key: ChannelKey, close: bool) {
+        if let Some(bell) = self.bells.borrow().get(&key) {
+            if close {
+                bell.closed.set(true);
+            }
+            bell.rung.notify_one();
+        }
+    }
+}
+
+/// Holds a place among those who have not authenticated until it is dropped.
+#[derive(Debug)]
+pub(super) struct WaitingPlace(Rc<Host>);
+
+impl Drop for WaitingPlace {
+    fn drop(&mut self) {
+        self.0.unauthenticated.set(self.0.unauthenticated.get().saturating_sub(1));
+    }
+}

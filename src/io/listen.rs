@@ -1,0 +1,109 @@
+//! Listening sockets to connections.
+
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+
+use super::connection;
+use super::host::Host;
+use crate::os::inherited::{InheritError, InheritedListener, adopt_listener};
+use crate::os::{peer_credentials::PeerCredentials, tcp};
+use crate::session::Origin;
+
+/// Bytes that the kernel may hold unsent: enough to keep a fast line busy between two turns of the task.
+const NOTSENT_BYTES: u32 = 256 * 1024;
+
+/// After accept fails (no descriptors, no memory) it is not tried again for this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// A socket that clients connect to.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// Unix stream: only the desktop's own user is served.
+    Unix(UnixListener),
+}
+
+/// Why a listening socket cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The inherited descriptor is not one.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
+    /// The runtime cannot watch it.
+    #[error("cannot watch the listening socket: {0}")]
+    Watch(#[from] std::io::Error),
+}
+
+impl Listener {
+    /// Adopts an inherited listening socket. To be called inside a runtime.
+    ///
+    /// # Errors
+    /// When the descriptor is not a listening TCP or unix stream socket.
+    pub fn adopt(number: RawFd) -> Result<Self, ListenError> {
+        Ok(match adopt_listener(number)? {
+            InheritedListener::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Self::Tcp(TcpListener::from_std(listener)?)
+            }
+            InheritedListener::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                Self::Unix(UnixListener::from_std(listener)?)
+            }
+        })
+    }
+
+    /// Accepts clients for ever; each becomes a task of the current `LocalSet`.
+    pub async fn serve(self, host: Rc<Host>) {
+        loop {
+            let accepted = match &self {
+                Self::Tcp(listener) => accept_tcp(listener, &host).await,
+                Self::Unix(listener) => accept_unix(listener, &host).await,
+            };
+            if let Err(error) = accepted {
+                tracing::warn!(%error, "cannot accept a client");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn accept_tcp(listener: &TcpListener, host: &Rc<Host>) -> std::io::Result<()> {
+    let (stream, address) = listener.accept().await?;
+    tcp::send_at_once(&stream, NOTSENT_BYTES)?;
+    let local = address.ip().is_loopback();
+    spawn(host, stream, Origin { peer: address.to_string(), local });
+    Ok(())
+}
+
+async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Result<()> {
+    let (stream, _) = listener.accept().await?;
+    let peer = PeerCredentials::of(&stream)?;
+    if peer.is_own_user() {
+        spawn(host, stream, Origin { peer: "unix".into(), local: true });
+    } else {
+        tracing::warn!(?peer, "refused another user on the unix socket");
+    }
+    Ok(())
+}
+
+fn spawn<S>(host: &Rc<Host>, stream: S, origin: Origin)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+{
+    let Some(place) = host.waiting_place() else {
+        tracing::warn!(peer = %origin.peer, "refused: too many connections have not authenticated");
+        return;
+    };
+    let host = Rc::clone(host);
+    tokio::task::spawn_local(async move {
+        let peer = origin.peer.clone();
+        match connection::serve(&host, stream, origin, place).await {
+            Ok(()) => tracing::info!(%peer, "connection closed"),
+            Err(error) => tracing::info!(%peer, %error, "connection ended"),
+        }
+    });
+}

@@ -1,0 +1,238 @@
+//! Between the driver's attachment and the session: records, frames and input.
+//!
+//! One task owns the attachment. It looks at the driver's memory whenever it was woken, lets the frame clock decide
+//! and asks the driver for the next wake-up. With nothing to do, or nobody connected, it sleeps without a timer.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use super::driver::{Driver, DriverError, DriverEvent};
+use super::host::Host;
+use crate::base::Micros;
+use crate::os::FrameBuffer;
+use crate::ring::{
+    Armed, Consumer, CursorError, CursorState, Mode, ModeError, Monitors, MonitorsError, Observed,
+    Record, state,
+};
+use crate::session::{Activity, FrameClock, Session, Step, WakeFor};
+
+/// Records that are taken in one look; between two looks other tasks get their turn.
+const DRAIN_BATCH: u32 = 16 * 1024;
+
+/// What the driver is changing at the moment of a look is looked at again after this long.
+const BUSY_RETRY: Micros = Micros::from_millis(2);
+
+/// Serves an attachment to its end.
+///
+/// # Errors
+/// [`DriverError`] says why it ended; that is the only way out.
+pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, DriverError> {
+    let leds = state::leds(driver.memory());
+    host.with(|session| session.set_leds(leds));
+    let mut screen = ScreenLoop::new(driver);
+    loop {
+        let observed = Observed::now(screen.driver.memory());
+        let (wake, until) = match host.with(|session| screen.look(session, host.now(), &observed)) {
+            Look::Again => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Look::Sleep { wake, until } => (wake, until),
+        };
+        let armed = match wake {
+            WakeFor::Nothing => {
+                screen.driver.disarm();
+                Armed::Waiting
+            }
+            WakeFor::Record => screen.driver.arm_for_record(&observed),
+            WakeFor::Idle => screen.driver.arm_for_idle(),
+        };
+        match armed {
+            Armed::Waiting => screen.wait(host, until).await?,
+            Armed::Changed => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// What a look found.
+enum Look {
+    /// More to do at once.
+    Again,
+    /// Nothing until then.
+    Sleep { wake: WakeFor, until: Option<Micros> },
+}
+
+struct ScreenLoop {
+    driver: Driver,
+    consumer: Consumer,
+    clock: FrameClock,
+    /// What was last followed, to be compared with what is observed.
+    seen: Option<Observed>,
+    mode: Option<Mode>,
+    pixels: Option<FrameBuffer>,
+    cursor_shape: Option<u32>,
+    /// Somebody is connected, and the shadow is kept up to date.
+    watched: bool,
+    /// Something could not be read for the driver was changing it.
+    busy: bool,
+}
+
+impl ScreenLoop {
+    fn new(driver: Driver) -> Self {
+        Self {
+            consumer: Consumer::begin_at_end(driver.memory()),
+            driver,
+            clock: FrameClock::new(),
+            seen: None,
+            mode: None,
+            pixels: None,
+            cursor_shape: None,
+            watched: false,
+            busy: false,
+        }
+    }
+
+    fn look(&mut self, session: &mut Session, now: Micros, observed: &Observed) -> Look {
+        if !session.is_watched() {
+            self.watched = false;
+            return Look::Sleep { wake: WakeFor::Nothing, until: None };
+        }
+        if !self.watched {
+            // From here on; before that nobody read the ring.
+            self.watched = true;
+            self.seen = None;
+            self.consumer = Consumer::begin_at_end(self.driver.memory());
+            session.damage_all();
+        }
+        self.follow(session, observed);
+        let drained = self.drain(session);
+        let Some(pixels) = &self.pixels else {
+            let until = self.busy.then(|| now + BUSY_RETRY);
+            return Look::Sleep { wake: WakeFor::Record, until };
+        };
+        if drained.more {
+            return Look::Again;
+        }
+        let activity = Activity {
+            pending: session.is_touched(),
+            idle: state::is_idle(self.driver.memory()),
+            fresh: 0 < drained.records,
+        };
+        let step = if session.awaits_first_frame() {
+            Step::Frame
+        } else {
+            self.clock.step(now, activity, session.wants_frame())
+        };
+        match step {
+            Step::Frame => {
+                session.refresh(pixels);
+                self.clock.framed(now);
+                Look::Again
+            }
+            Step::Wait { wake, until } if self.busy => {
+                let retry = now + BUSY_RETRY;
+                Look::Sleep { wake, until: Some(until.map_or(retry, |until| until.min(retry))) }
+            }
+            Step::Wait { wake, until } => Look::Sleep { wake, until },
+        }
+    }
+
+    /// Reads what changed beside the ring.
+    fn follow(&mut self, session: &mut Session, observed: &Observed) {
+        let seen = self.seen.replace(*observed);
+        self.busy = false;
+        if self.pixels.is_none() || seen.is_none_or(|seen| observed.screen_differs(&seen)) {
+            self.follow_mode(session);
+        }
+        if seen.is_none_or(|seen| observed.cursor_differs(&seen)) {
+            self.follow_cursor(session);
+        }
+        if self.busy {
+            self.seen = None;
+        }
+    }
+
+    fn follow_mode(&mut self, session: &mut Session) {
+        let mode = match Mode::read(self.driver.memory()) {
+            Ok(mode) => mode,
+            Err(ModeError::Busy(_)) => {
+                self.busy = true;
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the driver's screen cannot be shown");
+                self.pixels = None;
+                return;
+            }
+        };
+        if self.pixels.is_none() || self.mode != Some(mode) {
+            self.pixels = match self.driver.frame_buffer(&mode) {
+                Ok(pixels) => pixels,
+                Err(error) => {
+                    tracing::error!(%error, "the driver's screen cannot be shown");
+                    None
+                }
+            };
+            self.mode = Some(mode);
+            session.set_mode(mode.size);
+            session.damage_all();
+        }
+        match Monitors::read(self.driver.memory(), mode.size) {
+            Ok(monitors) => session.set_monitors(monitors),
+            Err(MonitorsError::Busy(_)) => self.busy = true,
+            Err(error) => tracing::warn!(%error, "monitors stay as they are"),
+        }
+    }
+
+    fn follow_cursor(&mut self, session: &mut Session) {
+        let memory = self.driver.memory();
+        let read = CursorState::read(memory).and_then(|cursor| {
+            let image = if self.cursor_shape == Some(cursor.shape_serial) {
+                None
+            } else {
+                cursor.read_image(memory)?
+            };
+            Ok((cursor, image))
+        });
+        match read {
+            Ok((cursor, image)) => {
+                self.cursor_shape = Some(cursor.shape_serial);
+                session.set_cursor(&cursor, image.as_ref());
+            }
+            Err(CursorError::Busy(_) | CursorError::Changed) => self.busy = true,
+            Err(error) => tracing::warn!(%error, "the cursor stays as it is"),
+        }
+    }
+
+    fn drain(&mut self, session: &mut Session) -> crate::ring::Drained {
+        let screen = self.mode.map(|mode| mode.size).unwrap_or_default();
+        let (driver, mut mode_changed) = (&self.driver, false);
+        let drained = self.consumer.drain(driver.memory(), screen, DRAIN_BATCH, &mut |record| {
+            mode_changed |= record == Record::Mode;
+            session.record(&record);
+        });
+        if drained.overrun {
+            session.damage_all();
+        }
+        if drained.overrun || mode_changed {
+            self.follow_mode(session);
+        }
+        drained
+    }
+
+    /// Sleeps until the driver, a client or the clock has something, and hands input over.
+    async fn wait(&mut self, host: &Rc<Host>, until: Option<Micros>) -> Result<(), DriverError> {
+        let until = until.map(|at| host.instant(at));
+        tokio::select! {
+            event = self.driver.next_event() => match event {
+                DriverEvent::Wake => {}
+                DriverEvent::FrameBuffer => self.pixels = None,
+                DriverEvent::Leds(leds) => host.with(|session| session.set_leds(leds)),
+                DriverEvent::Gone(error) => return Err(error),
+            },
+            () = host.driver.notified() => {}
+            () = super::connection::sleep_until(until) => {}
+        }
+        self.driver.send_input(&host.take_input())
+    }
+}

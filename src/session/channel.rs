@@ -1,0 +1,103 @@
+//! One connected channel: its message stream and the state machine of its kind.
+
+use super::display_sender::DisplaySender;
+use super::registry::ClientId;
+use crate::base::Micros;
+use crate::base::limits::{CLIENT_MESSAGE_MAX, MAIN_MESSAGE_MAX};
+use crate::channel::cursor::CursorChannel;
+use crate::channel::inputs::{InputsChannel, InputsError};
+use crate::channel::{CommonError, FramingError, Inbox, MainChannel, MainError, Outbox};
+use crate::wire::WireError;
+use crate::wire::link::ChannelType;
+
+/// Where a connection comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Address of the client, for people.
+    pub peer: String,
+    /// The client runs on this machine.
+    pub local: bool,
+}
+
+/// Why a channel ends. All of it is the client's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChannelError {
+    /// Its bytes are no messages.
+    #[error(transparent)]
+    Framing(#[from] FramingError),
+    /// A message that every channel has is wrong.
+    #[error(transparent)]
+    Common(#[from] CommonError),
+    /// A message of the main channel is wrong.
+    #[error(transparent)]
+    Main(#[from] MainError),
+    /// A message of the inputs channel is wrong.
+    #[error(transparent)]
+    Inputs(#[from] InputsError),
+    /// A message of another channel is wrong.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// A message on a channel where clients say nothing.
+    #[error("message {0} on a channel where clients have none")]
+    Unexpected(u16),
+    /// The client said good-bye.
+    #[error("the client is leaving")]
+    Leaving,
+}
+
+/// What kind of channel it is, with its state.
+#[derive(Debug)]
+pub(super) enum Role {
+    Main(MainChannel),
+    Display(Box<DisplaySender>),
+    Inputs(Box<InputsChannel>),
+    Cursor(Box<CursorChannel>),
+}
+
+impl Role {
+    pub(super) const fn channel_type(&self) -> ChannelType {
+        match self {
+            Self::Main(_) => ChannelType::MAIN,
+            Self::Display(_) => ChannelType::DISPLAY,
+            Self::Inputs(_) => ChannelType::INPUTS,
+            Self::Cursor(_) => ChannelType::CURSOR,
+        }
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Main(_) => "main",
+            Self::Display(_) => "display",
+            Self::Inputs(_) => "inputs",
+            Self::Cursor(_) => "cursor",
+        }
+    }
+}
+
+/// A channel between its link and its end.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) client: ClientId,
+    pub(super) origin: Origin,
+    pub(super) since: Micros,
+    pub(super) inbox: Inbox,
+    pub(super) outbox: Outbox,
+    pub(super) role: Role,
+    /// Whoever writes to the socket has nothing left of what `transmit` gave.
+    pub(super) drained: bool,
+}
+
+impl Channel {
+    /// Whether this is a display that could take a frame now.
+    pub(super) fn wants_frame(&self) -> bool {
+        match &self.role {
+            Role::Display(display) => self.drained && display.is_ready(&self.outbox),
+            _ => false,
+        }
+    }
+}
+
+/// Bytes of one message that a client may send on a channel of this kind.
+pub(super) fn message_limit(channel_type: ChannelType) -> u32 {
+    if channel_type == ChannelType::MAIN { MAIN_MESSAGE_MAX } else { CLIENT_MESSAGE_MAX }
+}

@@ -1,0 +1,290 @@
+//! A desktop and everybody who looks at it.
+//!
+//! `Session` routes: bytes of a channel to its state machine, input to the driver, frames to every display. What the
+//! parts do is theirs. Two drivers call it, in any order:
+//!
+//! - connections: [`admit`](Session::admit), [`start`](Session::start), then [`receive`](Session::receive) and
+//!   [`transmit`](Session::transmit) until [`close`](Session::close). `transmit` is called when the socket can take
+//!   bytes and nothing waits for it, again at [`deadline`](Session::deadline), and when [`Event::Wake`] names the
+//!   channel;
+//! - the driver's attachment: see `session/screen_side.rs`.
+//!
+//! After every call [`take_events`](Session::take_events) and [`take_input`](Session::take_input) tell what else is
+//! to be done.
+
+use std::collections::BTreeMap;
+
+use super::channel::{Channel, ChannelError, Origin, Role, message_limit};
+use super::display_sender::DisplaySender;
+use super::picture::Picture;
+use super::registry::{AdmitError, ChannelKey, ClientId, Registry};
+use super::status::{ClientStatus, Status};
+use crate::base::{Micros, Size};
+use crate::channel::cursor::{CursorChannel, SharedCursor};
+use crate::channel::inputs::{InputsChannel, SharedInput};
+use crate::channel::keyboard::Holder;
+use crate::channel::link::Linked;
+use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
+use crate::image::choose::Encoder;
+use crate::ring::InputRecord;
+use crate::wire::common::LAST_TYPE;
+use crate::wire::link::{ChannelType, LinkMessage};
+use crate::wire::main::MouseModes;
+
+/// Something for the I/O side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The channel has something to send.
+    Wake(ChannelKey),
+    /// The channel's client is gone: close its connection.
+    Close(ChannelKey),
+    /// A display could take a frame.
+    FrameWanted,
+}
+
+/// One desktop.
+#[derive(Debug)]
+pub struct Session {
+    identity: Identity,
+    registry: Registry,
+    pub(super) channels: BTreeMap<ChannelKey, Channel>,
+    /// Channels that were admitted and have not started.
+    admitted: BTreeMap<ChannelKey, ClientId>,
+    modes: BTreeMap<ClientId, MouseModes>,
+    pub(super) picture: Picture,
+    pub(super) cursor: SharedCursor,
+    pub(super) input: SharedInput,
+    pub(super) frames: u64,
+    encoder: Encoder,
+    pub(super) records: Vec<InputRecord>,
+    pub(super) events: Vec<Event>,
+}
+
+impl Session {
+    /// A desktop of this size, before a driver has shown anything.
+    pub fn new(identity: Identity, size: Size) -> Self {
+        Self {
+            identity,
+            registry: Registry::new(),
+            channels: BTreeMap::new(),
+            admitted: BTreeMap::new(),
+            modes: BTreeMap::new(),
+            picture: Picture::new(size),
+            cursor: SharedCursor::new(),
+            input: SharedInput::new(),
+            frames: 0,
+            encoder: Encoder::new(),
+            records: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Makes room for a channel that has authenticated; `entropy` is a fresh random number.
+    ///
+    /// # Errors
+    /// [`AdmitError`]: the link is to be refused.
+    pub fn admit(&mut self, message: &LinkMessage, entropy: u32) -> Result<ChannelKey, AdmitError> {
+        let (client, key) = self.registry.admit(
+            message.connection_id,
+            message.channel_type,
+            message.channel_id,
+            entropy,
+        )?;
+        self.admitted.insert(key, client);
+        Ok(key)
+    }
+
+    /// The link of an admitted channel is complete: its first messages can be taken.
+    ///
+    /// # Errors
+    /// [`ChannelError`] when what came with the link is wrong already; the channel is to be closed.
+    pub fn start(
+        &mut self,
+        key: ChannelKey,
+        now: Micros,
+        linked: Linked,
+        origin: Origin,
+    ) -> Result<(), ChannelError> {
+        let Some(client) = self.admitted.remove(&key) else {
+            return Ok(());
+        };
+        let Linked { message, mini_header, leftover } = linked;
+        let mut outbox = Outbox::new(mini_header, now);
+        let role = self.role(client, key, now, &message, origin.local, &mut outbox);
+        let inbox = Inbox::new(mini_header, message_limit(message.channel_type));
+        self.channels.insert(key, Channel { client, origin, since: now, inbox, outbox, role, drained: true });
+        // Whoever is attached to the driver shall know that somebody watches.
+        self.events.extend([Event::Wake(key), Event::FrameWanted]);
+        self.receive(key, now, &leftover)
+    }
+
+    /// Bytes from a channel's client.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: the channel is to be closed.
+    pub fn receive(&mut self, key: ChannelKey, now: Micros, bytes: &[u8]) -> Result<(), ChannelError> {
+        let Some(channel) = self.channels.get_mut(&key) else {
+            return Ok(());
+        };
+        let Channel { client, inbox, outbox, role, .. } = channel;
+        let mode = self.modes.get(client).copied().unwrap_or(MouseModes::CLIENT);
+        inbox.push(bytes);
+        while let Some((number, body)) = inbox.next()? {
+            if number <= LAST_TYPE {
+                match (outbox.handle(now, number, body)?, &mut *role) {
+                    (Answer::Pong { id, .. }, Role::Display(display)) => display.answered(now, id),
+                    (Answer::Leaving, _) => return Err(ChannelError::Leaving),
+                    _ => {}
+                }
+                continue;
+            }
+            match role {
+                Role::Main(main) => {
+                    if let MainEvent::MouseMode(mode) = main.handle(number, body, outbox)? {
+                        self.modes.insert(*client, mode);
+                        let channels = self.registry.channels(*client);
+                        self.events.extend(channels.map(Event::Wake));
+                    }
+                }
+                Role::Display(display) => display.handle(number, body)?,
+                Role::Inputs(inputs) => inputs.handle(
+                    now,
+                    number,
+                    body,
+                    outbox,
+                    &mut self.input,
+                    mode,
+                    self.picture.size(),
+                    &mut self.records,
+                )?,
+                Role::Cursor(_) => return Err(ChannelError::Unexpected(number)),
+            }
+        }
+        self.tell_readiness(key);
+        Ok(())
+    }
+
+    /// Appends what a channel has to send to `out`, at most about one image. Returns whether there is more right now.
+    pub fn transmit(&mut self, key: ChannelKey, now: Micros, out: &mut Vec<u8>) -> bool {
+        let Some(Channel { client, outbox, role, drained, .. }) = self.channels.get_mut(&key) else {
+            return false;
+        };
+        let more = match role {
+            Role::Display(display) => {
+                display.transmit(now, &self.picture, &mut self.encoder, outbox)
+            }
+            Role::Cursor(cursor) => {
+                let mode = self.modes.get(client).copied().unwrap_or(MouseModes::CLIENT);
+                cursor.transmit(&self.cursor, mode, outbox)
+            }
+            Role::Inputs(inputs) => {
+                inputs.transmit(&self.input, outbox);
+                false
+            }
+            Role::Main(_) => false,
+        };
+        outbox.poll_ping(now);
+        outbox.take_into(out);
+        *drained = out.is_empty();
+        self.tell_readiness(key);
+        more
+    }
+
+    /// When [`transmit`](Self::transmit) is to be called even if nothing happens.
+    pub fn deadline(&self, key: ChannelKey) -> Option<Micros> {
+        self.channels.get(&key).map(|channel| channel.outbox.ping_due())
+    }
+
+    /// A connection has ended.
+    pub fn close(&mut self, key: ChannelKey) {
+        self.admitted.remove(&key);
+        if let Some(Channel { client, role: Role::Main(_), .. }) = self.channels.remove(&key) {
+            self.modes.remove(&client);
+        }
+        self.input.release_all(holder(key), &mut self.records);
+        for other in self.registry.remove(key) {
+            self.admitted.remove(&other);
+            self.events.push(Event::Close(other));
+        }
+    }
+
+    /// What is to be done besides; empties the list.
+    pub fn take_events(&mut self, events: &mut Vec<Event>) {
+        events.append(&mut self.events);
+    }
+
+    /// Input for the driver, in order; empties the list.
+    pub fn take_input(&mut self) -> Vec<InputRecord> {
+        std::mem::take(&mut self.records)
+    }
+
+    /// A snapshot for people.
+    pub fn status(&self, now: Micros) -> Status {
+        let clients = self.registry.clients().map(|client| self.client_status(client, now));
+        Status {
+            width: self.picture.size().width,
+            height: self.picture.size().height,
+            frames: self.frames,
+            clients: clients.collect(),
+        }
+    }
+
+    fn role(
+        &mut self,
+        client: ClientId,
+        key: ChannelKey,
+        now: Micros,
+        message: &LinkMessage,
+        local: bool,
+        outbox: &mut Outbox,
+    ) -> Role {
+        let caps = &message.channel_caps;
+        match message.channel_type {
+            ChannelType::DISPLAY => {
+                Role::Display(Box::new(DisplaySender::new(caps, local, &self.picture)))
+            }
+            ChannelType::INPUTS => {
+                Role::Inputs(Box::new(InputsChannel::start(holder(key), &self.input, outbox)))
+            }
+            ChannelType::CURSOR => {
+                // Nothing on this channel tells spice-html5, which cannot cache cursors, from other clients.
+                Role::Cursor(Box::new(CursorChannel::new(false)))
+            }
+            _ => {
+                let connection_id = self.registry.connection_id(client).unwrap_or_default();
+                Role::Main(MainChannel::start(connection_id, &self.identity, caps, now, outbox))
+            }
+        }
+    }
+
+    fn client_status(&self, client: ClientId, now: Micros) -> ClientStatus {
+        let mut status = ClientStatus::default();
+        for channel in self.channels.values().filter(|channel| channel.client == client) {
+            status.channels.push(channel.role.name());
+            match &channel.role {
+                Role::Main(_) => {
+                    status.peer.clone_from(&channel.origin.peer);
+                    status.connected_s = now.since(channel.since).0 / 1_000_000;
+                }
+                Role::Display(display) => {
+                    status.display_bytes = channel.outbox.written_bytes();
+                    status.rtt_us = display.rtt_us();
+                }
+                _ => {}
+            }
+        }
+        status
+    }
+
+    /// Notes that a display can take a frame.
+    fn tell_readiness(&mut self, key: ChannelKey) {
+        if self.channels.get(&key).is_some_and(Channel::wants_frame) {
+            self.events.push(Event::FrameWanted);
+        }
+    }
+}
+
+/// Held keys and buttons belong to the channel that pressed them.
+const fn holder(key: ChannelKey) -> Holder {
+    Holder(key.number())
+}

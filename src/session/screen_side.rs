@@ -1,0 +1,102 @@
+//! The driver's side of a session: what X draws, shows and presses.
+//!
+//! Whoever is attached to the driver calls [`record`](Session::record) for everything in the ring,
+//! [`set_mode`](Session::set_mode) and its siblings for what changed beside it, and
+//! [`refresh`](Session::refresh) when the frame clock says so.
+
+use super::channel::{Channel, Role};
+use super::desktop::{Event, Session};
+use crate::base::Size;
+use crate::channel::cursor::CursorShape;
+use crate::ring::{CursorImage, CursorState, Leds, Monitors, PixelSource, Record};
+
+impl Session {
+    /// Whether anybody is connected who would see a drawing.
+    pub fn is_watched(&self) -> bool {
+        !self.channels.is_empty()
+    }
+
+    /// Whether a display could take a frame now.
+    pub fn wants_frame(&self) -> bool {
+        self.channels.values().any(Channel::wants_frame)
+    }
+
+    /// Whether a display waits for its first frame, which is not to be paced.
+    pub fn awaits_first_frame(&self) -> bool {
+        self.channels.values().any(|channel| match &channel.role {
+            Role::Display(display) => display.awaits_frame(),
+            _ => false,
+        })
+    }
+
+    /// Whether there is something that no frame has shown.
+    pub fn is_touched(&self) -> bool {
+        self.picture.screen.is_touched()
+    }
+
+    /// One record of the ring.
+    pub fn record(&mut self, record: &Record) {
+        self.picture.screen.record(record);
+    }
+
+    /// Records were lost, or nobody watched: everything may have changed.
+    pub fn damage_all(&mut self) {
+        self.picture.screen.damage_all();
+    }
+
+    /// The mode: another size lets every display start anew.
+    pub fn set_mode(&mut self, size: Size) {
+        if size == self.picture.size() {
+            return;
+        }
+        self.picture = super::picture::Picture::new(size);
+        for (key, channel) in &mut self.channels {
+            if let Channel { role: Role::Display(display), outbox, .. } = channel {
+                display.resize(&self.picture, outbox);
+                self.events.push(Event::Wake(*key));
+            }
+        }
+    }
+
+    /// The monitors on the screen.
+    pub fn set_monitors(&mut self, monitors: Monitors) {
+        if !self.picture.set_monitors(monitors) {
+            return;
+        }
+        for (key, channel) in &mut self.channels {
+            if let Channel { role: Role::Display(display), outbox, .. } = channel {
+                display.monitors_changed(&self.picture, outbox);
+                self.events.push(Event::Wake(*key));
+            }
+        }
+    }
+
+    /// The pointer moved, was hidden or shown; with `image` when its shape changed.
+    pub fn set_cursor(&mut self, state: &CursorState, image: Option<&CursorImage>) {
+        if let Some(image) = image {
+            self.cursor.set_shape(CursorShape::new(image));
+        }
+        self.cursor.set_state(state.position, state.visible);
+        let cursors = self.channels.iter().filter(|(_, channel)| matches!(channel.role, Role::Cursor(_)));
+        self.events.extend(cursors.map(|(key, _)| Event::Wake(*key)));
+    }
+
+    /// The keyboard's lock lights.
+    pub fn set_leds(&mut self, leds: Leds) {
+        self.input.set_leds(leds);
+        let inputs = self.channels.iter().filter(|(_, channel)| matches!(channel.role, Role::Inputs(_)));
+        self.events.extend(inputs.map(|(key, _)| Event::Wake(*key)));
+    }
+
+    /// Reads what was touched and hands the frame to every display.
+    pub fn refresh(&mut self, source: &dyn PixelSource) {
+        let frame = self.picture.screen.refresh(source);
+        self.frames += 1;
+        for (key, channel) in &mut self.channels {
+            if let Role::Display(display) = &mut channel.role {
+                display.frame(&frame);
+                self.events.push(Event::Wake(*key));
+            }
+        }
+    }
+}
