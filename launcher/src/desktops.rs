@@ -46,7 +46,9 @@ pub(crate) fn list(json: bool) -> u8 {
 pub(crate) fn status(name: Option<DesktopName>, json: bool) -> Result<(), ClientError> {
     let desktop = client::describe(&client::resolve(name)?)?;
     if json {
-        answer(serde_json::json!(desktop));
+        let mut object = serde_json::json!(desktop);
+        object["clients"] = serde_json::json!(desktop.clients());
+        answer(object);
         return Ok(());
     }
     answer(line(&listed(&desktop)));

@@ -194,8 +194,8 @@ fn bind_tcp(address: SocketAddr) -> Result<Listener, ListenError> {
     Ok(Listener::Tcp { socket, address })
 }
 
-/// Binds a unix socket with mode 0600. A socket file that nobody listens on any more is replaced.
-pub(crate) fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
+/// Binds one for clients. A socket file that nobody listens on any more is replaced.
+fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
     let failed = |source| ListenError::Unix {
         path: path.into(),
         source,
@@ -205,15 +205,20 @@ pub(crate) fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
         return Err(ListenError::UnixTooLong(path.clone()));
     }
     remove_dead_socket(path)?;
-    // The mode has to hold from the first moment on, so it cannot be set after the bind.
-    let before = umask(Mode::from_bits_truncate(0o177));
-    let bound = UnixListener::bind(path);
-    umask(before);
-    let socket = bound.map_err(failed)?;
+    let socket = bind_private(path).map_err(failed)?;
     Ok(Listener::Unix {
         socket,
         file: SocketFile::at(path.clone()).map_err(failed)?,
     })
+}
+
+/// Binds a unix socket at the free `path`, with mode 0600.
+pub(crate) fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    // The mode has to hold from the first moment on, so it cannot be set after the bind.
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let bound = UnixListener::bind(path);
+    umask(before);
+    bound
 }
 
 fn remove_dead_socket(path: &Path) -> Result<(), ListenError> {

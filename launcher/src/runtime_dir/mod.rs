@@ -19,7 +19,7 @@ use thiserror::Error;
 pub(crate) use self::base::Base;
 use crate::listen::{SOCKET_PATH_BYTES_MAX, SocketFile};
 use crate::name::DesktopName;
-use crate::xorg::leftovers;
+use crate::xorg::display;
 
 /// Desktops of one user: bounds the search for a free name.
 const DESKTOPS_MAX: usize = 256;
@@ -67,8 +67,10 @@ pub(crate) enum RuntimeDirError {
 /// What the remains of a desktop have to tell: what to clean up outside of the directory.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub(crate) struct State {
-    /// Number of the X display, once Xorg has told it.
+    /// Number of the X display.
     pub(crate) display: Option<u32>,
+    /// Process of the launcher, which holds the display's lock.
+    pub(crate) launcher: Option<u32>,
     /// Process of its Xorg.
     pub(crate) xorg: Option<i32>,
     /// Unix sockets at places that the user chose.
@@ -227,12 +229,13 @@ fn remove_if_dead(path: &Path) -> Presence {
     }
     if is_at(&lock, path) {
         let State {
-            display,
-            xorg,
+            display: number,
+            launcher,
             sockets,
+            ..
         } = state(path);
-        if let (Some(display), Some(xorg)) = (display, xorg) {
-            leftovers::remove_dead(display, xorg);
+        if let (Some(number), Some(launcher)) = (number, launcher) {
+            display::remove_remains(number, launcher);
         }
         sockets.iter().for_each(SocketFile::remove);
         let _ = fs::remove_dir_all(path);

@@ -48,7 +48,7 @@ pub(super) async fn start(program: &Path, dir: &Path) -> io::Result<Bus> {
         "--session",
         "--nofork",
         "--nopidfile",
-        "--nosyslog",
+        "--syslog-only",
         "--print-address",
     ]);
     command.arg(format!("--address=unix:path={}", dir.join("bus").display()));

@@ -58,11 +58,11 @@ pub(crate) struct SessionArgs {
 
 /// Runs the session; gives COMMAND's exit status as a shell would.
 pub(crate) fn run(args: &SessionArgs) -> u8 {
-    let result = prepare(args.parent).and_then(|()| {
+    let result = prepare().and_then(|()| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(hold(args))
+        runtime.block_on(hold_or_clean_up(args))
     });
     result.unwrap_or_else(|error| {
         terminal::notice(format_args!("cannot run the session: {error}"));
@@ -70,12 +70,23 @@ pub(crate) fn run(args: &SessionArgs) -> u8 {
     })
 }
 
-fn prepare(parent: i32) -> io::Result<()> {
-    bound::bind(parent, Signal::SIGTERM)?;
+fn prepare() -> io::Result<()> {
     prctl::set_child_subreaper(true)?;
     // Not "caraway": whoever kills the launcher by that name shall not hit this process, too.
     prctl::set_name(c"desktop-session")?;
     Ok(())
+}
+
+async fn hold_or_clean_up(args: &SessionArgs) -> io::Result<u8> {
+    match bound::bind(args.parent, Signal::SIGTERM) {
+        Ok(()) => hold(args).await,
+        // The launcher was killed before it could have told us.
+        Err(Errno::ESRCH) => {
+            clean_up_for_launcher(&args.dir).await;
+            Ok(CANNOT_RUN)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn hold(args: &SessionArgs) -> io::Result<u8> {

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::io;
-use std::os::unix::net::UnixListener;
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
@@ -17,6 +16,7 @@ use super::interrupts::Interrupts;
 use super::{Plan, StartError, announce, since, start_directory};
 use crate::control::messages::{self, Pids};
 use crate::control::{self, Facts};
+use crate::listen::bind_private;
 use crate::process::bound;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::strays;
@@ -25,7 +25,7 @@ use crate::server::{self, Event, Link, ServerError};
 use crate::session::environment;
 use crate::supervise::{Action, Outcome, Part, Supervisor};
 use crate::terminal::notice;
-use crate::xorg::{self, XorgError, failure, leftovers, pid_of};
+use crate::xorg::{self, XorgError, failure, pid_of};
 
 /// Time for Xorg to start on a busy host (0.1 s on an idle one).
 const XORG_DEADLINE: Duration = Duration::from_secs(30);
@@ -72,9 +72,6 @@ impl Desktop {
         }
         let outcome = desktop.stay().await;
         strays::end(&mut desktop.reaper, &[], STRAYS_GRACE).await;
-        if let (Some(display), Some(xorg)) = (desktop.state.display, desktop.state.xorg) {
-            leftovers::remove_dead(display, xorg);
-        }
         Ok(outcome)
     }
 
@@ -91,8 +88,10 @@ impl Desktop {
             .filter_map(|l| l.file().cloned())
             .collect();
         let state = State {
+            display: Some(plan.display.number()),
+            launcher: Some(std::process::id()),
+            xorg: None,
             sockets,
-            ..State::default()
         };
         plan.dir.write_state(&state)?;
         let pids = Pids {
@@ -121,7 +120,7 @@ impl Desktop {
         });
         let (ask_stop, stop) = mpsc::channel(1);
         control::serve(
-            UnixListener::bind(plan.dir.file(control::SOCKET))?,
+            bind_private(&plan.dir.file(control::SOCKET))?,
             told,
             ask_stop,
         )?;
@@ -157,29 +156,23 @@ impl Desktop {
     }
 
     async fn bring_up_xorg(&mut self) -> Result<(), StartError> {
-        let mut xorg = xorg::start(&self.plan.installation, &self.plan.dir, self.plan.display)?;
-        self.started(Part::Xorg, xorg.pid);
-        self.state.xorg = Some(xorg.pid.as_raw());
-        self.plan.dir.write_state(&self.state)?;
+        let number = self.plan.display.number();
+        let mut xorg = xorg::start(&self.plan.installation, &self.plan.dir, number)?;
         let pid = xorg.pid;
-        let waited = timeout(
-            XORG_DEADLINE,
-            self.unless_interrupted(async {
-                match xorg.display().await {
-                    Ok(display) => display,
-                    // It has ended, or is about to: how it ended says more.
-                    Err(_) => std::future::pending().await,
-                }
-            }),
-        );
-        let display = match waited.await {
-            Ok(Ok(told)) => told,
-            Ok(Err(Early::Interrupted)) => return Err(StartError::Interrupted),
-            Ok(Err(Early::Ended(_, how))) => {
-                let said = xorg::said(&self.plan.dir);
-                let why = failure::explain(&said, how, self.plan.display);
-                return Err(XorgError::Failed(why).into());
+        self.started(Part::Xorg, pid);
+        self.state.xorg = Some(pid.as_raw());
+        self.plan.dir.write_state(&self.state)?;
+        let ready = self.unless_interrupted(async {
+            if !xorg.ready().await? {
+                // It has ended, or is about to: how it ended says more.
+                std::future::pending::<()>().await;
             }
+            io::Result::Ok(())
+        });
+        match timeout(XORG_DEADLINE, ready).await {
+            Ok(Ok(ready)) => ready?,
+            Ok(Err(Early::Interrupted)) => return Err(StartError::Interrupted),
+            Ok(Err(Early::Ended(_, how))) => return Err(self.xorg_failed(how)),
             Err(_) => {
                 let seconds = XORG_DEADLINE.as_secs();
                 return Err(StartError::TooSlow {
@@ -187,14 +180,16 @@ impl Desktop {
                     seconds,
                 });
             }
-        };
-        self.state.display = Some(display);
-        self.plan.dir.write_state(&self.state)?;
+        }
         self.facts.send_modify(|facts| {
-            facts.desktop.display = Some(format!(":{display}"));
+            facts.desktop.display = Some(format!(":{number}"));
             facts.desktop.pids.xorg = Some(pid.as_raw());
         });
         Ok(())
+    }
+
+    fn xorg_failed(&self, how: Ended) -> StartError {
+        XorgError::Failed(failure::explain(&xorg::said(&self.plan.dir), how)).into()
     }
 
     async fn bring_up_server(&mut self) -> Result<(), StartError> {
@@ -218,10 +213,7 @@ impl Desktop {
                     _ => ServerError::Failed(format!("it ended ({how})")).into(),
                 });
             }
-            Err(Early::Ended(_, how)) => {
-                let said = xorg::said(&self.plan.dir);
-                return Err(XorgError::Failed(failure::explain(&said, how, None)).into());
-            }
+            Err(Early::Ended(_, how)) => return Err(self.xorg_failed(how)),
         }
         self.link = Some(link);
         Ok(())

@@ -24,6 +24,7 @@ use crate::session::command::{self, CommandError, SessionCommand};
 use crate::supervise::Outcome;
 use crate::terminal::notice;
 use crate::xorg::config::Geometry;
+use crate::xorg::display::Display;
 use crate::xorg::keyboard::Keyboard;
 use crate::xorg::socket_dir::SocketDirError;
 use crate::xorg::{self, Installation, XorgError};
@@ -60,7 +61,7 @@ pub(crate) enum StartError {
 /// All that is decided and had before the first process starts.
 pub(crate) struct Plan {
     installation: Installation,
-    display: Option<u32>,
+    display: Display,
     command: SessionCommand,
     bus: Option<PathBuf>,
     server: server::Plan,
@@ -109,6 +110,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
     let password_is_new = password.is_some() && args.password_file.is_none();
     let listeners = listen::bind_all(&args.listen, args.unix.as_deref())?;
     xorg::socket_dir::ensure()?;
+    let display = Display::take(args.display)?;
     let dir = DesktopDir::create(args.name.as_ref())?;
     write_files(&dir, args.geometry).map_err(|source| StartError::Files {
         path: dir.path().into(),
@@ -125,7 +127,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         password,
         name: dir.name().clone(),
     };
-    let (display, json) = (args.display, args.json);
+    let json = args.json;
     Ok(Plan {
         installation,
         display,

@@ -1,15 +1,14 @@
 //! Xorg, run as the user: `/usr/lib/xorg/Xorg` itself, with nothing of the host's configuration.
 
 pub(crate) mod config;
+pub(crate) mod display;
 pub(crate) mod failure;
 pub(crate) mod find;
 pub(crate) mod keyboard;
-pub(crate) mod leftovers;
 pub(crate) mod socket_dir;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
@@ -23,11 +22,8 @@ use tokio::net::unix::pipe;
 use crate::process::bound;
 use crate::runtime_dir::DesktopDir;
 
-/// Descriptor on which Xorg writes the number of its display.
+/// Descriptor on which Xorg writes the number of its display when it is ready.
 const DISPLAY_FD: i32 = 3;
-
-/// Bytes that Xorg writes there: a number and a line end.
-const DISPLAY_LINE_BYTES_MAX: usize = 16;
 
 /// Bytes of Xorg's log that are read to explain a failure.
 const LOG_BYTES_READ_MAX: u64 = 256 * 1024;
@@ -51,6 +47,10 @@ pub(crate) enum XorgError {
         .0.display()
     )]
     DriverMissing(PathBuf),
+    #[error("display :{0} is taken; choose another with -d, or leave -d out")]
+    DisplayTaken(u32),
+    #[error("all displays from :{first} to :{last} are taken; choose one with -d")]
+    NoFreeDisplay { first: u32, last: u32 },
     #[error("cannot start Xorg: {0}")]
     Start(#[from] io::Error),
     #[error("{0}")]
@@ -66,27 +66,25 @@ pub(crate) struct Installation {
     pub(crate) module_path: Vec<PathBuf>,
 }
 
-/// An Xorg that has been started and will tell its display.
+/// An Xorg that has been started and will tell when it is ready.
 #[derive(Debug)]
 pub(crate) struct Starting {
     /// Its process.
     pub(crate) pid: Pid,
-    display: pipe::Receiver,
+    ready: pipe::Receiver,
 }
 
-/// Starts Xorg on `display`, or on a free one, with the files of `dir` (`xauth`, `xorg.conf`).
+/// Starts Xorg on display `number` with the files of `dir` (`xauth`, `xorg.conf`).
 pub(crate) fn start(
     installation: &Installation,
     dir: &DesktopDir,
-    display: Option<u32>,
+    number: u32,
 ) -> Result<Starting, XorgError> {
     fs::create_dir_all(dir.file("xorg.conf.d"))?;
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
     let output = private_file(dir, "xorg.out")?;
     let mut command = bound::command(&installation.program, Signal::SIGTERM);
-    if let Some(number) = display {
-        command.arg(format!(":{number}"));
-    }
+    command.arg(format!(":{number}"));
     command.arg("-displayfd").arg(DISPLAY_FD.to_string());
     command.arg("-config").arg(dir.file("xorg.conf"));
     command.arg("-configdir").arg(dir.file("xorg.conf.d"));
@@ -118,30 +116,25 @@ pub(crate) fn start(
     drop(command);
     Ok(Starting {
         pid: pid_of(&child),
-        display: receiver(reader)?,
+        ready: pipe::Receiver::from_owned_fd(reader)?,
     })
 }
 
 impl Starting {
-    /// The number of its display, once its drivers run and it takes connections.
-    pub(crate) async fn display(&mut self) -> Result<u32, XorgError> {
-        let mut line = Vec::new();
-        while !line.ends_with(b"\n") {
-            self.display.readable().await?;
-            let mut bytes = [0u8; DISPLAY_LINE_BYTES_MAX];
-            match self.display.try_read(&mut bytes) {
-                Ok(0) => break,
-                Ok(count) => line.extend_from_slice(&bytes[..count]),
+    /// Waits until its drivers run and it takes connections; false if it ended before.
+    pub(crate) async fn ready(&mut self) -> io::Result<bool> {
+        // To the end of the line: Xorg writes it in two pieces, and dies if nobody takes the second.
+        let mut byte = [0];
+        while byte != *b"\n" {
+            self.ready.readable().await?;
+            match self.ready.try_read(&mut byte) {
+                Ok(0) => return Ok(false),
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
-            if line.len() > DISPLAY_LINE_BYTES_MAX {
-                break;
+                Err(error) => return Err(error),
             }
         }
-        let text = String::from_utf8_lossy(&line);
-        let unclear = || XorgError::Failed("Xorg ended before it told its display".into());
-        text.trim().parse().map_err(|_| unclear())
+        Ok(true)
     }
 }
 
@@ -171,8 +164,4 @@ fn private_file(dir: &DesktopDir, name: &str) -> io::Result<File> {
         .append(true)
         .mode(0o600)
         .open(dir.file(name))
-}
-
-fn receiver(reader: OwnedFd) -> io::Result<pipe::Receiver> {
-    pipe::Receiver::from_owned_fd(reader)
 }
