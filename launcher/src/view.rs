@@ -68,6 +68,7 @@ fn tell(way_in: &WayIn, file: Option<&Path>) {
     }
 }
 
+/// remote-viewer, if this host has it.
 pub(crate) fn find_viewer() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path)

@@ -119,7 +119,7 @@ fn two_desktops_live_side_by_side() {
 #[test]
 fn secrets_go_to_the_server_and_to_nobody_else() {
     as_each_user(|stage| {
-        let desktop = stage.start(&[], "env >environment; exec sleep 1000");
+        let desktop = stage.start(&[], "env >new; mv new environment; exec sleep 1000");
         let password = desktop.ready["password"].as_str().unwrap();
         assert_eq!(
             fs::read_to_string(stage.path("password")).unwrap(),

@@ -3,6 +3,12 @@
 //! Each test has its own runtime directory. Xorg runs with Debian's dummy driver (package
 //! xserver-xorg-video-dummy) and caraway-server is a script, so that what fails here is the launcher.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's stage may fail loudly"
+)]
+
 mod failures;
 mod lives;
 mod stage;
