@@ -1,0 +1,208 @@
+//! The command line: a contract that programs rely on as well as people.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::listen::{ListenAddress, is_loopback};
+use crate::name::DesktopName;
+use crate::process::bound::BoundArgs;
+use crate::session::SessionArgs;
+use crate::xorg::config::{DEFAULT_GEOMETRY, Geometry};
+
+/// The highest display number: X clients reach display N on port 6000 + N, too.
+const DISPLAY_MAX: i64 = 59_535;
+
+/// Run Linux desktops without a screen and use them with any SPICE client
+#[derive(Debug, Parser)]
+#[command(name = "caraway", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Start a desktop and stay with it until it ends
+    Start(Box<StartArgs>),
+    /// List your desktops
+    List(ListArgs),
+    /// Show one desktop and its clients
+    Status(StatusArgs),
+    /// End a desktop and all that runs in it
+    Stop(NameArgs),
+    /// Open a desktop in remote-viewer, or say how to
+    View(NameArgs),
+    /// Check what this host has and lacks for desktops
+    Doctor(DoctorArgs),
+    /// Become a program that dies with its parent
+    #[command(name = "__exec", hide = true)]
+    Exec(BoundArgs),
+    /// Hold a desktop's session
+    #[command(name = "__session", hide = true)]
+    Session(SessionArgs),
+}
+
+/// How clients prove themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Auth {
+    /// By a password
+    Ticket,
+    /// Not at all: on loopback and unix sockets only
+    None,
+}
+
+/// A desktop to start.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// Number of the X display [default: a free one]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=DISPLAY_MAX))]
+    pub(crate) display: Option<u32>,
+    /// Size of the screen in pixels
+    #[arg(short, long, value_name = "WIDTHxHEIGHT", default_value_t = DEFAULT_GEOMETRY)]
+    pub(crate) geometry: Geometry,
+    /// Where clients connect; may be given several times [default: 127.0.0.1, a free port from 5900 up]
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Vec<ListenAddress>,
+    /// A unix socket where clients connect
+    #[arg(long, value_name = "PATH")]
+    pub(crate) unix: Option<PathBuf>,
+    /// How clients prove themselves
+    #[arg(long, value_enum, default_value_t = Auth::Ticket)]
+    pub(crate) auth: Auth,
+    /// A file whose one line is the password [default: a new random password]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Listen unencrypted on addresses that others can reach
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// The desktop's name [default: desktop, desktop-2, ...]
+    #[arg(long)]
+    pub(crate) name: Option<DesktopName>,
+    /// Print one JSON object when the desktop is ready
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The Xorg program itself, where a distribution hides it
+    #[arg(long, value_name = "PATH", hide_short_help = true)]
+    pub(crate) xorg: Option<PathBuf>,
+    /// What to run in the desktop [default: your session]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+impl StartArgs {
+    /// What does not go together, as one sentence.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        let open = self.listen.iter().find(|address| !is_loopback(address.0));
+        if self.auth == Auth::None && self.password_file.is_some() {
+            return Some(
+                "--password-file has no use with --auth none; leave one of them out".into(),
+            );
+        }
+        match (open, self.auth) {
+            (Some(address), Auth::None) => Some(format!(
+                "--auth none is for loopback and unix sockets only, and others can reach {}; \
+                 leave it out",
+                address.0
+            )),
+            (Some(address), Auth::Ticket) if !self.insecure => Some(format!(
+                "others can reach {}, where everything would pass unencrypted; listen on \
+                 127.0.0.1 and come through ssh -L, or say --insecure",
+                address.0
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The desktop [default: the only one]
+    pub(crate) name: Option<DesktopName>,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A verb that needs no more than a desktop.
+#[derive(Debug, Args)]
+pub(crate) struct NameArgs {
+    /// The desktop [default: the only one]
+    pub(crate) name: Option<DesktopName>,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The Xorg program itself, where a distribution hides it
+    #[arg(long, value_name = "PATH", hide_short_help = true)]
+    pub(crate) xorg: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn contradiction(words: &[&str]) -> Option<String> {
+        let all = ["caraway", "start"].iter().chain(words);
+        let Verb::Start(args) = Cli::try_parse_from(all).unwrap().verb else {
+            panic!("start")
+        };
+        args.contradiction()
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_others_can_reach_needs_a_password_and_the_word() {
+        assert_eq!(contradiction(&[]), None);
+        assert_eq!(
+            contradiction(&["-l", "127.0.0.1:0", "--auth", "none"]),
+            None
+        );
+        assert_eq!(contradiction(&["--unix", "/x", "--auth", "none"]), None);
+        assert_eq!(contradiction(&["-l", "0.0.0.0:1", "--insecure"]), None);
+        for refused in [
+            &["-l", "0.0.0.0:1"][..],
+            &["-l", "127.0.0.1:1", "-l", "[::]:1"],
+            &["-l", "0.0.0.0:1", "--insecure", "--auth", "none"],
+            &["--auth", "none", "--password-file", "/x"],
+        ] {
+            assert!(contradiction(refused).is_some(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_words_are_refused() {
+        for wrong in [
+            &["-d", "x"][..],
+            &["-d", "59536"],
+            &["-g", "1x1"],
+            &["-l", "5900"],
+            &["xterm"],
+            &["--name", "../x"],
+            &["--auth", "sasl"],
+        ] {
+            assert!(
+                Cli::try_parse_from(["caraway", "start"].iter().chain(wrong)).is_err(),
+                "{wrong:?}"
+            );
+        }
+    }
+}

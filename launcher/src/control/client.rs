@@ -1,0 +1,126 @@
+//! Asks the launcher of a running desktop.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::SOCKET;
+use super::messages::{Desktop, REPLY_BYTES_MAX, Reply, Request, WayIn};
+use crate::name::DesktopName;
+use crate::runtime_dir::{self, Base};
+
+/// Time for a reply; the launcher itself waits 2 s for its server.
+const REPLY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Time for a desktop to end: longer than the launcher gives all of its parts together.
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub(crate) enum ClientError {
+    #[error("no desktop of yours runs; start one: caraway start")]
+    NoneRuns,
+    #[error("no desktop of yours has the name '{0}'; see: caraway list")]
+    Unknown(DesktopName),
+    #[error("several desktops of yours run, so say which: {}", .0.iter().map(DesktopName::as_str).collect::<Vec<_>>().join(", "))]
+    Several(Vec<DesktopName>),
+    #[error("the desktop '{name}' does not answer: {source}")]
+    Silent {
+        name: DesktopName,
+        source: io::Error,
+    },
+    #[error("the desktop '{name}' refused: {reason}")]
+    Refused { name: DesktopName, reason: String },
+    #[error("the desktop '{0}' has not ended in time; see its processes: caraway status {0}")]
+    StillThere(DesktopName),
+}
+
+/// The names of this user's desktops.
+pub(crate) fn names() -> Vec<DesktopName> {
+    Base::find()
+        .map(|base| runtime_dir::running(&base))
+        .unwrap_or_default()
+}
+
+/// The desktop that `name` means; the only one that runs where it is none.
+pub(crate) fn resolve(name: Option<DesktopName>) -> Result<DesktopName, ClientError> {
+    let mut running = names();
+    match name {
+        Some(name) if running.contains(&name) => Ok(name),
+        Some(name) => Err(ClientError::Unknown(name)),
+        None if running.len() > 1 => Err(ClientError::Several(running)),
+        None => running.pop().ok_or(ClientError::NoneRuns),
+    }
+}
+
+/// Describes the desktop `name`.
+pub(crate) fn describe(name: &DesktopName) -> Result<Desktop, ClientError> {
+    match ask(name, Request::Describe)?.0 {
+        Reply::Desktop(desktop) => Ok(desktop),
+        other => Err(unexpected(name, other)),
+    }
+}
+
+/// How to connect to the desktop `name`.
+pub(crate) fn way_in(name: &DesktopName) -> Result<WayIn, ClientError> {
+    match ask(name, Request::WayIn)?.0 {
+        Reply::WayIn(way_in) => Ok(way_in),
+        other => Err(unexpected(name, other)),
+    }
+}
+
+/// Ends the desktop `name` and waits until nothing of it is left.
+pub(crate) fn stop(name: &DesktopName) -> Result<(), ClientError> {
+    let (reply, mut connection) = ask(name, Request::Stop)?;
+    if reply != Reply::Stopping {
+        return Err(unexpected(name, reply));
+    }
+    let silent = |source| ClientError::Silent {
+        name: name.clone(),
+        source,
+    };
+    connection
+        .set_read_timeout(Some(STOP_DEADLINE))
+        .map_err(silent)?;
+    match connection.read(&mut [0]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(ClientError::StillThere(name.clone()))
+        }
+        // A reset is the end of the launcher as well.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn ask(name: &DesktopName, request: Request) -> Result<(Reply, UnixStream), ClientError> {
+    let base = Base::find().ok_or_else(|| ClientError::Unknown(name.clone()))?;
+    let path = base.path().join(name.as_str()).join(SOCKET);
+    exchange(&path, request).map_err(|source| ClientError::Silent {
+        name: name.clone(),
+        source,
+    })
+}
+
+fn exchange(path: &std::path::Path, request: Request) -> io::Result<(Reply, UnixStream)> {
+    let mut connection = UnixStream::connect(path)?;
+    connection.set_read_timeout(Some(REPLY_DEADLINE))?;
+    connection.set_write_timeout(Some(REPLY_DEADLINE))?;
+    let mut line = serde_json::to_vec(&request)?;
+    line.push(b'\n');
+    connection.write_all(&line)?;
+    let mut reply = Vec::new();
+    BufReader::new((&connection).take(REPLY_BYTES_MAX)).read_until(b'\n', &mut reply)?;
+    Ok((serde_json::from_slice(&reply)?, connection))
+}
+
+fn unexpected(name: &DesktopName, reply: Reply) -> ClientError {
+    let reason = match reply {
+        Reply::Refused { reason } => reason,
+        _ => "it is of another version of caraway".into(),
+    };
+    ClientError::Refused {
+        name: name.clone(),
+        reason,
+    }
+}

@@ -1,0 +1,149 @@
+//! The small protocol between a desktop's launcher and other `caraway` commands of the same user.
+//!
+//! The socket is 0600 in a directory that only the user enters, and the kernel's word on who connected
+//! is asked as well.
+
+pub(crate) mod client;
+pub(crate) mod lines;
+pub(crate) mod messages;
+
+use std::io;
+use std::os::unix::net;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use self::lines::LineReader;
+use self::messages::{Desktop, REQUEST_BYTES_MAX, Reply, Request, WayIn};
+use crate::password::Password;
+use crate::server::StatusOf;
+
+/// File name of the socket in a desktop's directory.
+pub(crate) const SOCKET: &str = "control.sock";
+
+/// Connections at a time; more wait in the socket's queue.
+const CONNECTIONS_MAX: usize = 16;
+
+/// Time in which a request has to come, and in which its reply has to be taken.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Pause after a failed accept, so that a full descriptor table costs no CPU.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is told to others; replaced whenever it changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The desktop, without its server's status.
+    pub(crate) desktop: Desktop,
+    /// The server that runs now.
+    pub(crate) server: Option<StatusOf>,
+    /// The ticket.
+    pub(crate) password: Option<Password>,
+}
+
+/// Answers on `socket` until the runtime ends. `stop` gets a word for each request to stop.
+pub(crate) fn serve(
+    socket: net::UnixListener,
+    facts: watch::Receiver<Facts>,
+    stop: mpsc::Sender<()>,
+) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    let socket = UnixListener::from_std(socket)?;
+    tokio::spawn(accept(socket, facts, stop));
+    Ok(())
+}
+
+async fn accept(socket: UnixListener, facts: watch::Receiver<Facts>, stop: mpsc::Sender<()>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let Ok((connection, _)) = socket.accept().await else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (facts, stop) = (facts.clone(), stop.clone());
+        tokio::spawn(async move {
+            let _ = converse(connection, &facts, &stop).await;
+            drop(place);
+        });
+    }
+}
+
+async fn converse(
+    mut connection: UnixStream,
+    facts: &watch::Receiver<Facts>,
+    stop: &mpsc::Sender<()>,
+) -> io::Result<()> {
+    let peer = connection.peer_cred()?.uid();
+    if peer != 0 && peer != nix::unistd::geteuid().as_raw() {
+        let reason = "this desktop belongs to another user".into();
+        return reply(&mut connection, &Reply::Refused { reason }).await;
+    }
+    loop {
+        let mut lines = LineReader::new(&mut connection, REQUEST_BYTES_MAX);
+        let Some(line) = timeout(REQUEST_DEADLINE, lines.next()).await?? else {
+            return Ok(());
+        };
+        match serde_json::from_slice(&line) {
+            Ok(Request::Describe) => {
+                let desktop = describe(facts).await;
+                reply(&mut connection, &Reply::Desktop(desktop)).await?;
+            }
+            Ok(Request::WayIn) => {
+                let way_in = way_in(&facts.borrow());
+                reply(&mut connection, &Reply::WayIn(way_in)).await?;
+            }
+            Ok(Request::Stop) => {
+                reply(&mut connection, &Reply::Stopping).await?;
+                let _ = stop.send(()).await;
+                // Held open until this process ends: its end tells the asker that all is gone.
+                std::future::pending::<()>().await;
+            }
+            Err(_) => {
+                let reason = "that is no request; both caraway commands must be of one version";
+                return reply(
+                    &mut connection,
+                    &Reply::Refused {
+                        reason: reason.into(),
+                    },
+                )
+                .await;
+            }
+        }
+    }
+}
+
+async fn describe(facts: &watch::Receiver<Facts>) -> Desktop {
+    let Facts {
+        mut desktop,
+        server,
+        ..
+    } = facts.borrow().clone();
+    if let Some(server) = server {
+        desktop.server = server.get().await;
+    }
+    desktop
+}
+
+fn way_in(facts: &Facts) -> WayIn {
+    let password = facts
+        .password
+        .as_ref()
+        .map(|password| password.reveal().to_owned());
+    WayIn {
+        uris: facts.desktop.uris.clone(),
+        password,
+    }
+}
+
+async fn reply(connection: &mut UnixStream, reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    timeout(REQUEST_DEADLINE, connection.write_all(&line)).await?
+}

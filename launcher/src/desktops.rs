@@ -1,0 +1,119 @@
+//! `caraway list`, `status` and `stop`.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::DONE;
+use crate::control::client::{self, ClientError};
+use crate::control::messages::Desktop;
+use crate::name::DesktopName;
+use crate::terminal::{answer, notice};
+
+/// One element of `caraway list --json`.
+#[derive(Serialize)]
+struct Listed<'a> {
+    name: &'a DesktopName,
+    display: Option<&'a str>,
+    uris: &'a [String],
+    since: &'a str,
+    /// Connected clients; none while no server answers.
+    clients: Option<usize>,
+}
+
+/// Lists this user's desktops.
+pub(crate) fn list(json: bool) -> u8 {
+    let mut desktops = Vec::new();
+    for name in client::names() {
+        match client::describe(&name) {
+            Ok(desktop) => desktops.push(desktop),
+            // It may just have ended; then there is nothing to say.
+            Err(_) if !client::names().contains(&name) => {}
+            Err(error) => notice(error),
+        }
+    }
+    let listed: Vec<Listed<'_>> = desktops.iter().map(listed).collect();
+    if json {
+        answer(serde_json::json!(listed));
+    } else if listed.is_empty() {
+        notice("no desktop of yours runs");
+    } else {
+        listed.iter().for_each(|desktop| answer(line(desktop)));
+    }
+    DONE
+}
+
+/// Shows one desktop.
+pub(crate) fn status(name: Option<DesktopName>, json: bool) -> Result<(), ClientError> {
+    let desktop = client::describe(&client::resolve(name)?)?;
+    if json {
+        let mut object = serde_json::json!(desktop);
+        object["clients"] = serde_json::json!(desktop.clients());
+        answer(object);
+        return Ok(());
+    }
+    answer(line(&listed(&desktop)));
+    let process = |pid: Option<i32>| pid.map_or("-".to_owned(), |pid| pid.to_string());
+    let pids = desktop.pids;
+    answer(format_args!(
+        "  processes: launcher {}, xorg {}, server {}",
+        pids.launcher,
+        process(pids.xorg),
+        process(pids.server)
+    ));
+    for client in desktop.clients().into_iter().flatten() {
+        answer(format_args!("  client: {}", fields(client)));
+    }
+    Ok(())
+}
+
+/// Ends one desktop; returns when nothing of it is left.
+pub(crate) fn stop(name: Option<DesktopName>) -> Result<(), ClientError> {
+    client::stop(&client::resolve(name)?)
+}
+
+fn listed(desktop: &Desktop) -> Listed<'_> {
+    Listed {
+        name: &desktop.name,
+        display: desktop.display.as_deref(),
+        uris: &desktop.uris,
+        since: &desktop.since,
+        clients: desktop.clients().map(Vec::len),
+    }
+}
+
+fn line(desktop: &Listed<'_>) -> String {
+    let clients = match desktop.clients {
+        Some(1) => "1 client".into(),
+        Some(count) => format!("{count} clients"),
+        None => "no server answers".into(),
+    };
+    let Listed {
+        name,
+        display,
+        uris,
+        since,
+        ..
+    } = desktop;
+    let display = display.unwrap_or("-");
+    format!(
+        "{name}  {display}  {}  since {since}  {clients}",
+        uris.join(" ")
+    )
+}
+
+/// The fields of a client's object, whatever the server tells.
+fn fields(client: &Value) -> String {
+    let Some(object) = client.as_object() else {
+        return client.to_string();
+    };
+    let field = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{name} {text}"),
+        other => format!("{name} {other}"),
+    };
+    object
+        .iter()
+        .map(field)
+        .collect::<Vec<_>>()
+        .join(", ")
+        .replace(char::is_control, " ")
+}

@@ -1,0 +1,86 @@
+//! Programs that die with the process that started them, even if that was killed with SIGKILL.
+//!
+//! The kernel offers this as PR_SET_PDEATHSIG, which has to be set in the child. So the child is this
+//! executable once more: it starts a session of its own (the terminal's Ctrl-C is for the launcher
+//! alone), asks for the signal, and becomes the program.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid, getppid, setsid};
+
+use crate::terminal;
+
+/// This executable, also after an upgrade has replaced its file.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// Exit status of a child whose program could not be run, as a shell has it.
+pub(crate) const CANNOT_RUN: u8 = 127;
+
+/// What the child is told on its command line.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BoundArgs {
+    /// Process whose end the child shall not survive.
+    #[arg(long)]
+    parent: i32,
+    /// Number of the signal that the child gets then.
+    #[arg(long, default_value_t = Signal::SIGTERM as i32)]
+    signal: i32,
+    /// The program and its arguments.
+    #[arg(last = true, required = true, num_args = 1..)]
+    program: Vec<OsString>,
+}
+
+/// A command for `program` that gets `signal` when this process ends. Its arguments are still to be
+/// added; its stdin is empty.
+pub(crate) fn command(program: &Path, signal: Signal) -> Command {
+    let mut command = ourselves("__exec");
+    command.arg("--signal").arg((signal as i32).to_string());
+    command.arg("--").arg(program);
+    command
+}
+
+/// A command for the hidden `verb` of this executable, told who its parent is.
+pub(crate) fn ourselves(verb: &str) -> Command {
+    let mut command = Command::new(OURSELVES);
+    command
+        .arg0("caraway")
+        .arg(verb)
+        .arg("--parent")
+        .arg(getpid().to_string());
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Becomes the program of `args`. Returns an exit status only if that fails.
+pub(crate) fn exec(args: &BoundArgs) -> u8 {
+    let Ok(signal) = Signal::try_from(args.signal) else {
+        return CANNOT_RUN;
+    };
+    if let Err(error) = bind(args.parent, signal) {
+        terminal::notice(format_args!("cannot bind a child to its parent: {error}"));
+        return CANNOT_RUN;
+    }
+    let program: &OsStr = &args.program[0];
+    let error = Command::new(program).args(&args.program[1..]).exec();
+    terminal::notice(format_args!("cannot run {}: {error}", program.display()));
+    CANNOT_RUN
+}
+
+/// Gives the calling process a session of its own, and `signal` when `parent` ends.
+pub(crate) fn bind(parent: i32, signal: Signal) -> Result<(), Errno> {
+    // Fails only for a process that leads a session already, which is as good.
+    let _ = setsid();
+    prctl::set_pdeathsig(signal)?;
+    // The parent may have ended before the call: then no signal will come.
+    if getppid() == Pid::from_raw(parent) {
+        Ok(())
+    } else {
+        Err(Errno::ESRCH)
+    }
+}

@@ -1,0 +1,5 @@
+//! Processes of a desktop: each bound to its parent's life, all reaped, no stray left.
+
+pub(crate) mod bound;
+pub(crate) mod reaper;
+pub(crate) mod strays;

@@ -1,0 +1,159 @@
+//! The process that holds the user's programs: the D-Bus session and COMMAND, and all they start.
+//!
+//! It is a process of its own so that even a launcher killed with SIGKILL leaves nothing running: the
+//! kernel then tells this one, which ends its programs, those that detached themselves as well, and
+//! removes the desktop's files.
+
+mod bus;
+pub(crate) mod command;
+pub(crate) mod environment;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getppid};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+
+pub(crate) use self::bus::find as find_bus;
+use crate::process::bound::{self, CANNOT_RUN};
+use crate::process::reaper::{Ended, Reaper};
+use crate::process::strays;
+use crate::runtime_dir;
+use crate::terminal;
+use crate::xorg::pid_of;
+
+/// Time that programs have to end by themselves.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Time that the bus and what it started have, when everything else has ended.
+const BUS_GRACE: Duration = Duration::from_secs(1);
+
+/// Time in which Xorg, told by the kernel, has to be gone when the launcher was killed.
+const XORG_DEADLINE: Duration = Duration::from_secs(5);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What the holder is told on its command line.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SessionArgs {
+    /// The launcher.
+    #[arg(long)]
+    parent: i32,
+    /// The desktop's runtime directory.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The D-Bus daemon, if the session shall have a bus.
+    #[arg(long)]
+    bus: Option<PathBuf>,
+    /// The user's command and its arguments.
+    #[arg(last = true, required = true, num_args = 1..)]
+    command: Vec<OsString>,
+}
+
+/// Runs the session; gives COMMAND's exit status as a shell would.
+pub(crate) fn run(args: &SessionArgs) -> u8 {
+    let result = prepare().and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(hold_or_clean_up(args))
+    });
+    result.unwrap_or_else(|error| {
+        terminal::notice(format_args!("cannot run the session: {error}"));
+        CANNOT_RUN
+    })
+}
+
+fn prepare() -> io::Result<()> {
+    prctl::set_child_subreaper(true)?;
+    // Not "caraway": whoever kills the launcher by that name shall not hit this process, too.
+    prctl::set_name(c"desktop-session")?;
+    Ok(())
+}
+
+async fn hold_or_clean_up(args: &SessionArgs) -> io::Result<u8> {
+    match bound::bind(args.parent, Signal::SIGTERM) {
+        Ok(()) => hold(args).await,
+        // The launcher was killed before it could have told us.
+        Err(Errno::ESRCH) => {
+            clean_up_for_launcher(&args.dir).await;
+            Ok(CANNOT_RUN)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn hold(args: &SessionArgs) -> io::Result<u8> {
+    // All before the first child: from here on no signal ends this process by surprise.
+    let mut reaper = Reaper::new()?;
+    let mut end = signal(SignalKind::terminate())?;
+    let _interrupt = signal(SignalKind::interrupt())?;
+    let _hangup = signal(SignalKind::hangup())?;
+
+    let bus = match &args.bus {
+        Some(program) => start_bus(program, &args.dir).await,
+        None => None,
+    };
+    let mut command = bound::command(Path::new(&args.command[0]), Signal::SIGHUP);
+    command.args(&args.command[1..]);
+    if let Some(bus) = &bus {
+        command.env("DBUS_SESSION_BUS_ADDRESS", &bus.address);
+    }
+    let leader = pid_of(&command.spawn()?);
+
+    let mut ended = None;
+    while ended.is_none() {
+        tokio::select! {
+            (pid, how) = reaper.next() => match &bus {
+                _ if pid == leader => ended = Some(how),
+                Some(bus) if pid == bus.pid => {
+                    terminal::notice(format_args!("the D-Bus session ended ({how}); the desktop lives"));
+                }
+                _ => {}
+            },
+            _ = end.recv() => break,
+        }
+    }
+    if ended.is_none() {
+        // The whole group at once, so that a shell and its jobs end together.
+        let _ = killpg(leader, Signal::SIGTERM);
+        let _ = killpg(leader, Signal::SIGCONT);
+    }
+    let bus_pid: Vec<Pid> = bus.iter().map(|bus| bus.pid).collect();
+    strays::end(&mut reaper, &bus_pid, GRACE).await;
+    strays::end(&mut reaper, &[], BUS_GRACE).await;
+    if getppid() != Pid::from_raw(args.parent) {
+        clean_up_for_launcher(&args.dir).await;
+    }
+    Ok(ended.unwrap_or(Ended::Exited(0)).shell_status())
+}
+
+async fn start_bus(program: &Path, dir: &Path) -> Option<bus::Bus> {
+    match bus::start(program, dir).await {
+        Ok(bus) => Some(bus),
+        Err(error) => {
+            terminal::notice(format_args!(
+                "the desktop runs without a D-Bus session: {}: {error}",
+                program.display()
+            ));
+            None
+        }
+    }
+}
+
+/// The launcher was killed: its Xorg has the kernel's signal, its files are nobody's.
+async fn clean_up_for_launcher(dir: &Path) {
+    let mut waited = Duration::ZERO;
+    let xorg = runtime_dir::state(dir).xorg.map(Pid::from_raw);
+    while waited < XORG_DEADLINE && xorg.is_some_and(|xorg| kill(xorg, None) != Err(Errno::ESRCH)) {
+        sleep(LOOK_AGAIN).await;
+        waited += LOOK_AGAIN;
+    }
+    runtime_dir::remove_remains(dir);
+}

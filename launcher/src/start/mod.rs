@@ -1,0 +1,158 @@
+//! `caraway start`: makes a desktop out of its parts, stays with it, and takes all of it away again.
+
+mod announce;
+mod desktop;
+mod interrupts;
+mod since;
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use self::desktop::Desktop;
+use crate::cli::{Auth, StartArgs};
+use crate::listen::{self, ListenError};
+use crate::password::{Password, PasswordError};
+use crate::runtime_dir::{DesktopDir, RuntimeDirError};
+use crate::server::{self, ServerError};
+use crate::session;
+use crate::session::command::{self, CommandError, SessionCommand};
+use crate::supervise::Outcome;
+use crate::terminal::notice;
+use crate::xorg::config::Geometry;
+use crate::xorg::display::Display;
+use crate::xorg::keyboard::Keyboard;
+use crate::xorg::socket_dir::SocketDirError;
+use crate::xorg::{self, Installation, XorgError};
+use crate::{DONE, FAILED, USAGE, beside, cookie};
+
+/// Why a desktop did not start, whosever fault it was.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Xorg(#[from] XorgError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    RuntimeDir(#[from] RuntimeDirError),
+    #[error(transparent)]
+    SocketDir(#[from] SocketDirError),
+    #[error("cannot write the desktop's files in {}: {source}", path.display())]
+    Files { path: PathBuf, source: io::Error },
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
+    #[error("{what} is not ready after {seconds} s")]
+    TooSlow { what: &'static str, seconds: u64 },
+    /// The user changed their mind; not a failure.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// All that is decided and had before the first process starts.
+pub(crate) struct Plan {
+    installation: Installation,
+    display: Display,
+    command: SessionCommand,
+    bus: Option<PathBuf>,
+    server: server::Plan,
+    json: bool,
+    /// Whether the password was made here, so that nobody else can tell it.
+    password_is_new: bool,
+    // Last, so that the directory goes when everything in it has been closed.
+    dir: DesktopDir,
+}
+
+/// Runs a desktop from its start to its end; gives the exit status.
+pub(crate) fn run(args: &StartArgs) -> u8 {
+    if let Some(contradiction) = args.contradiction() {
+        notice(contradiction);
+        return USAGE;
+    }
+    let outcome = plan(args).and_then(|plan| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(Desktop::run(plan))
+    });
+    match outcome {
+        Ok(Outcome::Done) => DONE,
+        Ok(Outcome::Failed(why)) => {
+            notice(why);
+            FAILED
+        }
+        Err(error) => {
+            notice(error);
+            FAILED
+        }
+    }
+}
+
+fn plan(args: &StartArgs) -> Result<Plan, StartError> {
+    let beside = beside();
+    let installation = xorg::find::installation(args.xorg.as_deref(), &beside)?;
+    let program = server::find(&beside)?;
+    let command = command::choose(&args.command)?;
+    let password = match (args.auth, &args.password_file) {
+        (Auth::None, _) => None,
+        (Auth::Ticket, Some(file)) => Some(Password::from_file(file)?),
+        (Auth::Ticket, None) => Some(Password::random()?),
+    };
+    let password_is_new = password.is_some() && args.password_file.is_none();
+    let listeners = listen::bind_all(&args.listen, args.unix.as_deref())?;
+    xorg::socket_dir::ensure()?;
+    let display = Display::take(args.display)?;
+    let dir = DesktopDir::create(args.name.as_ref())?;
+    write_files(&dir, args.geometry).map_err(|source| StartError::Files {
+        path: dir.path().into(),
+        source,
+    })?;
+    let bus = session::find_bus();
+    if bus.is_none() {
+        notice("the desktop runs without a D-Bus session; for one: apt install dbus");
+    }
+    let server = server::Plan {
+        program,
+        driver_socket: dir.file("driver.sock"),
+        listeners,
+        password,
+        name: dir.name().clone(),
+    };
+    let json = args.json;
+    Ok(Plan {
+        installation,
+        display,
+        command,
+        bus,
+        server,
+        json,
+        password_is_new,
+        dir,
+    })
+}
+
+fn write_files(dir: &DesktopDir, geometry: Geometry) -> io::Result<()> {
+    cookie::write_new(&dir.file("xauth"))?;
+    let config = xorg::config::text(&dir.file("driver.sock"), geometry, &Keyboard::of_user());
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(dir.file("xorg.conf"))?;
+    file.write_all(config.as_bytes())
+}
+
+/// Where COMMAND starts: a chosen session in the user's home, a named one where the user is.
+fn start_directory(command: &SessionCommand) -> Option<PathBuf> {
+    env::home_dir().filter(|home| command.in_home && home.is_dir())
+}
