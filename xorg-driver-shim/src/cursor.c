@@ -73,19 +73,20 @@ static struct cursor_image convert(CursorPtr cursor)
     };
 }
 
-static Bool realize_cursor(DeviceIntPtr device _X_UNUSED, ScreenPtr screen, CursorPtr cursor)
+static Bool realize_cursor(DeviceIntPtr device _X_UNUSED, ScreenPtr screen _X_UNUSED,
+                           CursorPtr cursor _X_UNUSED)
 {
-    struct caraway *caraway = caraway_of_screen(screen);
-
-    /* A recoloured cursor is realised again and keeps its address. */
-    if (caraway->cursor == cursor)
-        caraway->cursor = NULL;
     return TRUE;
 }
 
-static Bool unrealize_cursor(DeviceIntPtr device, ScreenPtr screen, CursorPtr cursor)
+static Bool unrealize_cursor(DeviceIntPtr device _X_UNUSED, ScreenPtr screen, CursorPtr cursor)
 {
-    return realize_cursor(device, screen, cursor);
+    struct caraway *caraway = caraway_of_screen(screen);
+
+    /* Another cursor may get its address, or it the same one with other colours. */
+    if (caraway->cursor == cursor)
+        caraway->cursor = NULL;
+    return TRUE;
 }
 
 static void set_cursor(DeviceIntPtr device, ScreenPtr screen, CursorPtr cursor, int x, int y)
@@ -132,15 +133,45 @@ static miPointerSpriteFuncRec sprite_funcs = {
     .DeviceCursorCleanup = device_cleanup,
 };
 
+static void pointer_position(int *x, int *y)
+{
+    input_lock();
+    miPointerGetPosition(inputInfo.pointer, x, y);
+    input_unlock();
+}
+
+/* mi realises a recoloured cursor anew but, as it is the same one, does not set it again. */
+static void recolor_cursor(DeviceIntPtr device, ScreenPtr screen, CursorPtr cursor, Bool displayed)
+{
+    struct caraway *caraway = caraway_of_screen(screen);
+    int x, y;
+
+    screen->RecolorCursor = caraway->recolor_cursor;
+    screen->RecolorCursor(device, screen, cursor, displayed);
+    caraway->recolor_cursor = screen->RecolorCursor;
+    screen->RecolorCursor = recolor_cursor;
+    if (displayed && device == inputInfo.pointer) {
+        pointer_position(&x, &y);
+        set_cursor(device, screen, cursor, x, y);
+    }
+}
+
 Bool cursor_init(struct caraway *caraway)
 {
+    ScreenPtr screen = caraway->screen;
+
     caraway->cursor = NULL;
-    return miPointerInitialize(caraway->screen, &sprite_funcs, xf86GetPointerScreenFuncs(), FALSE);
+    if (!miPointerInitialize(screen, &sprite_funcs, xf86GetPointerScreenFuncs(), FALSE))
+        return FALSE;
+    caraway->recolor_cursor = screen->RecolorCursor;
+    screen->RecolorCursor = recolor_cursor;
+    return TRUE;
 }
 
 void cursor_fini(struct caraway *caraway)
 {
     caraway->cursor = NULL;
+    caraway->screen->RecolorCursor = caraway->recolor_cursor;
 }
 
 void cursor_follow_pointer(struct caraway *caraway)

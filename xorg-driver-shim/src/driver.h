@@ -53,6 +53,7 @@ struct caraway {
     ScreenBlockHandlerProcPtr block_handler;
     CreateGCProcPtr create_gc;
     CopyWindowProcPtr copy_window;
+    RecolorCursorProcPtr recolor_cursor;
     CompositeProcPtr composite;
     GlyphsProcPtr glyphs;
     AddTrapsProcPtr add_traps;

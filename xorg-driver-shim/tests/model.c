@@ -81,8 +81,11 @@ static void apply_copy(struct model *model, const struct caraway_record *record)
     int32_t height = record->bbox.bottom - record->bbox.top;
     struct caraway_rect source = { record->u.src_pos.y, record->u.src_pos.x,
                                    record->u.src_pos.y + height, record->u.src_pos.x + width };
-    if (!is_inside(model, &source))
-        fail_record(record, "the source is off the screen");
+    if (!is_inside(model, &source)) {
+        if (!model->live)
+            fail_record(record, "the source is off the screen");
+        return;
+    }
 
     size_t count = (size_t)width * (size_t)height;
     uint32_t *pixels = malloc(count * 4);
@@ -131,8 +134,11 @@ static bool apply(struct model *model, const struct caraway_record *record)
         model->modes++;
         return true;
     }
-    if (!is_inside(model, &record->bbox))
-        fail_record(record, "off the screen");
+    if (!is_inside(model, &record->bbox)) {
+        if (!model->live)
+            fail_record(record, "off the screen");
+        return false; /* of a mode before the one that was read; its MODE record is still to come */
+    }
     switch (record->type) {
     case CARAWAY_DAMAGE:
         model->damages++;
