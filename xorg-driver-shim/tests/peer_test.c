@@ -33,7 +33,9 @@ static void test_generations(const char *modules)
     Display *display = XOpenDisplay(NULL);
     CHECK(display && xserver_runs(&server));
     XCloseDisplay(display);
-    xserver_stop(&server);
+    /* Not by a signal that it handles: without a system bus, Xorg 21.1 frees a timer of an earlier
+     * generation then. */
+    xserver_kill(&server);
 }
 
 /* A second server on the same path must fail and leave the first one's socket alone; a stale one goes. */

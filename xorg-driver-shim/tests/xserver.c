@@ -93,15 +93,28 @@ bool xserver_runs(const struct xserver *server)
     return waitpid(server->pid, NULL, WNOHANG) == 0;
 }
 
-void xserver_stop(struct xserver *server)
+static void remove_directory(const struct xserver *server)
 {
     char command[128];
+
+    snprintf(command, sizeof(command), "rm -rf %s", server->directory);
+    CHECK(system(command) == 0);
+}
+
+void xserver_stop(struct xserver *server)
+{
     int status;
 
     CHECK(kill(server->pid, SIGTERM) == 0);
     CHECK(waitpid(server->pid, &status, 0) == server->pid);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CHECK(access(server->socket, F_OK) != 0);
-    snprintf(command, sizeof(command), "rm -rf %s", server->directory);
-    CHECK(system(command) == 0);
+    remove_directory(server);
+}
+
+void xserver_kill(struct xserver *server)
+{
+    CHECK(kill(server->pid, SIGKILL) == 0);
+    CHECK(waitpid(server->pid, NULL, 0) == server->pid);
+    remove_directory(server);
 }

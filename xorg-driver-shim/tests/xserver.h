@@ -22,6 +22,9 @@ void xserver_start(struct xserver *server, const char *module_directory, const c
 /* Ends it and checks that it ended by itself, orderly, and took its socket away. */
 void xserver_stop(struct xserver *server);
 
+/* Ends it at once. */
+void xserver_kill(struct xserver *server);
+
 /* Whether the process still runs. */
 bool xserver_runs(const struct xserver *server);
 
