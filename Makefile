@@ -49,6 +49,11 @@ export DEBIAN_FRONTEND=noninteractive; \
 $$root apt-get update -q && $$root apt-get install -q -y --no-install-recommends $$missing
 endef
 
+# True where a person has a session of their own: ~/.xsession, or a session manager that is more than the bare
+# ones that come with a window manager.
+OWN_SESSION := [ -x "$$HOME/.xsession" ] || { command -v x-session-manager >/dev/null && \
+	! readlink -f "$$(command -v x-session-manager)" | grep -qE '/(icewm|openbox)-session$$'; }
+
 .PHONY: build run test bench fuzz install uninstall clean
 .PHONY: build-packages run-packages test-packages rust release driver
 .PHONY: check-style check-lints check-licences check-driver test-pure test-loom test-peers
@@ -72,24 +77,19 @@ driver:
 
 ## Running
 
-# A person's own session wins; who has none gets a window manager with a panel and a menu, and a terminal.
+# A person's own session wins (`caraway start` finds it); who has none gets a window manager with a panel and a menu,
+# and a terminal.
 run: run-packages build
 	@set -eu; set --; \
-	if [ -x "$$HOME/.xsession" ]; then set -- -- "$$HOME/.xsession"; \
-	elif [ -z "$$(command -v x-session-manager)" ] || readlink -f "$$(command -v x-session-manager)" | \
-	        grep -qE '/(icewm|openbox)-session$$'; then \
-	    set -- -- sh -c 'xterm -geometry 100x30+40+40 & exec icewm-session'; \
-	fi; \
+	if $(OWN_SESSION); then :; else set -- -- sh -c 'xterm -geometry 100x30+40+40 & exec icewm-session'; fi; \
 	echo "Starting a desktop. Connect with: remote-viewer URI (Debian's package virt-viewer), where URI is the line"; \
 	echo "below that starts with spice://, and type the password it asks for. Ctrl+C here ends the desktop."; \
-	echo "It listens on this machine only. From another one: ssh -L 5900:127.0.0.1:PORT THIS_HOST, then"; \
-	echo "remote-viewer spice://127.0.0.1:5900 there."; \
+	echo "It listens on this machine only. From another one: ssh -L PORT:127.0.0.1:PORT this-host, then the same URI."; \
 	exec $(RELEASE)/caraway start $(ARGS) "$$@"
 
 run-packages:
 	$(call packages,$(RUN_PACKAGES),to run a desktop)
-	@[ -x "$$HOME/.xsession" ] || command -v x-session-manager >/dev/null || $(MAKE) -s desktop-packages
-	@command -v xterm >/dev/null || $(MAKE) -s desktop-packages
+	@if $(OWN_SESSION); then :; else $(MAKE) -s desktop-packages; fi
 
 .PHONY: desktop-packages
 desktop-packages:
