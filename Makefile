@@ -25,7 +25,7 @@ RUN_PACKAGES := xserver-xorg-core xkb-data x11-xkb-utils dbus-daemon libgl1-mesa
 DESKTOP_PACKAGES := icewm xterm
 TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
 	dbus-x11 libspice-client-glib-2.0-dev libx11-dev libxext-dev libxrender-dev libxtst-dev \
-	mesa-utils spice-client-glib-usb-acl-helper spice-client-gtk util-linux valgrind virt-viewer x11-apps x11-utils \
+	mesa-utils openssl spice-client-glib-usb-acl-helper spice-client-gtk util-linux valgrind virt-viewer x11-apps x11-utils \
 	x11-xserver-utils xinput xserver-xorg-video-dummy xserver-xspice xvfb
 
 # $(call packages,NAMES,PURPOSE): installs what is missing of NAMES. Says before it asks for root; without any way to

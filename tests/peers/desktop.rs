@@ -140,46 +140,11 @@ impl Desktop {
     fn xorg(geometry: &str, device: &str, inputs: &str, input_names: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("xorg.conf");
-        let layout: String = input_names
-            .iter()
-            .map(|name| format!("InputDevice \"{name}\"\n                "))
-            .collect();
-        let text = format!(
-            r#"
-            Section "ServerFlags"
-                Option "AutoAddDevices" "False"
-                Option "AutoEnableDevices" "False"
-                Option "DontVTSwitch" "True"
-            EndSection
-            Section "Device"
-                Identifier "device"
-                {device}
-            EndSection
-            Section "Monitor"
-                Identifier "monitor"
-                HorizSync 5.0-1000.0
-                VertRefresh 5.0-200.0
-                {}
-            EndSection
-            Section "Screen"
-                Identifier "screen"
-                Device "device"
-                Monitor "monitor"
-                DefaultDepth 24
-                SubSection "Display"
-                    Depth 24
-                    Modes "{geometry}"
-                EndSubSection
-            EndSection{inputs}
-            Section "ServerLayout"
-                Identifier "layout"
-                Screen "screen"
-                {layout}
-            EndSection
-            "#,
-            modeline(geometry)
-        );
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(
+            &config,
+            configuration(geometry, device, inputs, input_names),
+        )
+        .unwrap();
         let empty = folder.path().join("conf.d");
         std::fs::create_dir(&empty).unwrap();
         let display = free_display();
@@ -335,6 +300,50 @@ pub(crate) fn free_display() -> String {
     };
     // High ones first are unlikely to meet a desktop that starts at the same time.
     format!(":{}", (300..400).find(|number| !taken(number)).unwrap())
+}
+
+/// An xorg.conf for one screen of that size and no device that the host has.
+fn configuration(geometry: &str, device: &str, inputs: &str, input_names: &[&str]) -> String {
+    let layout: String = input_names
+        .iter()
+        .map(|name| format!("InputDevice \"{name}\"\n"))
+        .collect();
+    let modeline = modeline(geometry);
+    format!(
+        r#"
+        Section "ServerFlags"
+            Option "AutoAddDevices" "False"
+            Option "AutoEnableDevices" "False"
+            Option "DontVTSwitch" "True"
+        EndSection
+        Section "Device"
+            Identifier "device"
+            {device}
+        EndSection
+        Section "Monitor"
+            Identifier "monitor"
+            HorizSync 5.0-1000.0
+            VertRefresh 5.0-200.0
+            {modeline}
+        EndSection
+        Section "Screen"
+            Identifier "screen"
+            Device "device"
+            Monitor "monitor"
+            DefaultDepth 24
+            SubSection "Display"
+                Depth 24
+                Modes "{geometry}"
+            EndSubSection
+        EndSection
+        {inputs}
+        Section "ServerLayout"
+            Identifier "layout"
+            Screen "screen"
+            {layout}
+        EndSection
+        "#
+    )
 }
 
 /// A mode line of that size at about 60 Hz; blanking as small as it goes, for no monitor looks.

@@ -5,6 +5,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 pub(crate) const MAIN: u8 = 1;
@@ -26,6 +27,9 @@ const MINI_HEADER: u32 = 1 << 3;
 
 /// Bytes of SpiceLinkMess: connection_id, channel_type, channel_id, two counts, caps_offset.
 const LINK_MESS_SIZE: u32 = 18;
+
+/// Bytes of SpiceLinkReply's pub_key.
+const PUBLIC_KEY_SIZE: usize = 162;
 
 /// Bytes of an RSA-1024 block.
 const TICKET_SIZE: usize = 128;
@@ -116,6 +120,8 @@ pub(crate) enum Outcome {
 /// A raw connection.
 pub(crate) struct RawLink {
     stream: TcpStream,
+    /// DER SubjectPublicKeyInfo of the link reply; empty before that.
+    public_key: Vec<u8>,
 }
 
 impl RawLink {
@@ -123,7 +129,10 @@ impl RawLink {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
-        Self { stream }
+        Self {
+            stream,
+            public_key: Vec::new(),
+        }
     }
 
     /// Sends bytes; a server that has closed already is found out by reading.
@@ -146,10 +155,36 @@ impl RawLink {
         let size = u32::from_le_bytes(header[12..].try_into().unwrap());
         assert!((4..4096).contains(&size), "a reply of {size} bytes");
         let mut body = vec![0; usize::try_from(size).unwrap()];
-        match self.read(&mut body) {
-            Ok(()) => Outcome::Link(u32::from_le_bytes(body[..4].try_into().unwrap())),
-            Err(outcome) => outcome,
+        if let Err(outcome) = self.read(&mut body) {
+            return outcome;
         }
+        self.public_key = body
+            .get(4..4 + PUBLIC_KEY_SIZE)
+            .unwrap_or_default()
+            .to_vec();
+        Outcome::Link(u32::from_le_bytes(body[..4].try_into().unwrap()))
+    }
+
+    /// An empty password under the key of the link reply.
+    pub(crate) fn empty_ticket(&self) -> [u8; TICKET_SIZE] {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, password) = (folder.path().join("key"), folder.path().join("password"));
+        std::fs::write(&key, &self.public_key).unwrap();
+        std::fs::write(&password, [0]).unwrap();
+        let result = Command::new("openssl")
+            .args(["pkeyutl", "-encrypt", "-pubin", "-keyform", "DER"])
+            .args(["-pkeyopt", "rsa_padding_mode:oaep", "-inkey"])
+            .arg(&key)
+            .arg("-in")
+            .arg(&password)
+            .output()
+            .unwrap_or_else(|error| panic!("openssl: {error}: run `make test-packages`"));
+        assert!(
+            result.status.success(),
+            "{}",
+            String::from_utf8_lossy(&result.stderr)
+        );
+        result.stdout.try_into().unwrap()
     }
 
     /// Selects the ticket, sends one, and reads the link result.
@@ -173,7 +208,8 @@ impl RawLink {
         let mut link = Self::connect(port);
         link.send(&LinkMessage::good(channel_type, connection_id).bytes());
         assert_eq!(link.link_reply(), Outcome::Link(LINK_OK));
-        assert_eq!(link.ticket(&[0x5a; TICKET_SIZE]), Outcome::Link(LINK_OK));
+        let ticket = link.empty_ticket();
+        assert_eq!(link.ticket(&ticket), Outcome::Link(LINK_OK));
         link
     }
 

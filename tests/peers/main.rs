@@ -30,6 +30,7 @@ mod drawing_speed;
 mod exact;
 mod first_picture;
 mod hostile;
+mod hostile_messages;
 mod idle;
 mod keyboard;
 mod pointer;

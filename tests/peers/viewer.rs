@@ -97,7 +97,7 @@ impl Viewer {
             let count = picture.iter().filter(|pixel| is_patch(pixel)).count();
             // All of it, so that its first pixel is its corner.
             if count >= usize::from(PATCH_SIDE) * usize::from(PATCH_SIDE) {
-                let corner = picture.iter().position(|pixel| is_patch(pixel)).unwrap();
+                let corner = picture.iter().position(is_patch).unwrap();
                 found = Some((corner % width, corner / width));
             }
             found.is_some()
@@ -163,7 +163,7 @@ impl Viewer {
             if self.screen.pixel(at.0, at.1) != before {
                 changed = Some(pressed.elapsed().as_secs_f64() * 1e6);
             }
-            std::thread::sleep(Duration::from_micros(300));
+            std::thread::sleep(Duration::from_micros(100));
         }
         fake(KEY_RELEASE_EVENT);
         connection.sync().unwrap();
@@ -259,6 +259,13 @@ fn a_key_changes_a_pixel_no_later_than_with_the_reference() {
         "times",
         1.3,
     );
+}
+
+#[test]
+#[ignore = "a figure of the reference, for comparison: run by make bench"]
+fn bench_key_to_pixel_of_the_reference() {
+    let _alone = crate::alone();
+    measure(&Desktop::xspice("1024x768"), "xspice");
 }
 
 #[test]
