@@ -114,7 +114,7 @@ check-licences:
 	else echo "make: cargo-deny is not installed, licences are not checked"; fi
 
 check-driver:
-	$(MAKE) -C xorg-driver-shim check
+	$(MAKE) -C xorg-driver-shim OUT=$(RELEASE) check check-x
 
 # Everything that needs no X server and no network: minutes at most, and safe to run beside other work.
 test-pure:
@@ -157,4 +157,4 @@ uninstall:
 
 clean:
 	$(CARGO) clean
-	$(MAKE) -C xorg-driver-shim clean
+	$(MAKE) -C xorg-driver-shim OUT=$(RELEASE) clean

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[test]
 fn kill_9_of_the_server_under_load_is_noticed_by_no_x_client() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1920x1080");
+    let desktop = Desktop::subject("1920x1080");
     let mut old = Watcher::connect(&desktop);
     let mut new = Watcher::new(&desktop);
     let mut drawing = desktop.draw(&["random", "5", "60000", "8"]);
@@ -75,7 +75,7 @@ fn kill_9_of_the_server_under_load_is_noticed_by_no_x_client() {
 #[test]
 fn a_server_that_keeps_dying_keeps_coming_back() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1280x720");
+    let desktop = Desktop::subject("1280x720");
     let drawing = desktop.draw(&["random", "6", "2000", "1"]);
     drawing.event("done", Duration::from_secs(20));
     for death in 0..3 {
@@ -102,7 +102,7 @@ fn a_server_that_keeps_dying_keeps_coming_back() {
 #[test]
 fn x_runs_on_at_full_speed_while_the_server_is_stopped() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1920x1080");
+    let desktop = Desktop::subject("1920x1080");
     let mut watcher = Watcher::connect(&desktop);
     let flood = desktop.draw(&["flood", "16"]);
     let rate = || {

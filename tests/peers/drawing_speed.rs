@@ -46,7 +46,7 @@ fn cost(desktop: &Desktop, test: &str, repetitions: u32) -> Duration {
 }
 
 fn compare(pairs: usize, margin: f64) {
-    let ours = Desktop::caraway("1920x1080");
+    let ours = Desktop::subject("1920x1080");
     let theirs = Desktop::dummy("1920x1080");
     let mut watcher = Watcher::connect(&ours);
     for (test, repetitions) in WORK {

@@ -78,7 +78,7 @@ fn expect_exact(who: &str, watcher: &mut Watcher, desktop: &Desktop, drawn_at_us
 }
 
 fn draw_and_compare(seed: u64, with_slow_reader: bool) {
-    let desktop = Desktop::caraway("1920x1080");
+    let desktop = Desktop::subject("1920x1080");
     let mut first = Watcher::connect(&desktop);
     let relay = Relay::start(desktop.port(), SLOW_LINE);
     let mut slow = Watcher::new(&desktop);
@@ -151,7 +151,7 @@ fn a_slow_reader_costs_the_server_little_and_the_others_nothing() {
 #[test]
 fn a_reader_that_hangs_is_forgotten_by_nobody_and_hinders_nobody() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1920x1080");
+    let desktop = Desktop::subject("1920x1080");
     let mut first = Watcher::connect(&desktop);
     let mut hanging = Watcher::connect(&desktop);
     hanging.begin("pause 8000");

@@ -38,7 +38,7 @@ fn measure(desktop: &Desktop) -> (f64, f64) {
 #[test]
 fn the_first_picture_comes_at_once() {
     let _alone = crate::alone();
-    let (first, later) = measure(&Desktop::caraway("1920x1080"));
+    let (first, later) = measure(&Desktop::subject("1920x1080"));
     at_most(
         "first picture of the first connection",
         first,

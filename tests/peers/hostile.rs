@@ -152,7 +152,7 @@ fn the_reference_gives_the_same_errors() {
 #[test]
 fn spoilt_links_get_the_right_error_and_nobody_else_notices() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1024x768");
+    let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     for (what, link_message, error) in spoilt_links() {
         let mut link = RawLink::connect(desktop.port());
@@ -166,7 +166,7 @@ fn spoilt_links_get_the_right_error_and_nobody_else_notices() {
 #[test]
 fn a_link_cut_off_at_any_byte_ends_quietly() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1024x768");
+    let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     let mut whole = LinkMessage::good(MAIN, 0).bytes();
     let link_length = whole.len();
@@ -191,7 +191,7 @@ fn a_link_cut_off_at_any_byte_ends_quietly() {
 #[test]
 fn channels_that_do_not_exist_or_belong_to_nobody_are_refused() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1024x768");
+    let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     let (_main, session_id) = RawLink::open_main(desktop.port());
     let refused = |channel_type: u8, channel_id: u8, connection_id: u32| {
@@ -283,7 +283,7 @@ fn wrong_tickets_are_refused_in_the_protocols_words() {
 #[test]
 fn silent_connections_do_not_shut_others_out() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1024x768");
+    let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     let silent: Vec<RawLink> = (0..200).map(|_| RawLink::connect(desktop.port())).collect();
     bystander.never_noticed(&desktop, "200 silent connections");

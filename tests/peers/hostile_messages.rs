@@ -32,7 +32,7 @@ fn broken_messages(channel_type: u8) -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn broken_messages_end_their_own_client_and_no_other() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1024x768");
+    let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     for channel_type in [MAIN, DISPLAY, INPUTS, CURSOR] {
         for (what, bytes) in broken_messages(channel_type) {
@@ -57,7 +57,7 @@ fn broken_messages_end_their_own_client_and_no_other() {
 #[test]
 fn messages_cut_off_in_the_middle_end_their_own_client_and_no_other() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1024x768");
+    let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     for channel_type in [MAIN, DISPLAY, INPUTS, CURSOR] {
         for length in 1..14 {

@@ -92,7 +92,7 @@ struct Typing {
 
 impl Typing {
     fn start() -> Self {
-        let desktop = Desktop::caraway("1024x768");
+        let desktop = Desktop::subject("1024x768");
         let x = XClient::connect(&desktop);
         x.cover_screen();
         let mut watcher = Watcher::connect(&desktop);

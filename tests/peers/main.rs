@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-//! Placeholder
-=======
 //! The product against the real world: a stock Xorg, real SPICE clients, and the peers that it is measured with.
 //!
 //! One module per promise; each test is named after the behaviour that it holds. Needs `make build` and the packages of
@@ -47,4 +44,3 @@ fn alone() -> MutexGuard<'static, ()> {
     // A test that failed before says nothing about this one.
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
->>>>>>> 705bcfc (tests: Add the suite with real clients)

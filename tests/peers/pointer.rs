@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const BUTTONS: [(u32, u8); 7] = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 8), (7, 9)];
 
 fn start(mode: &str) -> (Desktop, Watcher, XClient) {
-    let desktop = Desktop::caraway("1024x768");
+    let desktop = Desktop::subject("1024x768");
     let x = XClient::connect(&desktop);
     x.cover_screen();
     let mut watcher = Watcher::connect(&desktop);

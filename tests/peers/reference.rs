@@ -1,6 +1,8 @@
 //! The instruments themselves, proved on the reference server: what they call exact is exact, and what they call wrong
 //! is wrong. Without this a test of ours could pass because its instrument sees nothing.
 
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use x11rb::connection::Connection;
@@ -8,6 +10,7 @@ use x11rb::protocol::xproto::{ConnectionExt as _, CreateGCAux, Rectangle};
 use x11rb::wrapper::ConnectionExt as _;
 
 use crate::desktop::Desktop;
+use crate::process::{Running, cpu_time};
 use crate::relay::Relay;
 use crate::watcher::Watcher;
 use crate::x_client::XClient;
@@ -90,4 +93,37 @@ fn the_slow_line_is_as_slow_as_it_says() {
         relay.bytes()
     );
     assert!((300.0..1100.0).contains(&rate), "{rate:.0} kbit/s");
+}
+
+#[test]
+fn cpu_time_is_counted() {
+    let _alone = crate::alone();
+    let spinning = Running::start(Path::new("/bin/sh"), Stdio::inherit(), |command| {
+        command.args(["-c", "while :; do :; done"]);
+    });
+    let resting = Running::start(Path::new("/bin/sleep"), Stdio::inherit(), |command| {
+        command.arg("60");
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    let before = [cpu_time(spinning.pid()), cpu_time(resting.pid())];
+    std::thread::sleep(Duration::from_secs(1));
+    let spent = [
+        cpu_time(spinning.pid()) - before[0],
+        cpu_time(resting.pid()) - before[1],
+    ];
+    assert!(
+        Duration::from_millis(200) < spent[0],
+        "a busy process used {:?}",
+        spent[0]
+    );
+    assert!(
+        spent[0] < Duration::from_millis(1200),
+        "a busy process used {:?}",
+        spent[0]
+    );
+    assert!(
+        spent[1] < Duration::from_millis(1),
+        "an idle process used {:?}",
+        spent[1]
+    );
 }

@@ -1,5 +1,6 @@
 //! Our Xorg draws what any Xorg draws: the same requests give the same pixels as on the dummy driver.
 
+use std::process::Command;
 use std::time::Duration;
 
 use crate::desktop::Desktop;
@@ -9,7 +10,7 @@ use crate::x_client::XClient;
 
 /// Draws the same on both and compares the root windows pixel by pixel.
 fn draw_on_both(arguments: &[&str]) {
-    let ours = Desktop::caraway("1280x800");
+    let ours = Desktop::subject("1280x800");
     // With a client, so that the recording is at work too.
     let mut watcher = Watcher::connect(&ours);
     let theirs = Desktop::dummy("1280x800");
@@ -59,4 +60,33 @@ fn render_draws_the_same_as_on_the_dummy_driver() {
     for seed in ["31", "32", "33"] {
         draw_on_both(&["render", seed, "4000"]);
     }
+}
+
+/// rendercheck is not in Debian 12; its source is small: X.Org's app/rendercheck, `cc *.c -lX11 -lXext -lXrender`.
+#[test]
+#[ignore = "needs RENDERCHECK=path of the program, and minutes"]
+fn bench_rendercheck_gives_the_same_answers_as_on_the_dummy_driver() {
+    let _alone = crate::alone();
+    let program = std::env::var_os("RENDERCHECK").expect("RENDERCHECK=path of the program");
+    let answers = |desktop: &Desktop| {
+        let mut command = Command::new(&program);
+        // The formats that a screen and its windows have; all 32 would take hours.
+        command.args(["-f", "a8r8g8b8,x8r8g8b8,a8"]);
+        let output = desktop.client(&mut command).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let ours = Desktop::subject("1280x800");
+    let mut watcher = Watcher::connect(&ours);
+    let our_answers = answers(&ours);
+    let their_answers = answers(&Desktop::dummy("1280x800"));
+    let summary = their_answers.lines().last().unwrap_or_default();
+    assert!(
+        summary.contains("tests passed"),
+        "rendercheck did not run: {their_answers}"
+    );
+    eprintln!("figure: rendercheck on the dummy driver: {summary}");
+    assert_eq!(our_answers, their_answers);
+    watcher
+        .wait_exact(Duration::from_secs(5))
+        .unwrap_or_else(|wrong| panic!("{}", wrong.answer));
 }

@@ -251,7 +251,7 @@ fn a_key_changes_a_pixel_no_later_than_with_the_reference() {
     let _alone = crate::alone();
     // One after the other: two X servers and a viewer are as many as two cores take.
     let theirs = measure(&Desktop::xspice("1024x768"), "xspice");
-    let ours = measure(&Desktop::caraway("1024x768"), "caraway");
+    let ours = measure(&Desktop::subject("1024x768"), "caraway");
     at_most_within(
         "key to pixel beside Xspice",
         ours / theirs,
@@ -271,7 +271,7 @@ fn bench_key_to_pixel_of_the_reference() {
 #[test]
 fn remote_viewer_shows_the_desktop() {
     let _alone = crate::alone();
-    let desktop = Desktop::caraway("1280x720");
+    let desktop = Desktop::subject("1280x720");
     let drawing = desktop.draw(&["random", "41", "3000", "1"]);
     drawing.event("done", PATIENCE);
     let desktop_picture = XClient::connect(&desktop).picture();
