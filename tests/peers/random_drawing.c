@@ -77,7 +77,8 @@ static void make_images(struct random_drawing *d)
     if (!XShmQueryExtension(d->display))
         return;
     d->shared_image = XShmCreateImage(d->display, visual, 24, ZPixmap, NULL, &d->segment, IMAGE_SIDE, IMAGE_SIDE);
-    d->segment.shmid = shmget(IPC_PRIVATE, sizeof *pixels * IMAGE_SIDE * IMAGE_SIDE, IPC_CREAT | 0600);
+    /* The display may be another user's, whose X server attaches the segment too. */
+    d->segment.shmid = shmget(IPC_PRIVATE, sizeof *pixels * IMAGE_SIDE * IMAGE_SIDE, IPC_CREAT | 0666);
     d->segment.shmaddr = d->shared_image->data = shmat(d->segment.shmid, NULL, 0);
     d->segment.readOnly = True;
     for (int i = 0; i < IMAGE_SIDE * IMAGE_SIDE; i++)

@@ -38,7 +38,8 @@ static int make_image(int width, int height, const char **error_out)
         *error_out = "the display has no shared memory or not 32 bits per pixel";
         return -1;
     }
-    held.segment.shmid = shmget(IPC_PRIVATE, (size_t)held.image->bytes_per_line * height, IPC_CREAT | 0600);
+    /* The display may be another user's, whose X server attaches the segment too. */
+    held.segment.shmid = shmget(IPC_PRIVATE, (size_t)held.image->bytes_per_line * height, IPC_CREAT | 0666);
     if (held.segment.shmid < 0) {
         *error_out = "no shared memory segment";
         return -1;

@@ -252,7 +252,7 @@ static void do_input(char **words, int count)
     int second = count > 2 ? (int)strtol(words[2], NULL, 0) : 0;
     int third = count > 3 ? (int)strtol(words[3], NULL, 0) : 0;
 
-    if (!peer.inputs) {
+    if (!peer.inputs || peer.error) {
         answer_error("no inputs channel");
         return;
     }
