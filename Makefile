@@ -49,9 +49,10 @@ export DEBIAN_FRONTEND=noninteractive; \
 $$root apt-get update -q && $$root apt-get install -q -y --no-install-recommends $$missing
 endef
 
-# True where a person has a session of their own: ~/.xsession, or a session manager that is more than the bare
-# ones that come with a window manager.
-OWN_SESSION := [ -x "$$HOME/.xsession" ] || { command -v x-session-manager >/dev/null && \
+# True where a person has a session of their own: a script in the home, or a session manager that is more than the
+# bare ones that come with a window manager.
+OWN_SESSION := [ -x "$$HOME/.xsession" ] || [ -x "$$HOME/.Xsession" ] || [ -x "$$HOME/.xinitrc" ] || \
+	{ command -v x-session-manager >/dev/null && \
 	! readlink -f "$$(command -v x-session-manager)" | grep -qE '/(icewm|openbox)-session$$'; }
 
 .PHONY: build run test bench fuzz install uninstall clean
@@ -142,18 +143,19 @@ fuzz: rust
 
 ## Installing
 
-# caraway finds its server and driver in PREFIX/lib/caraway, where no Xorg and no PATH looks by accident.
+# All three lie together, for caraway looks for the other two beside itself; PATH gets a link.
 install:
 	@[ -x $(RELEASE)/caraway ] && [ -x $(RELEASE)/caraway-server ] && [ -f $(RELEASE)/caraway_drv.so ] || { \
 	    echo "make: nothing to install yet: run make build first (not as root)" >&2; exit 1; }
-	install -D -m 755 $(RELEASE)/caraway $(DESTDIR)$(PREFIX)/bin/caraway
+	install -D -m 755 $(RELEASE)/caraway $(DESTDIR)$(PREFIX)/lib/caraway/caraway
 	install -D -m 755 $(RELEASE)/caraway-server $(DESTDIR)$(PREFIX)/lib/caraway/caraway-server
 	install -D -m 644 $(RELEASE)/caraway_drv.so $(DESTDIR)$(PREFIX)/lib/caraway/caraway_drv.so
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -sf ../lib/caraway/caraway $(DESTDIR)$(PREFIX)/bin/caraway
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/caraway
-	rm -f $(DESTDIR)$(PREFIX)/lib/caraway/caraway-server $(DESTDIR)$(PREFIX)/lib/caraway/caraway_drv.so
-	-rmdir $(DESTDIR)$(PREFIX)/lib/caraway
+	rm -rf $(DESTDIR)$(PREFIX)/lib/caraway
 
 clean:
 	$(CARGO) clean

@@ -14,6 +14,7 @@ use crate::desktop::{Desktop, free_display};
 use crate::figure::{at_most_within, median};
 use crate::instruments::output_folder;
 use crate::process::{Running, wait_until};
+use crate::watcher::Watcher;
 use crate::x_client::XClient;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -258,6 +259,34 @@ fn a_key_changes_a_pixel_no_later_than_with_the_reference() {
         1.0,
         "times",
         1.3,
+    );
+}
+
+/// Without a viewer: from the library's key press to the changed pixel of its surface.
+#[test]
+#[ignore = "a figure for comparison: run by make bench"]
+fn bench_key_to_pixel_of_the_library() {
+    let _alone = crate::alone();
+    let median_ms = |desktop: &Desktop| {
+        let typing = desktop.draw(&["typing"]);
+        typing.event("ready", PATIENCE);
+        let mut watcher = Watcher::connect(desktop);
+        watcher.idle(Duration::from_millis(500));
+        let one_press = |_| {
+            let answer =
+                watcher.order(&format!("key-to-pixel 0x1e {PATCH_SIDE} {PATCH_SIDE} 2000"));
+            watcher.idle(Duration::from_millis(50));
+            answer["key_to_pixel_us"].as_f64().unwrap() / 1000.0
+        };
+        median(&(0..PRESSES).map(one_press).collect::<Vec<_>>())
+    };
+    eprintln!(
+        "figure: key to pixel of the library: Xspice {:.2} ms",
+        median_ms(&Desktop::xspice("1024x768"))
+    );
+    eprintln!(
+        "figure: key to pixel of the library: ours {:.2} ms",
+        median_ms(&Desktop::subject("1024x768"))
     );
 }
 
