@@ -16,6 +16,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a desktop may take to end everything that it started.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Lines of a log that go into a failure's message.
+const LOG_LINES: usize = 30;
+
 /// What this project's desktops and their peers have in common.
 pub(crate) struct Desktop {
     /// X display, like `:90`.
@@ -151,6 +154,8 @@ impl Desktop {
         .unwrap();
         let empty = folder.path().join("conf.d");
         std::fs::create_dir(&empty).unwrap();
+        // With no file at all Xorg would take the host's directory after all.
+        std::fs::write(empty.join("none.conf"), "").unwrap();
         let display = free_display();
         let log = std::fs::File::create(folder.path().join("stderr.log")).unwrap();
         let mut process = Running::start(
@@ -283,8 +288,11 @@ fn read_object(process: &Running) -> Value {
     panic!("`caraway start --json` printed {text:?}");
 }
 
+/// The last lines of a log file, which is where a failure tells itself.
 fn log_of(folder: &Path, name: &str) -> String {
-    std::fs::read_to_string(folder.join(name)).unwrap_or_default()
+    let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
 /// A loopback port that nobody has now.
