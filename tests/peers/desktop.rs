@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::instruments::product;
+use crate::instruments::{product, workspace};
 use crate::process::{Running, child_called, wait_until};
 
 /// How long an X server may take to start on a busy machine.
@@ -129,9 +129,34 @@ impl Desktop {
                 Identifier "pointer"
                 Driver "xspice pointer"
             EndSection"#;
-        let mut desktop = Self::xorg(geometry, &device, inputs, &["keyboard", "pointer"]);
+        let mut desktop = Self::xorg(geometry, |_| device, inputs, &["keyboard", "pointer"]);
         desktop.uri = format!("spice://127.0.0.1:{port}");
         desktop
+    }
+
+    /// An Xorg with our driver and no server at all, now or ever: what a desktop is while its server is dead.
+    pub(crate) fn without_server(geometry: &str) -> Self {
+        let device = |folder: &Path| {
+            format!(
+                r#"Driver "caraway"
+            Option "Socket" "{}"
+            Option "InitialSize" "{geometry}""#,
+                folder.join("driver.socket").display()
+            )
+        };
+        let input = |role: &str| {
+            format!(
+                r#"
+            Section "InputDevice"
+                Identifier "{role}"
+                Driver "caraway"
+                Option "Role" "{role}"
+            EndSection"#
+            )
+        };
+        product("caraway_drv.so");
+        let inputs = format!("{}{}", input("keyboard"), input("absolute"));
+        Self::xorg(geometry, device, &inputs, &["keyboard", "absolute"])
     }
 
     /// An Xorg that draws like ours but shows nobody anything.
@@ -144,12 +169,17 @@ impl Desktop {
         )
     }
 
-    fn xorg(geometry: &str, device: &str, inputs: &str, input_names: &[&str]) -> Self {
+    fn xorg(
+        geometry: &str,
+        device: impl FnOnce(&Path) -> String,
+        inputs: &str,
+        input_names: &[&str],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("xorg.conf");
         std::fs::write(
             &config,
-            configuration(geometry, device, inputs, input_names),
+            configuration(geometry, &device(folder.path()), inputs, input_names),
         )
         .unwrap();
         let empty = folder.path().join("conf.d");
@@ -167,6 +197,11 @@ impl Desktop {
                     .args(["-noreset", "-nolisten", "tcp", "-config"])
                     .arg(&config);
                 command.arg("-configdir").arg(&empty);
+                // Our driver lies with the other products; the rest is where Debian has it.
+                let modules = workspace().join("target/release");
+                command
+                    .arg("-modulepath")
+                    .arg(format!("{},/usr/lib/xorg/modules", modules.display()));
                 command.arg("-logfile").arg(folder.path().join("xorg.log"));
             },
         );

@@ -93,6 +93,24 @@ fn bench_drawing_costs_x_within_five_percent_of_the_dummy_driver() {
     compare_with_dummy(21, 1.0);
 }
 
+/// The driver's own share, with nobody attached to its ring.
+#[test]
+#[ignore = "a figure of the driver alone: run by make bench"]
+fn bench_the_driver_without_a_server() {
+    let _alone = crate::alone();
+    let (ours, theirs) = (
+        Desktop::without_server("1920x1080"),
+        Desktop::dummy("1920x1080"),
+    );
+    for work in WORK {
+        let ratio = ratio(&ours, &theirs, work, 9);
+        eprintln!(
+            "figure: x11perf {}: driver without a server beside dummy {ratio:.3} times",
+            work.0
+        );
+    }
+}
+
 /// What the instrument makes of no difference at all: its noise on this machine.
 #[test]
 #[ignore = "a figure of the instrument: run by make bench"]

@@ -88,6 +88,26 @@ fn core_x_draws_the_same_as_on_the_dummy_driver() {
     }
 }
 
+/// The driver alone: nobody attaches to its ring, which is overrun all the time.
+#[test]
+fn without_a_server_everything_is_drawn_just_the_same() {
+    let _alone = crate::alone();
+    for arguments in [
+        ["random", "25", "20000", "2"].as_slice(),
+        &["render", "37", "1500"],
+    ] {
+        let (ours, theirs) = (
+            Desktop::without_server("1280x800"),
+            Desktop::dummy("1280x800"),
+        );
+        assert_eq!(
+            draw_on_both(&ours, &theirs, arguments),
+            (0, None),
+            "{arguments:?}"
+        );
+    }
+}
+
 #[test]
 fn render_draws_the_same_as_on_the_dummy_driver() {
     let _alone = crate::alone();
