@@ -163,7 +163,7 @@ impl Desktop {
     pub(crate) fn dummy(geometry: &str) -> Self {
         Self::xorg(
             geometry,
-            "Driver \"dummy\"\n            VideoRam 256000",
+            |_| "Driver \"dummy\"\n            VideoRam 256000".to_owned(),
             "",
             &[],
         )
