@@ -1,1 +1,46 @@
-//! Placeholder
+//! The product against the real world: a stock Xorg, real SPICE clients, and the peers that it is measured with.
+//!
+//! One module per promise; each test is named after the behaviour that it holds. Needs `make build` and the packages of
+//! `make test-packages`. Tests run one after another whatever the harness wants: they measure time and CPU, and two
+//! desktops at once would measure each other. Those named `bench_` are ignored by default and run by `make bench`.
+//!
+//! Modules without tests: `instruments` (C programs), `process`, `desktop`, `watcher`, `x_client`, `relay`, `link`,
+//! `figure`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test program: a failure is a panic with a sentence, figures go to standard error"
+)]
+
+mod desktop;
+mod figure;
+mod instruments;
+mod link;
+mod process;
+mod relay;
+mod watcher;
+mod x_client;
+
+mod crash;
+mod drawing_speed;
+mod exact;
+mod first_picture;
+mod hostile;
+mod hostile_messages;
+mod idle;
+mod keyboard;
+mod pointer;
+mod reference;
+mod same_drawing;
+mod start;
+mod viewer;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by each test for as long as it runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A test that failed before says nothing about this one.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

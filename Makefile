@@ -1,0 +1,162 @@
+# The two commands of the README are `make run` and `make test`; both do all of their set-up themselves.
+#
+#   make run        build, start a small desktop here and say how to connect (ARGS="..." go to `caraway start`)
+#   make test       everything that a change must pass: style, lints, tests, driver, real clients
+#   make build      caraway, caraway-server and caraway_drv.so into target/release
+#   make bench      encoder benchmarks, and the same work beside Xorg's dummy driver and Xspice
+#   make fuzz       every fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
+#   make install    into PREFIX (and DESTDIR); make uninstall takes it away again
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := build
+# Two builds into one target directory would only wait for each other.
+.NOTPARALLEL:
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+ARGS ?=
+RELEASE := $(abspath target/release)
+
+# Debian 12's names. Each list is what its targets need and no more, so that `make build` on a server pulls in no
+# desktop and `make run` no test tools.
+BUILD_PACKAGES := gcc libc6-dev make pkg-config xserver-xorg-dev
+RUN_PACKAGES := xserver-xorg-core xkb-data x11-xkb-utils dbus-daemon libgl1-mesa-dri xfonts-base fonts-dejavu-core
+DESKTOP_PACKAGES := icewm xterm
+TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
+	dbus-x11 libspice-client-glib-2.0-dev libx11-dev libxext-dev libxrender-dev libxtst-dev \
+	mesa-utils openssl spice-client-glib-usb-acl-helper spice-client-gtk util-linux valgrind virt-viewer x11-apps x11-utils \
+	x11-xserver-utils xinput xserver-xorg-video-dummy xserver-xspice xvfb
+
+# $(call packages,NAMES,PURPOSE): installs what is missing of NAMES. Says before it asks for root; without any way to
+# root it ends with one sentence that names the packages. Does not touch the network when all are there.
+define packages
+@set -eu; \
+if ! command -v dpkg-query >/dev/null; then \
+    echo "make: not a Debian system: see to it that the equivalents of these are installed: $(strip $(1))"; exit 0; \
+fi; \
+missing=$$(for name in $(1); do \
+    dpkg-query -W -f='$${db:Status-Status}\n' $$name 2>/dev/null | grep -qx installed || printf '%s ' $$name; \
+done); \
+[ -n "$$missing" ] || exit 0; \
+if [ "$$(id -u)" = 0 ]; then root=; \
+elif command -v sudo >/dev/null; then root=sudo; \
+    echo "make: root is needed once, to install packages $(2): $$missing"; \
+else \
+    echo "make: please have root install these packages $(2): apt-get install $$missing" >&2; exit 1; \
+fi; \
+export DEBIAN_FRONTEND=noninteractive; \
+$$root apt-get update -q && $$root apt-get install -q -y --no-install-recommends $$missing
+endef
+
+# True where a person has a session of their own: a script in the home, or a session manager that is more than the
+# bare ones that come with a window manager.
+OWN_SESSION := [ -x "$$HOME/.xsession" ] || [ -x "$$HOME/.Xsession" ] || [ -x "$$HOME/.xinitrc" ] || \
+	{ command -v x-session-manager >/dev/null && \
+	! readlink -f "$$(command -v x-session-manager)" | grep -qE '/(icewm|openbox)-session$$'; }
+
+.PHONY: build run test bench fuzz install uninstall clean
+.PHONY: build-packages run-packages test-packages rust release driver
+.PHONY: check-style check-lints check-licences check-driver test-pure test-loom test-peers
+
+## Building
+
+build: build-packages rust release driver
+
+build-packages:
+	$(call packages,$(BUILD_PACKAGES),to build)
+
+rust:
+	@command -v $(CARGO) >/dev/null || { \
+	    echo "make: Rust 1.89 or newer is needed: see https://rustup.rs" >&2; exit 1; }
+
+release:
+	$(CARGO) build --release --locked -p caraway-server -p caraway-launcher --bins
+
+driver:
+	$(MAKE) -C xorg-driver-shim OUT=$(RELEASE)
+
+## Running
+
+# A person's own session wins (`caraway start` finds it); who has none gets a window manager with a panel and a menu,
+# and a terminal.
+run: run-packages build
+	@set -eu; set --; \
+	if $(OWN_SESSION); then :; else set -- -- sh -c 'xterm -geometry 100x30+40+40 & exec icewm-session'; fi; \
+	echo "Starting a desktop. Connect with: remote-viewer URI (Debian's package virt-viewer), where URI is the line"; \
+	echo "below that starts with spice://, and type the password it asks for. Ctrl+C here ends the desktop."; \
+	echo "It listens on this machine only. From another one: ssh -L PORT:127.0.0.1:PORT this-host, then the same URI."; \
+	exec $(RELEASE)/caraway start $(ARGS) "$$@"
+
+run-packages:
+	$(call packages,$(RUN_PACKAGES),to run a desktop)
+	@if $(OWN_SESSION); then :; else $(MAKE) -s desktop-packages; fi
+
+.PHONY: desktop-packages
+desktop-packages:
+	$(call packages,$(DESKTOP_PACKAGES),for a small desktop)
+
+## Testing
+
+# The quick answers come first; the tests with real clients, which want the machine for themselves, come last.
+test: test-packages rust check-style release driver check-lints check-licences check-driver test-pure test-loom test-peers
+
+test-packages:
+	$(call packages,$(TEST_PACKAGES),to test)
+
+check-style:
+	$(CARGO) fmt --all --check
+
+check-lints:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+check-licences:
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --all-features check; \
+	else echo "make: cargo-deny is not installed, licences are not checked"; fi
+
+check-driver:
+	$(MAKE) -C xorg-driver-shim OUT=$(RELEASE) check check-x
+
+# Everything that needs no X server and no network: minutes at most, and safe to run beside other work.
+test-pure:
+	$(CARGO) test --locked --workspace --exclude caraway-server --exclude caraway-loom
+	$(CARGO) test --locked -p caraway-server --lib --bins --test suite --test abi --test tidy
+	$(CARGO) test --locked -p caraway-server --doc
+
+# Its own target directory: the flag would otherwise rebuild every dependency twice.
+test-loom:
+	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --release --target-dir target/loom -p caraway-loom
+
+test-peers: release driver
+	$(CARGO) test --locked -p caraway-server --test peers
+
+bench: test-packages build
+	$(CARGO) bench --locked -p caraway-server
+	$(CARGO) test --locked -p caraway-server --test peers -- --ignored --nocapture bench_
+
+fuzz: rust
+	@command -v cargo-fuzz >/dev/null || { \
+	    echo "make: cargo-fuzz is needed: cargo install cargo-fuzz" >&2; exit 1; }
+	@set -eu; cd tests/fuzz; for target in $$($(CARGO) +nightly fuzz list --fuzz-dir .); do \
+	    $(CARGO) +nightly fuzz run --fuzz-dir . "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+## Installing
+
+# All three lie together, for caraway looks for the other two beside itself; PATH gets a link.
+install:
+	@[ -x $(RELEASE)/caraway ] && [ -x $(RELEASE)/caraway-server ] && [ -f $(RELEASE)/caraway_drv.so ] || { \
+	    echo "make: nothing to install yet: run make build first (not as root)" >&2; exit 1; }
+	install -D -m 755 $(RELEASE)/caraway $(DESTDIR)$(PREFIX)/lib/caraway/caraway
+	install -D -m 755 $(RELEASE)/caraway-server $(DESTDIR)$(PREFIX)/lib/caraway/caraway-server
+	install -D -m 644 $(RELEASE)/caraway_drv.so $(DESTDIR)$(PREFIX)/lib/caraway/caraway_drv.so
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -sf ../lib/caraway/caraway $(DESTDIR)$(PREFIX)/bin/caraway
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/caraway
+	rm -rf $(DESTDIR)$(PREFIX)/lib/caraway
+
+clean:
+	$(CARGO) clean
+	$(MAKE) -C xorg-driver-shim OUT=$(RELEASE) clean
