@@ -89,10 +89,12 @@ fn main() -> ExitCode {
     if let Err(error) = harden_process() {
         tracing::warn!(%error, "going on with less protection");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = runtime.map_err(ServerError::Start).and_then(|runtime| {
-        tokio::task::LocalSet::new().block_on(&runtime, run(arguments))
-    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = runtime
+        .map_err(ServerError::Start)
+        .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, run(arguments)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -119,12 +121,18 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     // Keys first: the first client needs five of them.
     let keys = KeyPool::start()?;
     let policy = policy(&arguments)?;
-    let listeners: Vec<Listener> =
-        arguments.listen_fds.iter().map(|fd| Listener::adopt(*fd)).collect::<Result<_, _>>()?;
+    let listeners: Vec<Listener> = arguments
+        .listen_fds
+        .iter()
+        .map(|fd| Listener::adopt(*fd))
+        .collect::<Result<_, _>>()?;
     let driver = Driver::connect(&arguments.driver).await?;
     let mut uuid = [0; 16];
     getrandom::fill(&mut uuid)?;
-    let identity = Identity { name: arguments.name, uuid };
+    let identity = Identity {
+        name: arguments.name,
+        uuid,
+    };
     let session = Session::new(identity, Size::default());
     let host = Rc::new(Host::new(session, policy, keys));
     for listener in listeners {
@@ -152,7 +160,10 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
 }
 
 fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
-    let Some(fd) = arguments.password_fd.filter(|_| arguments.auth == Auth::Ticket) else {
+    let Some(fd) = arguments
+        .password_fd
+        .filter(|_| arguments.auth == Auth::Ticket)
+    else {
         return Ok(TicketPolicy::Anybody);
     };
     let file = std::fs::File::from(adopt(fd)?);

@@ -54,7 +54,9 @@ where
 {
     let deadline = std::time::Duration::from_micros(HANDSHAKE_DEADLINE.0);
     let handshake = tokio::time::timeout(deadline, handshake(host, &mut stream));
-    let (guard, linked) = handshake.await.map_err(|_| ConnectionError::HandshakeDeadline)??;
+    let (guard, linked) = handshake
+        .await
+        .map_err(|_| ConnectionError::HandshakeDeadline)??;
     drop(place);
     let key = guard.key;
     tracing::info!(peer = %origin.peer, channel = ?linked.message.channel_type, "channel linked");
@@ -102,14 +104,26 @@ where
                 link.push(buffer.get(..count).unwrap_or_default());
             }
             Step::NeedsKey => {
-                let key = host.keys.lock().await.take().await.ok_or(ConnectionError::NoKeys)?;
+                let key = host
+                    .keys
+                    .lock()
+                    .await
+                    .take()
+                    .await
+                    .ok_or(ConnectionError::NoKeys)?;
                 link.give_key(key.public_key_der());
                 ticket_key = Some(key);
             }
             Step::CheckTicket(ticket) => {
                 let plaintext = ticket_key.take().and_then(|key| key.decrypt(&ticket));
-                let admits = host.policy.admits(host.now(), plaintext.as_ref().map(|text| text.as_slice()));
-                let verdict = if admits { admit(host, &link)? } else { Err(LinkError::PermissionDenied) };
+                let admits = host
+                    .policy
+                    .admits(host.now(), plaintext.as_ref().map(|text| text.as_slice()));
+                let verdict = if admits {
+                    admit(host, &link)?
+                } else {
+                    Err(LinkError::PermissionDenied)
+                };
                 link.decide(verdict.map(|guard| admitted = Some(guard)));
             }
             Step::Linked(linked) => {
@@ -128,11 +142,16 @@ fn admit(host: &Rc<Host>, link: &Link) -> Result<Result<Admitted, LinkError>, Co
     };
     let result = host.with(|session| session.admit(message, entropy));
     Ok(match result {
-        Ok(key) => Ok(Admitted { host: Rc::clone(host), key, bell: host.hang_bell(key) }),
+        Ok(key) => Ok(Admitted {
+            host: Rc::clone(host),
+            key,
+            bell: host.hang_bell(key),
+        }),
         Err(AdmitError::UnknownConnection) => Err(LinkError::UnknownConnection),
-        Err(AdmitError::NoSuchChannel) => {
-            Err(LinkError::NoSuchChannel(message.channel_type, message.channel_id))
-        }
+        Err(AdmitError::NoSuchChannel) => Err(LinkError::NoSuchChannel(
+            message.channel_type,
+            message.channel_id,
+        )),
         Err(AdmitError::TooManyClients | AdmitError::AlreadyConnected) => Err(LinkError::Refused),
     })
 }
@@ -152,7 +171,9 @@ where
             more = host.with(|session| session.transmit(guard.key, host.now(), &mut output));
         }
         let rest = output.get(written..).unwrap_or_default();
-        let deadline = host.with(|session| session.deadline(guard.key)).map(|at| host.instant(at));
+        let deadline = host
+            .with(|session| session.deadline(guard.key))
+            .map(|at| host.instant(at));
         tokio::select! {
             biased;
             // What the client says comes first: its keys, and its word on what has arrived.

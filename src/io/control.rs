@@ -50,7 +50,9 @@ impl Control {
     pub fn new(socket: OwnedFd) -> std::io::Result<Self> {
         let stream = std::os::unix::net::UnixStream::from(socket);
         stream.set_nonblocking(true)?;
-        Ok(Self { stream: BufReader::new(UnixStream::from_std(stream)?) })
+        Ok(Self {
+            stream: BufReader::new(UnixStream::from_std(stream)?),
+        })
     }
 
     /// Tells that clients are accepted.
@@ -77,7 +79,10 @@ impl Control {
         let mut line = String::new();
         loop {
             line.clear();
-            let read = (&mut self.stream).take(REQUEST_BYTES_MAX).read_line(&mut line).await?;
+            let read = (&mut self.stream)
+                .take(REQUEST_BYTES_MAX)
+                .read_line(&mut line)
+                .await?;
             if read == 0 {
                 return Ok(());
             }

@@ -136,6 +136,8 @@ pub(super) struct WaitingPlace(Rc<Host>);
 
 impl Drop for WaitingPlace {
     fn drop(&mut self) {
-        self.0.unauthenticated.set(self.0.unauthenticated.get().saturating_sub(1));
+        self.0
+            .unauthenticated
+            .set(self.0.unauthenticated.get().saturating_sub(1));
     }
 }

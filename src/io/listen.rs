@@ -75,7 +75,14 @@ async fn accept_tcp(listener: &TcpListener, host: &Rc<Host>) -> std::io::Result<
     let (stream, address) = listener.accept().await?;
     tcp::send_at_once(&stream, NOTSENT_BYTES)?;
     let local = address.ip().is_loopback();
-    spawn(host, stream, Origin { peer: address.to_string(), local });
+    spawn(
+        host,
+        stream,
+        Origin {
+            peer: address.to_string(),
+            local,
+        },
+    );
     Ok(())
 }
 
@@ -83,7 +90,14 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
     let (stream, _) = listener.accept().await?;
     let peer = PeerCredentials::of(&stream)?;
     if peer.is_own_user() {
-        spawn(host, stream, Origin { peer: "unix".into(), local: true });
+        spawn(
+            host,
+            stream,
+            Origin {
+                peer: "unix".into(),
+                local: true,
+            },
+        );
     } else {
         tracing::warn!(?peer, "refused another user on the unix socket");
     }

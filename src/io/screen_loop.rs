@@ -59,7 +59,10 @@ enum Look {
     /// More to do at once.
     Again,
     /// Nothing until then.
-    Sleep { wake: WakeFor, until: Option<Micros> },
+    Sleep {
+        wake: WakeFor,
+        until: Option<Micros>,
+    },
 }
 
 struct ScreenLoop {
@@ -95,7 +98,10 @@ impl ScreenLoop {
     fn look(&mut self, session: &mut Session, now: Micros, observed: &Observed) -> Look {
         if !session.is_watched() {
             self.watched = false;
-            return Look::Sleep { wake: WakeFor::Nothing, until: None };
+            return Look::Sleep {
+                wake: WakeFor::Nothing,
+                until: None,
+            };
         }
         if !self.watched {
             // From here on; before that nobody read the ring.
@@ -108,7 +114,10 @@ impl ScreenLoop {
         let drained = self.drain(session);
         let Some(pixels) = &self.pixels else {
             let until = self.busy.then(|| now + BUSY_RETRY);
-            return Look::Sleep { wake: WakeFor::Record, until };
+            return Look::Sleep {
+                wake: WakeFor::Record,
+                until,
+            };
         };
         if drained.more {
             return Look::Again;
@@ -131,7 +140,10 @@ impl ScreenLoop {
             }
             Step::Wait { wake, until } if self.busy => {
                 let retry = now + BUSY_RETRY;
-                Look::Sleep { wake, until: Some(until.map_or(retry, |until| until.min(retry))) }
+                Look::Sleep {
+                    wake,
+                    until: Some(until.map_or(retry, |until| until.min(retry))),
+                }
             }
             Step::Wait { wake, until } => Look::Sleep { wake, until },
         }
@@ -207,10 +219,12 @@ impl ScreenLoop {
     fn drain(&mut self, session: &mut Session) -> crate::ring::Drained {
         let screen = self.mode.map(|mode| mode.size).unwrap_or_default();
         let (driver, mut mode_changed) = (&self.driver, false);
-        let drained = self.consumer.drain(driver.memory(), screen, DRAIN_BATCH, &mut |record| {
-            mode_changed |= record == Record::Mode;
-            session.record(&record);
-        });
+        let drained = self
+            .consumer
+            .drain(driver.memory(), screen, DRAIN_BATCH, &mut |record| {
+                mode_changed |= record == Record::Mode;
+                session.record(&record);
+            });
         if drained.overrun {
             session.damage_all();
         }

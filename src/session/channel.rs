@@ -99,5 +99,9 @@ impl Channel {
 
 /// Bytes of one message that a client may send on a channel of this kind.
 pub(super) fn message_limit(channel_type: ChannelType) -> u32 {
-    if channel_type == ChannelType::MAIN { MAIN_MESSAGE_MAX } else { CLIENT_MESSAGE_MAX }
+    if channel_type == ChannelType::MAIN {
+        MAIN_MESSAGE_MAX
+    } else {
+        CLIENT_MESSAGE_MAX
+    }
 }

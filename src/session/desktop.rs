@@ -108,11 +108,26 @@ impl Session {
         let Some(client) = self.admitted.remove(&key) else {
             return Ok(());
         };
-        let Linked { message, mini_header, leftover } = linked;
+        let Linked {
+            message,
+            mini_header,
+            leftover,
+        } = linked;
         let mut outbox = Outbox::new(mini_header, now);
         let role = self.role(client, key, now, &message, origin.local, &mut outbox);
         let inbox = Inbox::new(mini_header, message_limit(message.channel_type));
-        self.channels.insert(key, Channel { client, origin, since: now, inbox, outbox, role, drained: true });
+        self.channels.insert(
+            key,
+            Channel {
+                client,
+                origin,
+                since: now,
+                inbox,
+                outbox,
+                role,
+                drained: true,
+            },
+        );
         // Whoever is attached to the driver shall know that somebody watches.
         self.events.extend([Event::Wake(key), Event::FrameWanted]);
         self.receive(key, now, &leftover)
@@ -122,12 +137,27 @@ impl Session {
     ///
     /// # Errors
     /// [`ChannelError`]: the channel is to be closed.
-    pub fn receive(&mut self, key: ChannelKey, now: Micros, bytes: &[u8]) -> Result<(), ChannelError> {
+    pub fn receive(
+        &mut self,
+        key: ChannelKey,
+        now: Micros,
+        bytes: &[u8],
+    ) -> Result<(), ChannelError> {
         let Some(channel) = self.channels.get_mut(&key) else {
             return Ok(());
         };
-        let Channel { client, inbox, outbox, role, .. } = channel;
-        let mode = self.modes.get(client).copied().unwrap_or(MouseModes::CLIENT);
+        let Channel {
+            client,
+            inbox,
+            outbox,
+            role,
+            ..
+        } = channel;
+        let mode = self
+            .modes
+            .get(client)
+            .copied()
+            .unwrap_or(MouseModes::CLIENT);
         inbox.push(bytes);
         while let Some((number, body)) = inbox.next()? {
             if number <= LAST_TYPE {
@@ -166,7 +196,14 @@ impl Session {
 
     /// Appends what a channel has to send to `out`, at most about one image. Returns whether there is more right now.
     pub fn transmit(&mut self, key: ChannelKey, now: Micros, out: &mut Vec<u8>) -> bool {
-        let Some(Channel { client, outbox, role, drained, .. }) = self.channels.get_mut(&key) else {
+        let Some(Channel {
+            client,
+            outbox,
+            role,
+            drained,
+            ..
+        }) = self.channels.get_mut(&key)
+        else {
             return false;
         };
         let more = match role {
@@ -174,7 +211,11 @@ impl Session {
                 display.transmit(now, &self.picture, &mut self.encoder, outbox)
             }
             Role::Cursor(cursor) => {
-                let mode = self.modes.get(client).copied().unwrap_or(MouseModes::CLIENT);
+                let mode = self
+                    .modes
+                    .get(client)
+                    .copied()
+                    .unwrap_or(MouseModes::CLIENT);
                 cursor.transmit(&self.cursor, mode, outbox)
             }
             Role::Inputs(inputs) => {
@@ -192,13 +233,20 @@ impl Session {
 
     /// When [`transmit`](Self::transmit) is to be called even if nothing happens.
     pub fn deadline(&self, key: ChannelKey) -> Option<Micros> {
-        self.channels.get(&key).map(|channel| channel.outbox.ping_due())
+        self.channels
+            .get(&key)
+            .map(|channel| channel.outbox.ping_due())
     }
 
     /// A connection has ended.
     pub fn close(&mut self, key: ChannelKey) {
         self.admitted.remove(&key);
-        if let Some(Channel { client, role: Role::Main(_), .. }) = self.channels.remove(&key) {
+        if let Some(Channel {
+            client,
+            role: Role::Main(_),
+            ..
+        }) = self.channels.remove(&key)
+        {
             self.modes.remove(&client);
         }
         self.input.release_all(holder(key), &mut self.records);
@@ -220,7 +268,10 @@ impl Session {
 
     /// A snapshot for people.
     pub fn status(&self, now: Micros) -> Status {
-        let clients = self.registry.clients().map(|client| self.client_status(client, now));
+        let clients = self
+            .registry
+            .clients()
+            .map(|client| self.client_status(client, now));
         Status {
             width: self.picture.size().width,
             height: self.picture.size().height,
@@ -243,23 +294,35 @@ impl Session {
             ChannelType::DISPLAY => {
                 Role::Display(Box::new(DisplaySender::new(caps, local, &self.picture)))
             }
-            ChannelType::INPUTS => {
-                Role::Inputs(Box::new(InputsChannel::start(holder(key), &self.input, outbox)))
-            }
+            ChannelType::INPUTS => Role::Inputs(Box::new(InputsChannel::start(
+                holder(key),
+                &self.input,
+                outbox,
+            ))),
             ChannelType::CURSOR => {
                 // Nothing on this channel tells spice-html5, which cannot cache cursors, from other clients.
                 Role::Cursor(Box::new(CursorChannel::new(false)))
             }
             _ => {
                 let connection_id = self.registry.connection_id(client).unwrap_or_default();
-                Role::Main(MainChannel::start(connection_id, &self.identity, caps, now, outbox))
+                Role::Main(MainChannel::start(
+                    connection_id,
+                    &self.identity,
+                    caps,
+                    now,
+                    outbox,
+                ))
             }
         }
     }
 
     fn client_status(&self, client: ClientId, now: Micros) -> ClientStatus {
         let mut status = ClientStatus::default();
-        for channel in self.channels.values().filter(|channel| channel.client == client) {
+        for channel in self
+            .channels
+            .values()
+            .filter(|channel| channel.client == client)
+        {
             status.channels.push(channel.role.name());
             match &channel.role {
                 Role::Main(_) => {

@@ -8,7 +8,8 @@
 //!
 //! Whoever joins waits for the next frame, which is made at once: what was read last may be hours old.
 //!
-//! MARK makes spice-gtk show the surface, so it comes when there is a whole picture to show.
+//! The first picture is painted on a surface aside and comes to the screen by one copy: whoever looks at the screen
+//! meanwhile (spicy-screenshot takes its first update for the whole) sees all of it or nothing. MARK makes spice-gtk show the surface, so it comes when there is a whole picture to show.
 
 use super::picture::Picture;
 use crate::base::limits::IMAGE_PIXELS_MAX;
@@ -19,11 +20,16 @@ use crate::image::choose::{Capabilities, Encoded, Encoder};
 use crate::image::lz_palette::PALETTE_OFFSET_AT;
 use crate::wire::WireError;
 use crate::wire::caps::{Caps, display as cap};
-use crate::wire::display::{ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy};
+use crate::wire::display::{
+    ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
+};
 use crate::wire::draw::{CopyBits, DrawCopy, DrawFill, ImageType, Palette};
 
-/// The only surface: the screen.
+/// The surface that is the screen.
 const PRIMARY: u32 = 0;
+
+/// The surface on which the first picture is painted.
+const STAGING: u32 = 1;
 
 #[derive(Debug)]
 enum Phase {
@@ -58,7 +64,11 @@ impl DisplaySender {
             phase: Phase::AwaitingInit,
             view: View::new(picture.size()),
             pacer: Pacer::new(),
-            capabilities: Capabilities { lz4, lz_palette: wants_monitors, local },
+            capabilities: Capabilities {
+                lz4,
+                lz_palette: wants_monitors,
+                local,
+            },
             wants_monitors,
             next_image_id: 1,
             payload: Vec::new(),
@@ -155,7 +165,13 @@ impl DisplaySender {
     fn send_next(&mut self, picture: &Picture, encoder: &mut Encoder, outbox: &mut Outbox) -> bool {
         if matches!(self.phase, Phase::Creating) {
             outbox.send(&InvalAllPalettes {});
-            outbox.send(&SurfaceCreate::primary(picture.size()));
+            let primary = SurfaceCreate::primary(picture.size());
+            outbox.send(&primary);
+            outbox.send(&SurfaceCreate {
+                surface_id: STAGING,
+                flags: SurfaceFlags::NONE,
+                ..primary
+            });
             self.phase = Phase::Painting {
                 unseen: Region::from(picture.size().rect()),
             };
@@ -167,7 +183,7 @@ impl DisplaySender {
         };
         let rect = match update {
             Update::Exact(op) => {
-                send_exact(&op, outbox);
+                send_exact(self.target(), &op, outbox);
                 op.rect()
             }
             Update::Image(rect) => {
@@ -177,6 +193,15 @@ impl DisplaySender {
         };
         self.seen(&rect, picture, outbox);
         true
+    }
+
+    /// The surface that is painted on.
+    const fn target(&self) -> u32 {
+        if matches!(self.phase, Phase::Painting { .. }) {
+            STAGING
+        } else {
+            PRIMARY
+        }
     }
 
     fn send_image(
@@ -189,12 +214,13 @@ impl DisplaySender {
         let Some(pixels) = picture.shadow().pixels(rect) else {
             return;
         };
+        let surface_id = self.target();
         self.payload.clear();
         let encoded = encoder.encode(&pixels, self.capabilities, &mut self.payload);
         let (image_type, colors) = match encoded {
             Encoded::Solid(color) => {
                 outbox.send(&DrawFill {
-                    surface_id: PRIMARY,
+                    surface_id,
                     rect: *rect,
                     color,
                 });
@@ -214,7 +240,7 @@ impl DisplaySender {
         self.next_image_id = (self.next_image_id + 1) & 0x7fff_ffff;
         let data = &self.payload;
         outbox.send(&DrawCopy {
-            surface_id: PRIMARY,
+            surface_id,
             rect: *rect,
             image_id,
             image_type,
@@ -230,6 +256,17 @@ impl DisplaySender {
         };
         unseen.remove(*rect);
         if unseen.is_empty() {
+            outbox.send(&DrawCopy {
+                surface_id: PRIMARY,
+                rect: picture.size().rect(),
+                image_id: 0,
+                image_type: ImageType::SURFACE,
+                data: &STAGING.to_le_bytes(),
+                palette: None,
+            });
+            outbox.send(&SurfaceDestroy {
+                surface_id: STAGING,
+            });
             if self.wants_monitors {
                 outbox.send(&picture.monitors_config());
             }
@@ -239,18 +276,18 @@ impl DisplaySender {
     }
 }
 
-fn send_exact(op: &ExactOp, outbox: &mut Outbox) {
+fn send_exact(surface_id: u32, op: &ExactOp, outbox: &mut Outbox) {
     match *op {
         ExactOp::Copy { rect, delta } => {
             let source = rect.origin().minus(delta);
             outbox.send(&CopyBits {
-                surface_id: PRIMARY,
+                surface_id,
                 rect,
                 source,
             });
         }
         ExactOp::Fill { rect, color } => outbox.send(&DrawFill {
-            surface_id: PRIMARY,
+            surface_id,
             rect,
             color,
         }),

@@ -125,11 +125,17 @@ impl FrameClock {
             _ if fresh => now + FRAME_INTERVAL,
             _ => {
                 self.state = State::Quiet;
-                return Step::Wait { wake: WakeFor::Record, until: None };
+                return Step::Wait {
+                    wake: WakeFor::Record,
+                    until: None,
+                };
             }
         };
         self.state = State::Dozing { until };
-        Step::Wait { wake: WakeFor::Nothing, until: Some(until) }
+        Step::Wait {
+            wake: WakeFor::Nothing,
+            until: Some(until),
+        }
     }
 
     /// A frame was made at `now`.
@@ -150,9 +156,21 @@ impl Default for FrameClock {
 mod tests {
     use super::*;
 
-    const BUSY: Activity = Activity { pending: true, idle: false, fresh: true };
-    const DONE: Activity = Activity { pending: true, idle: true, fresh: true };
-    const NOTHING: Activity = Activity { pending: false, idle: true, fresh: false };
+    const BUSY: Activity = Activity {
+        pending: true,
+        idle: false,
+        fresh: true,
+    };
+    const DONE: Activity = Activity {
+        pending: true,
+        idle: true,
+        fresh: true,
+    };
+    const NOTHING: Activity = Activity {
+        pending: false,
+        idle: true,
+        fresh: false,
+    };
 
     #[test]
     fn a_lone_drawing_is_shown_at_once() {
@@ -193,14 +211,26 @@ mod tests {
     #[test]
     fn nothing_is_read_while_nobody_can_take_it() {
         let mut clock = FrameClock::new();
-        let seen = Activity { fresh: false, ..DONE };
-        let doze = Step::Wait { wake: WakeFor::Nothing, until: Some(FRAME_INTERVAL) };
+        let seen = Activity {
+            fresh: false,
+            ..DONE
+        };
+        let doze = Step::Wait {
+            wake: WakeFor::Nothing,
+            until: Some(FRAME_INTERVAL),
+        };
         assert_eq!(clock.step(Micros(0), DONE, false), doze);
         assert_eq!(clock.step(Micros(9), DONE, false), doze);
-        let quiet = Step::Wait { wake: WakeFor::Record, until: None };
+        let quiet = Step::Wait {
+            wake: WakeFor::Record,
+            until: None,
+        };
         assert_eq!(clock.step(FRAME_INTERVAL, seen, false), quiet);
         clock.step(FRAME_INTERVAL + Micros(1), DONE, false);
-        assert_eq!(clock.step(FRAME_INTERVAL + Micros(2), seen, true), Step::Frame);
+        assert_eq!(
+            clock.step(FRAME_INTERVAL + Micros(2), seen, true),
+            Step::Frame
+        );
     }
 
     #[test]

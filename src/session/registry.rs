@@ -113,7 +113,10 @@ impl Registry {
 
     /// A client's channels beside its main channel.
     pub fn channels(&self, client: ClientId) -> impl Iterator<Item = ChannelKey> {
-        let channels = self.clients.get(&client).map(|client| client.channels.iter());
+        let channels = self
+            .clients
+            .get(&client)
+            .map(|client| client.channels.iter());
         channels.into_iter().flatten().map(|(_, key)| *key)
     }
 

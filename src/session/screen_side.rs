@@ -51,7 +51,12 @@ impl Session {
         }
         self.picture = super::picture::Picture::new(size);
         for (key, channel) in &mut self.channels {
-            if let Channel { role: Role::Display(display), outbox, .. } = channel {
+            if let Channel {
+                role: Role::Display(display),
+                outbox,
+                ..
+            } = channel
+            {
                 display.resize(&self.picture, outbox);
                 self.events.push(Event::Wake(*key));
             }
@@ -64,7 +69,12 @@ impl Session {
             return;
         }
         for (key, channel) in &mut self.channels {
-            if let Channel { role: Role::Display(display), outbox, .. } = channel {
+            if let Channel {
+                role: Role::Display(display),
+                outbox,
+                ..
+            } = channel
+            {
                 display.monitors_changed(&self.picture, outbox);
                 self.events.push(Event::Wake(*key));
             }
@@ -77,14 +87,21 @@ impl Session {
             self.cursor.set_shape(CursorShape::new(image));
         }
         self.cursor.set_state(state.position, state.visible);
-        let cursors = self.channels.iter().filter(|(_, channel)| matches!(channel.role, Role::Cursor(_)));
-        self.events.extend(cursors.map(|(key, _)| Event::Wake(*key)));
+        let cursors = self
+            .channels
+            .iter()
+            .filter(|(_, channel)| matches!(channel.role, Role::Cursor(_)));
+        self.events
+            .extend(cursors.map(|(key, _)| Event::Wake(*key)));
     }
 
     /// The keyboard's lock lights.
     pub fn set_leds(&mut self, leds: Leds) {
         self.input.set_leds(leds);
-        let inputs = self.channels.iter().filter(|(_, channel)| matches!(channel.role, Role::Inputs(_)));
+        let inputs = self
+            .channels
+            .iter()
+            .filter(|(_, channel)| matches!(channel.role, Role::Inputs(_)));
         self.events.extend(inputs.map(|(key, _)| Event::Wake(*key)));
     }
 
