@@ -1,4 +1,6 @@
 //! One sans-IO state machine per SPICE channel.
+pub mod held;
 pub mod inbox;
+pub mod keyboard;
 pub mod outbox;
 pub mod scancode;
