@@ -1,6 +1,8 @@
 //! One sans-IO state machine per SPICE channel.
 pub mod held;
 pub mod inbox;
+pub mod inputs;
 pub mod keyboard;
 pub mod outbox;
+pub mod pointer;
 pub mod scancode;
