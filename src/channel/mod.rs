@@ -1,12 +1,17 @@
-//! One sans-IO state machine per SPICE channel.
+//! One sans-IO state machine per SPICE channel, and the handshake before it.
 
 pub mod cursor;
+mod cursor_cache;
+mod cursor_shape;
+mod held;
 pub mod inbox;
 pub mod inputs;
 pub mod keyboard;
 pub mod link;
 pub mod main;
 pub mod outbox;
+pub mod pointer;
+pub mod scancode;
 
 pub use inbox::{FramingError, Inbox};
 pub use main::{Identity, MainChannel, MainError, MainEvent};
