@@ -36,7 +36,7 @@ pub fn check(script: &[u8]) {
             return;
         };
         memory.loads.set(0);
-        let records = match step % 12 {
+        let records = match step % 14 {
             0 => memory.poke(),
             1 | 2 => memory.publish(),
             3..=5 => check_drain(&memory, &mut consumer),
@@ -45,6 +45,7 @@ pub fn check(script: &[u8]) {
             8 => check_cursor(&memory),
             9 => check_messages(&memory),
             10 => check_arming(&memory),
+            11 | 12 => memory.write_block(),
             _ => {
                 consumer = Consumer::begin_at_end(&memory);
                 0
@@ -100,8 +101,10 @@ fn is_inside(record: &Record, screen: Size) -> bool {
 }
 
 fn check_mode(memory: &HostileMemory<'_>) -> u32 {
-    let size = memory.number();
+    let (any_size, near) = (memory.number(), u64::from(memory.byte()));
     if let Ok(mode) = Mode::read(memory) {
+        let around = mode.frame_buffer_bytes().wrapping_add(near).wrapping_sub(8);
+        let size = if near < 16 { around } else { any_size };
         let sides = 1..=layout::SIDE_MAX;
         assert!(
             sides.contains(&mode.size.width) && sides.contains(&mode.size.height),
@@ -284,6 +287,37 @@ impl<'a> HostileMemory<'a> {
         0
     }
 
+    /// Writes the fields of the mode, monitors or cursor block, each small, near a limit, or anything.
+    fn write_block(&self) -> u32 {
+        let blocks = [
+            (layout::MODE_OFFSET, 12),
+            (layout::MONITORS_OFFSET, 30),
+            (layout::CURSOR_OFFSET, 8),
+        ];
+        let (start, words) = blocks[usize::from(self.byte()) % blocks.len()];
+        for index in 1..words {
+            let value = match self.byte() {
+                250.. => self.word(),
+                240.. => layout::SIDE_MAX * 4 + u32::from(self.byte()),
+                200.. => u32::from(self.byte()) | u32::from(self.byte()) << 16,
+                100.. => u32::from(self.byte()),
+                small => u32::from(small) % 8,
+            };
+            self.set(start + index * 4, value);
+        }
+        if start == layout::MODE_OFFSET && self.byte() < 200 {
+            // Seldom would chance find the one format and a stride of whole words.
+            self.set(start + layout::mode::FORMAT, layout::FORMAT_32_XRGB);
+            let stride = start + layout::mode::STRIDE;
+            self.set(stride, self.truth(stride).wrapping_mul(4));
+            self.set_u64(
+                start + layout::mode::FRAMEBUFFER_OFFSET,
+                u64::from(self.byte()) * 4,
+            );
+        }
+        0
+    }
+
     /// Publishes records as a producer does, with any contents, the sequence mostly right.
     fn publish(&self) -> u32 {
         let done = layout::PROGRESS_OFFSET + layout::progress::DONE;
@@ -385,7 +419,7 @@ mod tests {
         /// Steps that are weighted towards publishing and draining, so that records get through.
         #[test]
         fn drawing_scripts_break_no_promise(
-            steps in prop::collection::vec((0u8..12, prop::collection::vec(any::<u8>(), 0..60)), 0..40),
+            steps in prop::collection::vec((0u8..14, prop::collection::vec(any::<u8>(), 0..60)), 0..40),
         ) {
             let script: Vec<u8> =
                 steps.into_iter().flat_map(|(step, rest)| [vec![step], rest].concat()).collect();

@@ -69,19 +69,18 @@ fn bodies(text: &str, keyword: &str) -> Vec<(String, String)> {
     found
 }
 
+/// The index of the brace that closes the one at `open`.
 fn matching(text: &str, open: usize) -> usize {
     let mut depth = 0;
-    for (index, byte) in text.bytes().enumerate().skip(open) {
+    let closes = text.bytes().enumerate().skip(open).find(|(_, byte)| {
         match byte {
             b'{' => depth += 1,
             b'}' => depth -= 1,
             _ => {}
         }
-        if depth == 0 {
-            return index;
-        }
-    }
-    panic!("an open brace without its end");
+        depth == 0
+    });
+    closes.expect("an open brace ends").0
 }
 
 /// The field designators of a struct's body; members of unions and nested structs as `u.fill.color`.

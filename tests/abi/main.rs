@@ -31,13 +31,17 @@ fn the_mirror_says_what_the_header_says() {
     for (name, value) in &c {
         match rust.get(name) {
             Some(mirrored) if mirrored == value => {}
-            Some(mirrored) => writeln!(wrong, "{name}: C {value}, Rust {mirrored}").unwrap(),
+            Some(mirrored) => {
+                writeln!(wrong, "{name}: C {value}, Rust {mirrored}").expect("writing to a string")
+            }
             None if name.starts_with("width ") => {}
-            None => writeln!(wrong, "{name}: C {value}, not mirrored").unwrap(),
+            None => {
+                writeln!(wrong, "{name}: C {value}, not mirrored").expect("writing to a string")
+            }
         }
     }
     for name in rust.keys().filter(|name| !c.contains_key(*name)) {
-        writeln!(wrong, "{name}: mirrored, not in the header").unwrap();
+        writeln!(wrong, "{name}: mirrored, not in the header").expect("writing to a string");
     }
     assert!(wrong.is_empty(), "\n{wrong}");
 }
@@ -89,19 +93,20 @@ fn compile_and_run(names: &header::Names) -> Values {
     );
     source.push_str("int main(void) {\n");
     for name in &names.constants {
-        writeln!(source, "SHOW(\"{name}\", {name});").unwrap();
+        writeln!(source, "SHOW(\"{name}\", {name});").expect("writing to a string");
     }
     for name in &names.structs {
-        writeln!(source, "SHOW(\"sizeof {name}\", sizeof(struct {name}));").unwrap();
+        writeln!(source, "SHOW(\"sizeof {name}\", sizeof(struct {name}));")
+            .expect("writing to a string");
     }
     for (name, field) in &names.fields {
         writeln!(
             source,
             "SHOW(\"{name}.{field}\", offsetof(struct {name}, {field}));"
         )
-        .unwrap();
+        .expect("writing to a string");
         let width = format!("sizeof(((struct {name} *)0)->{field})");
-        writeln!(source, "SHOW(\"width {name}.{field}\", {width});").unwrap();
+        writeln!(source, "SHOW(\"width {name}.{field}\", {width});").expect("writing to a string");
     }
     source.push_str("return 0; }\n");
     let directory = tempfile::tempdir().expect("a directory");

@@ -1,1 +1,3 @@
-//! Placeholder
+//! The pure suite: model clients and a model driver in one thread, in virtual time.
+
+mod producer;

@@ -96,10 +96,10 @@ async fn attach(path: &Path) -> Result<Driver, AttachError> {
         return Err(error);
     }
     let driver = build(control, &hello, descriptors)?;
-    send(
-        &driver.control,
-        &ControlMessage::Hello(Hello::from_server()).encode(),
-    )?;
+    let answer = ControlMessage::Hello(Hello::from_server()).encode();
+    if !send(&driver.control, &answer)? {
+        return Err(DriverError::from(IoError::from(ErrorKind::WouldBlock)).into());
+    }
     Ok(driver)
 }
 
