@@ -5,7 +5,9 @@
  */
 #define _GNU_SOURCE
 #include <X11/Xutil.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,7 +17,7 @@
 
 #define STRICT_ROUNDS 600
 #define STEPS_A_ROUND 12
-#define LIVE_STEPS 150000
+#define LIVE_ROUNDS 120
 
 /* Compares the model with what X says is on the screen. */
 static void check_picture(struct peer *peer, Display *display)
@@ -62,6 +64,13 @@ static void test_strict(struct peer *peer, struct drawing *drawing)
     CHECK(model->fills > 1000 && model->copies > 300 && model->damages > 1000 && model->overruns == 0);
 }
 
+static volatile sig_atomic_t enough;
+
+static void stop_drawing(int signal)
+{
+    enough = signal;
+}
+
 static pid_t draw_in_child(uint32_t seed)
 {
     pid_t child = fork();
@@ -69,8 +78,10 @@ static pid_t draw_in_child(uint32_t seed)
     CHECK(child >= 0);
     if (child == 0) {
         struct drawing drawing;
+        signal(SIGTERM, stop_drawing);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         drawing_open(&drawing, seed);
-        for (int i = 0; i < LIVE_STEPS; i++)
+        while (!enough)
             drawing_step(&drawing);
         XSync(drawing.display, False);
         /* Its windows go with the child: that is drawn too. */
@@ -84,17 +95,18 @@ static void test_live(struct peer *peer, Display *display)
 {
     static const uint32_t sizes[][2] = { { 640, 480 }, { 1000, 300 }, { 333, 517 }, { 800, 600 } };
     pid_t child = draw_in_child(7);
-    int status, rounds = 0;
+    int status;
 
     peer->model.live = true;
     peer->model.copies = 0;
-    while (waitpid(child, &status, WNOHANG) == 0) {
+    for (int round = 1; round <= LIVE_ROUNDS; round++) {
         peer_drain(peer);
         model_flush(&peer->model);
-        usleep(rounds % 50 == 49 ? 200000 : 2000);
-        if (++rounds % 20 == 0)
-            peer_set_size(peer, sizes[rounds / 20 % 4][0], sizes[rounds / 20 % 4][1]);
+        usleep(round % 50 == 49 ? 200000 : 10000);
+        if (round % 20 == 0)
+            peer_set_size(peer, sizes[round / 20 % 4][0], sizes[round / 20 % 4][1]);
     }
+    CHECK(kill(child, SIGTERM) == 0 && waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     /* The last client's windows are gone when the server has seen this client twice. */
     for (int i = 0; i < 3; i++) {
@@ -104,7 +116,7 @@ static void test_live(struct peer *peer, Display *display)
     peer_drain(peer);
     model_flush(&peer->model);
     check_picture(peer, display);
-    printf("peer_test: live: %d rounds, %lu modes, %lu copies, %lu overruns\n", rounds,
+    printf("peer_test: live: %lu modes, %lu copies, %lu overruns\n",
            (unsigned long)peer->model.modes, (unsigned long)peer->model.copies,
            (unsigned long)peer->model.overruns);
     CHECK(peer->model.modes > 3 && peer->model.copies > 100);

@@ -47,8 +47,9 @@ static void run(const struct xserver *server, const char *modules, bool reset, i
     dup2(fd, 1);
     dup2(fd, 2);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    /* Not -nolisten local: without the abstract socket, -displayfd does not see that a number is taken. */
     execl(xorg ? xorg : "/usr/lib/xorg/Xorg", "Xorg", "-displayfd", number, "-config", config, "-configdir",
-          config_dir, "-modulepath", module_path, "-logfile", log, "-nolisten", "tcp", "-nolisten", "local",
+          config_dir, "-modulepath", module_path, "-logfile", log, "-nolisten", "tcp",
           reset ? "-retro" : "-noreset", (char *)NULL);
     _exit(127);
 }
