@@ -1,6 +1,6 @@
 /*
- * A server that reads records and throws them away, 60 times a second at most, until it is killed: what
- * attached servers cost X, for measurements. drain SOCKET
+ * A server that reads records and throws them away, 60 times a second at most, until it is killed:
+ * what attached servers cost X, for measurements. drain SOCKET
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -28,7 +28,8 @@ int main(int count, char **arguments)
         uint64_t done;
 
         __atomic_store_n(&peer.page->waiting, CARAWAY_WAIT_RECORD, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&progress->done, __ATOMIC_SEQ_CST) == position && poll(&event, 1, -1) == 1)
+        if (__atomic_load_n(&progress->done, __ATOMIC_SEQ_CST) == position &&
+            poll(&event, 1, -1) == 1)
             CHECK(read(peer.event_fd, &done, sizeof(done)) == sizeof(done));
         done = __atomic_load_n(&progress->done, __ATOMIC_ACQUIRE);
         if (done - position > CARAWAY_RING_SLOTS)

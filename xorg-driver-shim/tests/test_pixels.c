@@ -28,12 +28,13 @@ static void check_picture(struct peer *peer, Display *display)
 
     CHECK(image && image->bits_per_pixel == 32);
     for (uint32_t y = 0; y < peer->mode.height; y++) {
-        const uint32_t *row = (const uint32_t *)(image->data + (size_t)y * (size_t)image->bytes_per_line);
+        const uint32_t *row =
+            (const uint32_t *)(image->data + (size_t)y * (size_t)image->bytes_per_line);
         for (uint32_t x = 0; x < peer->mode.width; x++) {
             uint32_t shown = peer->model.picture[(size_t)y * peer->mode.width + x];
             if (shown != (row[x] & 0xffffff) && wrong++ < 5)
-                fprintf(stderr, "pixel %u,%u is %06x, the picture has %06x\n", x, y, row[x] & 0xffffff,
-                        shown);
+                fprintf(stderr, "pixel %u,%u is %06x, the picture has %06x\n", x, y,
+                        row[x] & 0xffffff, shown);
         }
     }
     XDestroyImage(image);
@@ -61,7 +62,8 @@ static void test_strict(struct peer *peer, struct drawing *drawing)
            (unsigned long)model->damages, (unsigned long)(model->pixels_damaged / 1000000),
            (unsigned long)(model->pixels_read / 1000000), (unsigned long)model->fills,
            (unsigned long)model->copies);
-    CHECK(model->fills > 1000 && model->copies > 300 && model->damages > 1000 && model->overruns == 0);
+    CHECK(model->fills > 1000 && model->copies > 300 && model->damages > 1000 &&
+          model->overruns == 0);
 }
 
 static volatile sig_atomic_t enough;
@@ -126,7 +128,8 @@ static void test_live(struct peer *peer, Display *display)
 /* A toolkit's way: one pixmap copied through a clip of many small rectangles. */
 static void test_exact_clip(struct peer *peer, Display *display)
 {
-    Window window = XCreateSimpleWindow(display, DefaultRootWindow(display), 0, 0, 400, 400, 0, 0, 0);
+    Window window =
+        XCreateSimpleWindow(display, DefaultRootWindow(display), 0, 0, 400, 400, 0, 0, 0);
     Pixmap pixmap = XCreatePixmap(display, window, 400, 400, 24);
     GC gc = XCreateGC(display, window, 0, NULL);
     XRectangle clip[20];
