@@ -4,7 +4,7 @@
 #   make test       everything that a change must pass: style, lints, tests, driver, real clients
 #   make build      caraway, caraway-server and caraway_drv.so into target/release
 #   make bench      encoder benchmarks, and the same work beside Xorg's dummy driver and Xspice
-#   make fuzz       every fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
+#   make fuzz       every fuzz target for FUZZ_SECONDS
 #   make install    into PREFIX (and DESTDIR); make uninstall takes it away again
 
 SHELL := /bin/sh
@@ -24,7 +24,8 @@ BUILD_PACKAGES := gcc libc6-dev make pkg-config xserver-xorg-dev
 RUN_PACKAGES := xserver-xorg-core xkb-data x11-xkb-utils dbus-daemon libgl1-mesa-dri xfonts-base fonts-dejavu-core
 DESKTOP_PACKAGES := icewm xterm
 TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
-	dbus-x11 libspice-client-glib-2.0-dev libx11-dev libxext-dev libxrender-dev libxtst-dev \
+	dbus-x11 libspice-client-glib-2.0-dev libx11-dev libxext-dev libxfixes-dev libxi-dev libxrandr-dev \
+	libxrender-dev \
 	mesa-utils openssl spice-client-glib-usb-acl-helper spice-client-gtk util-linux valgrind virt-viewer x11-apps x11-utils \
 	x11-xserver-utils xinput xserver-xorg-video-dummy xserver-xspice xvfb
 
@@ -134,11 +135,20 @@ bench: test-packages build
 	$(CARGO) bench --locked -p caraway-server
 	$(CARGO) test --locked -p caraway-server --test peers -- --ignored --nocapture bench_
 
+# libFuzzer's instrumentation by flags that stable Rust has, so that neither a nightly toolchain nor cargo-fuzz is needed.
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks
+
 fuzz: rust
-	@command -v cargo-fuzz >/dev/null || { \
-	    echo "make: cargo-fuzz is needed: cargo install cargo-fuzz" >&2; exit 1; }
-	@set -eu; cd tests/fuzz; for target in $$($(CARGO) +nightly fuzz list --fuzz-dir .); do \
-	    $(CARGO) +nightly fuzz run --fuzz-dir . "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+	$(call packages,g++,to fuzz)
+	@set -eu; cd tests/fuzz; host=$$(rustc -vV | sed -n 's/^host: //p'); \
+	for source in fuzz_targets/*.rs; do \
+	    target=$$(basename $$source .rs); mkdir -p corpus/$$target artifacts/$$target; \
+	    echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	    RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) run --locked --release --target $$host --bin $$target -- \
+	        -use_value_profile=1 -max_len=65536 -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=artifacts/$$target/ \
+	        corpus/$$target; \
 	done
 
 ## Installing

@@ -32,7 +32,7 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every text file of ours, the ones at the root included; what was built is not ours.
+/// Every text file of ours, the ones at the root included; what was built or found by a fuzzer is not ours.
 pub(crate) fn all() -> Vec<Source> {
     let mut paths = Vec::new();
     for root in ROOTS {
@@ -68,7 +68,8 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         if entry.file_type().unwrap().is_dir() {
-            if name != "target" && name != "build" && name != "corpus" && name != "artifacts" {
+            let made = ["target", "build", "corpus", "artifacts", "regressions"];
+            if !made.iter().any(|folder| name == *folder) {
                 collect(&entry.path(), paths);
             }
         } else {

@@ -98,7 +98,9 @@ void blocks_set_cursor(struct blocks *blocks, const struct cursor_image *image, 
     uint32_t shape = blocks->cursor_shape + 1;
     uint32_t slot = shape % CARAWAY_CURSOR_SLOTS;
 
-    /* The slot is the least recently shown one, so no reader of the current shape sees this. */
+    /* The slot is the least recently shown one: a reader of one of the last three shapes does not
+     * see this, and a slower one sees, with these pixels, that its shape is older. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     store_words(blocks->cursor_images + slot * CARAWAY_CURSOR_SLOT_SIZE, image->pixels,
                 (size_t)image->width * image->height * 4);
 

@@ -1,9 +1,10 @@
 /*
- * The blocks of the ring memfd that are states rather than records: mode, monitors, cursor, LEDs, blanking.
+ * The blocks of the ring memfd that are states rather than records: mode, monitors, cursor, LEDs,
+ * blanking.
  *
- * Knows no X. Each of the three big blocks is a seqlock; the cursor's has two writers (shape by the main
- * thread, position by the input thread), which `lock` keeps apart. `lock` also keeps the peer in place
- * while the input thread wakes it.
+ * Knows no X. Each of the three big blocks is a seqlock; the cursor's has two writers (shape by the
+ * main thread, position by the input thread), which `lock` keeps apart. `lock` also keeps the peer
+ * in place while the input thread wakes it.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -34,7 +35,8 @@ struct blocks {
     struct caraway_monitors_config monitors_config;
 };
 
-/* A cursor image: width * height premultiplied 0xAARRGGBB, at most CARAWAY_CURSOR_SIDE_MAX a side. */
+/* A cursor image: width * height premultiplied 0xAARRGGBB, at most CARAWAY_CURSOR_SIDE_MAX a side.
+ */
 struct cursor_image {
     uint16_t width, height, hot_x, hot_y;
     const uint32_t *pixels;

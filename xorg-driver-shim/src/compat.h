@@ -1,8 +1,8 @@
 /*
  * The X server's headers, and every difference between its versions.
  *
- * One source builds against Xorg 1.20 (video ABI 24) and 21.1 (25); the binary loads in the server it was
- * built for. Only the SDK's public headers are used.
+ * One source builds against Xorg 1.20 (video ABI 24) and 21.1 (25); the binary loads in the server
+ * it was built for. Only the SDK's public headers are used.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */

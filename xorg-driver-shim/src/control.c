@@ -1,10 +1,10 @@
 /*
  * The control socket: a server connects, is sent the descriptors, answers, and is attached.
  *
- * Everything here runs in the main thread and nothing waits: sends do not block, and a connection that
- * cannot take one is dropped. A newcomer replaces the attached server only once it has answered properly,
- * so a stray connection disturbs nobody. Each connection has its own peer page, eventfd and input socket:
- * a server that was replaced holds nothing that its successor depends on.
+ * Everything here runs in the main thread and nothing waits: sends do not block, and a connection
+ * that cannot take one is dropped. A newcomer replaces the attached server only once it has
+ * answered properly, so a stray connection disturbs nobody. Each connection has its own peer page,
+ * eventfd and input socket: a server that was replaced holds nothing that its successor depends on.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -44,7 +44,8 @@ struct control {
     struct connection pending;  /* has been sent the hello */
 };
 
-#define NO_CONNECTION ((struct connection){ .fd = -1, .event_fd = -1, .input_fd = -1, .peer = MEMORY_NONE })
+#define NO_CONNECTION \
+    ((struct connection){ .fd = -1, .event_fd = -1, .input_fd = -1, .peer = MEMORY_NONE })
 
 static void connection_ready(int fd, int events, void *data);
 
@@ -140,9 +141,8 @@ void control_send_framebuffer(struct caraway *caraway)
         return;
     struct connection *connections[] = { &control->attached, &control->pending };
     for (unsigned i = 0; i < ARRAY_SIZE(connections); i++) {
-        if (connections[i]->fd >= 0 &&
-            !send_message(connections[i]->fd, &message, sizeof(message),
-                          &caraway->framebuffer.memory.fd, 1))
+        if (connections[i]->fd >= 0 && !send_message(connections[i]->fd, &message, sizeof(message),
+                                                     &caraway->framebuffer.memory.fd, 1))
             drop(control, connections[i]);
     }
 }
@@ -227,7 +227,8 @@ static void receive_answer(struct control *control, const void *message, ssize_t
         if (refused.type == CARAWAY_MSG_REFUSED) {
             int length = (int)min(refused.length, 150u);
             for (int i = 0; i < length; i++)
-                refused.text[i] = refused.text[i] < ' ' || refused.text[i] > '~' ? '?' : refused.text[i];
+                refused.text[i] =
+                    refused.text[i] < ' ' || refused.text[i] > '~' ? '?' : refused.text[i];
             snprintf(reason, sizeof(reason), "the server refused: %.*s", length, refused.text);
             say(control, X_WARNING, reason);
             drop(control, connection);
@@ -319,7 +320,8 @@ static int listen_on(const char *path)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    /* The mode of the socket becomes the file's at bind: there is no moment at which others may connect. */
+    /* The mode of the socket becomes the file's at bind: there is no moment at which others may
+     * connect. */
     Bool listening = fchmod(fd, S_IRUSR | S_IWUSR) == 0;
     if (listening && bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         listening = errno == EADDRINUSE && is_stale(&address) && unlink(path) == 0 &&

@@ -1,6 +1,6 @@
 /*
- * The cursor. These are sprite functions of our own, not xf86InitCursor's: those fall back to painting
- * the cursor into the frame buffer when it is large or there is more than one pointer.
+ * The cursor. These are sprite functions of our own, not xf86InitCursor's: those fall back to
+ * painting the cursor into the frame buffer when it is large or there is more than one pointer.
  *
  * move_cursor runs in the input thread, everything else in the main thread.
  *

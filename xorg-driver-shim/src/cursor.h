@@ -1,4 +1,5 @@
-/* The cursor: its image and place go to the shared memory. SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The cursor: its image and place go to the shared memory. SPDX-License-Identifier: MIT OR
+ * Apache-2.0 */
 #ifndef CARAWAY_CURSOR_H
 #define CARAWAY_CURSOR_H
 

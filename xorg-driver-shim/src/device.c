@@ -1,8 +1,8 @@
 /*
  * The X input devices: see device.h. Each InputDevice section names one by Option "Role".
  *
- * Buttons and wheel turns belong to the pointer that moved last; a button is released on the device on
- * which it was pressed.
+ * Buttons and wheel turns belong to the pointer that moved last; a button is released on the device
+ * on which it was pressed.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -73,8 +73,8 @@ static void post_motion(enum role role, int x, int y)
     if (!devices[role].on || !is_motion(x, y))
         return;
     last_moved = role;
-    xf86PostMotionEvent(devices[role].info->dev, role == ROLE_ABSOLUTE ? Absolute : Relative, AXIS_X, 2,
-                        x, y);
+    xf86PostMotionEvent(devices[role].info->dev, role == ROLE_ABSOLUTE ? Absolute : Relative,
+                        AXIS_X, 2, x, y);
 }
 
 void device_post_absolute(int x, int y)
@@ -151,8 +151,8 @@ void device_release_all(void)
 
 /* ---- devices ---- */
 
-static void keyboard_bell(int percent _X_UNUSED, DeviceIntPtr device _X_UNUSED, void *control _X_UNUSED,
-                          int class _X_UNUSED)
+static void keyboard_bell(int percent _X_UNUSED, DeviceIntPtr device _X_UNUSED,
+                          void *control _X_UNUSED, int class _X_UNUSED)
 {
 }
 
@@ -192,9 +192,11 @@ static void pointer_control(DeviceIntPtr device _X_UNUSED, PtrCtrl *control _X_U
 static Bool init_pointer(InputInfoPtr info, int mode)
 {
     static const char *const button_names[BUTTON_MAX] = {
-        BTN_LABEL_PROP_BTN_LEFT,        BTN_LABEL_PROP_BTN_MIDDLE,     BTN_LABEL_PROP_BTN_RIGHT,
-        BTN_LABEL_PROP_BTN_WHEEL_UP,    BTN_LABEL_PROP_BTN_WHEEL_DOWN, BTN_LABEL_PROP_BTN_HWHEEL_LEFT,
-        BTN_LABEL_PROP_BTN_HWHEEL_RIGHT, BTN_LABEL_PROP_BTN_BACK,      BTN_LABEL_PROP_BTN_FORWARD,
+        BTN_LABEL_PROP_BTN_LEFT,         BTN_LABEL_PROP_BTN_MIDDLE,
+        BTN_LABEL_PROP_BTN_RIGHT,        BTN_LABEL_PROP_BTN_WHEEL_UP,
+        BTN_LABEL_PROP_BTN_WHEEL_DOWN,   BTN_LABEL_PROP_BTN_HWHEEL_LEFT,
+        BTN_LABEL_PROP_BTN_HWHEEL_RIGHT, BTN_LABEL_PROP_BTN_BACK,
+        BTN_LABEL_PROP_BTN_FORWARD,
     };
     DeviceIntPtr device = info->dev;
     CARD8 map[BUTTON_MAX + 1];
@@ -204,8 +206,10 @@ static Bool init_pointer(InputInfoPtr info, int mode)
         map[i] = (CARD8)i;
     for (int i = 0; i < BUTTON_MAX && button_names[i]; i++)
         buttons[i] = XIGetKnownProperty(button_names[i]);
-    axes[AXIS_X] = XIGetKnownProperty(mode == Absolute ? AXIS_LABEL_PROP_ABS_X : AXIS_LABEL_PROP_REL_X);
-    axes[AXIS_Y] = XIGetKnownProperty(mode == Absolute ? AXIS_LABEL_PROP_ABS_Y : AXIS_LABEL_PROP_REL_Y);
+    axes[AXIS_X] =
+        XIGetKnownProperty(mode == Absolute ? AXIS_LABEL_PROP_ABS_X : AXIS_LABEL_PROP_REL_X);
+    axes[AXIS_Y] =
+        XIGetKnownProperty(mode == Absolute ? AXIS_LABEL_PROP_ABS_Y : AXIS_LABEL_PROP_REL_Y);
     axes[AXIS_VERTICAL] = XIGetKnownProperty(AXIS_LABEL_PROP_REL_VSCROLL);
     axes[AXIS_HORIZONTAL] = XIGetKnownProperty(AXIS_LABEL_PROP_REL_HSCROLL);
 
@@ -285,8 +289,10 @@ static int pre_init(InputDriverPtr driver _X_UNUSED, InputInfoPtr info, int flag
     while (role < ROLES && (!name || strcmp(name, role_names[role]) != 0))
         role++;
     if (role == ROLES || devices[role].info) {
-        xf86IDrvMsg(info, X_ERROR, "Option \"Role\" must be keyboard, absolute or relative, once each; "
-                    "it is %s\n", name ? name : "missing");
+        xf86IDrvMsg(info, X_ERROR,
+                    "Option \"Role\" must be keyboard, absolute or relative, once each; "
+                    "it is %s\n",
+                    name ? name : "missing");
         free(name);
         return BadValue;
     }

@@ -24,7 +24,8 @@ void device_post_scroll(int vertical, int horizontal);
 /* Releases every key and button that came through here. */
 void device_release_all(void);
 
-/* What input.c does for the devices: has the input thread watch while a device is on, and tells LEDs. */
+/* What input.c does for the devices: has the input thread watch while a device is on, and tells
+ * LEDs. */
 void input_watch(InputInfoPtr info);
 void input_unwatch(InputInfoPtr info, InputInfoPtr successor);
 void input_publish_leds(uint32_t leds);

@@ -1,14 +1,14 @@
 /*
  * Operations and Damage's reports become records.
  *
- * Damage reports after each operation, as one box more often than not, clipped to the window but not to
- * what the client's own clip leaves of it. Toolkits draw through many-rectangle clips, so the report is
- * cut by the operation's exact clip here. A fill or copy on the screen is published by its own meaning,
- * and its report is dropped.
+ * Damage reports after each operation, as one box more often than not, clipped to the window but
+ * not to what the client's own clip leaves of it. Toolkits draw through many-rectangle clips, so
+ * the report is cut by the operation's exact clip here. A fill or copy on the screen is published
+ * by its own meaning, and its report is dropped.
  *
- * Operations nest: a copy with hidden source paints the background it exposes, inside. What is inside
- * comes after its parent in the ring, so the parent is published when the child begins. Damage hands the
- * child's report the parent's pending boxes as well:
+ * Operations nest: a copy with hidden source paints the background it exposes, inside. What is
+ * inside comes after its parent in the ring, so the parent is published when the child begins.
+ * Damage hands the child's report the parent's pending boxes as well:
  *  - all parents exact: those boxes are published already, and the child's clip applies;
  *  - else: the child is plain damage without a clip, and what it reported is damage again when the
  *    outermost operation ends, because that one may have gone on drawing.
@@ -34,7 +34,8 @@ void draw_add_clipped(struct rect_group *group, const BoxRec *box, RegionPtr cli
     }
 }
 
-static void add_band(struct rect_group *group, const BoxRec *first, const BoxRec *end, Bool rightmost)
+static void add_band(struct rect_group *group, const BoxRec *first, const BoxRec *end,
+                     Bool rightmost)
 {
     if (rightmost) {
         while (end-- > first)
@@ -137,8 +138,8 @@ void draw_begin(struct caraway *caraway, struct operation *operation, RegionPtr 
 {
     struct operation *parent = caraway->operation;
 
-    *operation = (struct operation){ .parent = parent, .clip = clip, .exact = exact,
-                                     .meaning = meaning };
+    *operation =
+        (struct operation){ .parent = parent, .clip = clip, .exact = exact, .meaning = meaning };
     if (parent) {
         publish_exact(caraway, parent);
         if (!parent->exact) {
@@ -168,7 +169,8 @@ Bool draw_attach(struct caraway *caraway)
     ScreenPtr screen = caraway->screen;
 
     caraway->screen_pixmap = screen->GetScreenPixmap(screen);
-    caraway->damage = DamageCreate(damage_report, NULL, DamageReportRawRegion, TRUE, screen, caraway);
+    caraway->damage =
+        DamageCreate(damage_report, NULL, DamageReportRawRegion, TRUE, screen, caraway);
     if (!caraway->damage)
         return FALSE;
     DamageSetReportAfterOp(caraway->damage, TRUE);

@@ -10,9 +10,9 @@
 
 /* A drawing operation on the screen, on the wrapper's stack while it runs. */
 struct operation {
-    struct operation *parent; /* the operation inside which this one began */
-    RegionPtr clip;           /* nothing is drawn outside it, or NULL */
-    struct rect_group *exact; /* the pixels of a fill or copy, or NULL: Damage tells */
+    struct operation *parent;    /* the operation inside which this one began */
+    RegionPtr clip;              /* nothing is drawn outside it, or NULL */
+    struct rect_group *exact;    /* the pixels of a fill or copy, or NULL: Damage tells */
     struct ring_meaning meaning; /* of `exact` */
     Bool published;              /* `exact` is in the ring */
     Bool nested;                 /* another operation reported inside this one ... */
@@ -39,8 +39,8 @@ static inline Bool draw_is_on_screen(struct caraway *caraway, DrawablePtr drawab
 /* Adds what box and region have in common. */
 void draw_add_clipped(struct rect_group *group, const BoxRec *box, RegionPtr clip);
 
-/* Adds the boxes of a region that is copied by dx, dy, in an order in which no box overwrites what a
- * later one still has to read. */
+/* Adds the boxes of a region that is copied by dx, dy, in an order in which no box overwrites what
+ * a later one still has to read. */
 void draw_add_copied(struct rect_group *group, RegionPtr region, int dx, int dy);
 
 #endif

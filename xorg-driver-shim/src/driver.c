@@ -26,9 +26,8 @@
 #define TEXT(value) TEXT_OF(value)
 
 /* For `strings` and bug reports: what this file was built for. */
-const char caraway_build_text[] __attribute__((used)) =
-    "caraway_drv " TEXT(DRIVER_VERSION_MAJOR) "." TEXT(DRIVER_VERSION_MINOR) "." TEXT(
-        DRIVER_VERSION_PATCH);
+const char caraway_build_text[] __attribute__((used)) = "caraway_drv " TEXT(
+    DRIVER_VERSION_MAJOR) "." TEXT(DRIVER_VERSION_MINOR) "." TEXT(DRIVER_VERSION_PATCH);
 
 enum { OPTION_SOCKET, OPTION_INITIAL_SIZE };
 
@@ -49,8 +48,8 @@ static void parse_size(ScrnInfoPtr scrn, const char *text, int *width, int *heig
     if (sscanf(text, "%dx%d%n", &w, &h, &used) != 2 || text[used] != '\0' || w < 64 || h < 64 ||
         w > (int)CARAWAY_SIDE_MAX || h > (int)CARAWAY_SIDE_MAX) {
         xf86DrvMsg(scrn->scrnIndex, X_WARNING,
-                   "Option \"InitialSize\" is not a size from 64x64 to %ux%u: %s\n", CARAWAY_SIDE_MAX,
-                   CARAWAY_SIDE_MAX, text);
+                   "Option \"InitialSize\" is not a size from 64x64 to %ux%u: %s\n",
+                   CARAWAY_SIDE_MAX, CARAWAY_SIDE_MAX, text);
         return;
     }
     *width = w;
@@ -127,9 +126,10 @@ static Bool pre_init(ScrnInfoPtr scrn, int flags)
         return FALSE;
     }
     xf86SetDpi(scrn, 0, 0);
-    xf86DrvMsg(scrn->scrnIndex, X_INFO, "%s, ring version %u, built for video ABI %d.%d, input ABI %d.%d\n",
-               caraway_build_text, CARAWAY_ABI_VERSION, COMPAT_VIDEO_ABI_MAJOR, COMPAT_VIDEO_ABI_MINOR,
-               COMPAT_INPUT_ABI_MAJOR, COMPAT_INPUT_ABI_MINOR);
+    xf86DrvMsg(scrn->scrnIndex, X_INFO,
+               "%s, ring version %u, built for video ABI %d.%d, input ABI %d.%d\n",
+               caraway_build_text, CARAWAY_ABI_VERSION, COMPAT_VIDEO_ABI_MAJOR,
+               COMPAT_VIDEO_ABI_MINOR, COMPAT_INPUT_ABI_MAJOR, COMPAT_INPUT_ABI_MINOR);
     return TRUE;
 }
 
@@ -232,7 +232,8 @@ static XF86ModuleVersionInfo version_info = {
     .moduleclass = MOD_CLASS_VIDEODRV,
 };
 
-/* The server sets the module up once for the Device section and once for the InputDevice sections. */
+/* The server sets the module up once for the Device section and once for the InputDevice sections.
+ */
 static void *setup(void *module, void *options _X_UNUSED, int *error_major _X_UNUSED,
                    int *error_minor _X_UNUSED)
 {

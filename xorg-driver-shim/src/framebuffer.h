@@ -23,9 +23,9 @@ struct framebuffer {
 /* Bytes of a row of `width` pixels. A multiple of 4096 would put a column into one cache set. */
 uint32_t framebuffer_stride(uint32_t width);
 
-/* The frame buffer that `now` becomes for a mode: the same memory, or (reallocated) new memory with the
- * next id, in which case `now` stays valid and is the caller's to destroy. False with errno set, and
- * nothing changed, when there is no memory or a side is 0 or above CARAWAY_SIDE_MAX. */
+/* The frame buffer that `now` becomes for a mode: the same memory, or (reallocated) new memory with
+ * the next id, in which case `now` stays valid and is the caller's to destroy. False with errno
+ * set, and nothing changed, when there is no memory or a side is 0 or above CARAWAY_SIDE_MAX. */
 bool framebuffer_fit(const struct framebuffer *now, uint32_t width, uint32_t height,
                      struct framebuffer *next, bool *reallocated);
 

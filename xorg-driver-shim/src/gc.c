@@ -1,6 +1,7 @@
 /*
- * Graphics contexts: their functions are always wrapped, their drawing operations only while the context
- * is validated for something on the screen. Off-screen drawing, most of what toolkits do, costs nothing.
+ * Graphics contexts: their functions are always wrapped, their drawing operations only while the
+ * context is validated for something on the screen. Off-screen drawing, most of what toolkits do,
+ * costs nothing.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -159,8 +160,8 @@ static Bool paints_plainly(GCPtr gc, DrawablePtr drawable)
     return gc->alu == GXcopy && (gc->planemask & planes) == planes;
 }
 
-static RegionPtr copy_area(DrawablePtr source, DrawablePtr target, GCPtr gc, int source_x, int source_y,
-                           int width, int height, int x, int y)
+static RegionPtr copy_area(DrawablePtr source, DrawablePtr target, GCPtr gc, int source_x,
+                           int source_y, int width, int height, int x, int y)
 {
     struct caraway *caraway = caraway_of_screen(gc->pScreen);
     struct gc_call call;
@@ -191,7 +192,8 @@ static RegionPtr copy_area(DrawablePtr source, DrawablePtr target, GCPtr gc, int
     }
 
     enter_as(gc, &call, exact, meaning);
-    RegionPtr exposed = gc->ops->CopyArea(source, target, gc, source_x, source_y, width, height, x, y);
+    RegionPtr exposed =
+        gc->ops->CopyArea(source, target, gc, source_x, source_y, width, height, x, y);
     leave(gc, &call);
     return exposed;
 }
@@ -222,33 +224,34 @@ static void poly_fill_rect(DrawablePtr target, GCPtr gc, int count, xRectangle *
 }
 
 /* The other operations differ in their arguments only. */
-#define DAMAGING_OPERATION(name, function, parameters, arguments)                                         \
-    static void name parameters                                                                           \
-    {                                                                                                     \
-        struct gc_call call;                                                                              \
-                                                                                                          \
-        enter(gc, &call);                                                                                 \
-        gc->ops->function arguments;                                                                      \
-        leave(gc, &call);                                                                                 \
+#define DAMAGING_OPERATION(name, function, parameters, arguments) \
+    static void name parameters                                   \
+    {                                                             \
+        struct gc_call call;                                      \
+                                                                  \
+        enter(gc, &call);                                         \
+        gc->ops->function arguments;                              \
+        leave(gc, &call);                                         \
     }
 
-#define RETURNING_OPERATION(result, name, function, parameters, arguments)                                \
-    static result name parameters                                                                         \
-    {                                                                                                     \
-        struct gc_call call;                                                                              \
-                                                                                                          \
-        enter(gc, &call);                                                                                 \
-        result value = gc->ops->function arguments;                                                       \
-        leave(gc, &call);                                                                                 \
-        return value;                                                                                     \
+#define RETURNING_OPERATION(result, name, function, parameters, arguments) \
+    static result name parameters                                          \
+    {                                                                      \
+        struct gc_call call;                                               \
+                                                                           \
+        enter(gc, &call);                                                  \
+        result value = gc->ops->function arguments;                        \
+        leave(gc, &call);                                                  \
+        return value;                                                      \
     }
 
 DAMAGING_OPERATION(fill_spans, FillSpans,
-                   (DrawablePtr target, GCPtr gc, int count, DDXPointPtr points, int *widths, int sorted),
+                   (DrawablePtr target, GCPtr gc, int count, DDXPointPtr points, int *widths,
+                    int sorted),
                    (target, gc, count, points, widths, sorted))
 DAMAGING_OPERATION(set_spans, SetSpans,
-                   (DrawablePtr target, GCPtr gc, char *source, DDXPointPtr points, int *widths, int count,
-                    int sorted),
+                   (DrawablePtr target, GCPtr gc, char *source, DDXPointPtr points, int *widths,
+                    int count, int sorted),
                    (target, gc, source, points, widths, count, sorted))
 DAMAGING_OPERATION(put_image, PutImage,
                    (DrawablePtr target, GCPtr gc, int depth, int x, int y, int width, int height,
@@ -273,10 +276,11 @@ DAMAGING_OPERATION(poly_rectangle, PolyRectangle,
 DAMAGING_OPERATION(poly_arc, PolyArc, (DrawablePtr target, GCPtr gc, int count, xArc *arcs),
                    (target, gc, count, arcs))
 DAMAGING_OPERATION(fill_polygon, FillPolygon,
-                   (DrawablePtr target, GCPtr gc, int shape, int mode, int count, DDXPointPtr points),
+                   (DrawablePtr target, GCPtr gc, int shape, int mode, int count,
+                    DDXPointPtr points),
                    (target, gc, shape, mode, count, points))
-DAMAGING_OPERATION(poly_fill_arc, PolyFillArc, (DrawablePtr target, GCPtr gc, int count, xArc *arcs),
-                   (target, gc, count, arcs))
+DAMAGING_OPERATION(poly_fill_arc, PolyFillArc,
+                   (DrawablePtr target, GCPtr gc, int count, xArc *arcs), (target, gc, count, arcs))
 RETURNING_OPERATION(int, poly_text8, PolyText8,
                     (DrawablePtr target, GCPtr gc, int x, int y, int count, char *text),
                     (target, gc, x, y, count, text))
@@ -290,15 +294,16 @@ DAMAGING_OPERATION(image_text16, ImageText16,
                    (DrawablePtr target, GCPtr gc, int x, int y, int count, unsigned short *text),
                    (target, gc, x, y, count, text))
 DAMAGING_OPERATION(image_glyph_blt, ImageGlyphBlt,
-                   (DrawablePtr target, GCPtr gc, int x, int y, unsigned int count, CharInfoPtr *glyphs,
-                    void *base),
+                   (DrawablePtr target, GCPtr gc, int x, int y, unsigned int count,
+                    CharInfoPtr *glyphs, void *base),
                    (target, gc, x, y, count, glyphs, base))
 DAMAGING_OPERATION(poly_glyph_blt, PolyGlyphBlt,
-                   (DrawablePtr target, GCPtr gc, int x, int y, unsigned int count, CharInfoPtr *glyphs,
-                    void *base),
+                   (DrawablePtr target, GCPtr gc, int x, int y, unsigned int count,
+                    CharInfoPtr *glyphs, void *base),
                    (target, gc, x, y, count, glyphs, base))
 DAMAGING_OPERATION(push_pixels, PushPixels,
-                   (GCPtr gc, PixmapPtr bitmap, DrawablePtr target, int width, int height, int x, int y),
+                   (GCPtr gc, PixmapPtr bitmap, DrawablePtr target, int width, int height, int x,
+                    int y),
                    (gc, bitmap, target, width, height, x, y))
 
 static const GCOps wrapped_ops = {

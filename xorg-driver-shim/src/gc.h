@@ -1,4 +1,5 @@
-/* Drawing through graphics contexts becomes operations. SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Drawing through graphics contexts becomes operations. SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #ifndef CARAWAY_GC_H
 #define CARAWAY_GC_H
 

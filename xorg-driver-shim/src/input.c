@@ -1,9 +1,9 @@
 /*
  * The input socket: reads records in Xorg's input thread and posts them to the devices.
  *
- * Xorg's input thread watches one descriptor for as long as a device is on: an epoll descriptor. The
- * socket of the attached server comes and goes inside it, so no descriptor number that the thread knows
- * is ever closed under it. Everything below runs with Xorg's input lock held.
+ * Xorg's input thread watches one descriptor for as long as a device is on: an epoll descriptor.
+ * The socket of the attached server comes and goes inside it, so no descriptor number that the
+ * thread knows is ever closed under it. Everything below runs with Xorg's input lock held.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */

@@ -14,7 +14,8 @@ extern InputDriverRec input_driver;
 /* Main thread: where LED bits are published; NULL when the screen goes. */
 void input_bind(struct blocks *blocks);
 
-/* Main thread: reads input from `fd` from now on. The caller keeps the descriptor until input_detach. */
+/* Main thread: reads input from `fd` from now on. The caller keeps the descriptor until
+ * input_detach. */
 void input_attach(int fd);
 
 /* Main thread: stops reading and releases every key and button that is down. */

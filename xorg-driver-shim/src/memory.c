@@ -1,6 +1,6 @@
 /*
- * Sealed memory files: see memory.h. The seals are set once the creator has mapped the memory, because
- * F_SEAL_FUTURE_WRITE refuses every later writable mapping, the creator's own included.
+ * Sealed memory files: see memory.h. The seals are set once the creator has mapped the memory,
+ * because F_SEAL_FUTURE_WRITE refuses every later writable mapping, the creator's own included.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -16,7 +16,8 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-bool memory_create(struct memory *memory, const char *name, size_t size, enum memory_sharing sharing)
+bool memory_create(struct memory *memory, const char *name, size_t size,
+                   enum memory_sharing sharing)
 {
     int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 

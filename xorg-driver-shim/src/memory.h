@@ -1,5 +1,6 @@
 /*
- * Sealed memory files: memory that another process can map and that nobody can shrink under a reader.
+ * Sealed memory files: memory that another process can map and that nobody can shrink under a
+ * reader.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -23,8 +24,10 @@ struct memory {
 
 #define MEMORY_NONE ((struct memory){ .fd = -1 })
 
-/* Makes and maps `size` zeroed bytes and seals the size. False, with errno set, when the system refuses. */
-bool memory_create(struct memory *memory, const char *name, size_t size, enum memory_sharing sharing);
+/* Makes and maps `size` zeroed bytes and seals the size. False, with errno set, when the system
+ * refuses. */
+bool memory_create(struct memory *memory, const char *name, size_t size,
+                   enum memory_sharing sharing);
 
 /* Unmaps and closes; mappings of others stay. Does nothing to MEMORY_NONE. */
 void memory_destroy(struct memory *memory);

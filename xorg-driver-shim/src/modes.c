@@ -1,9 +1,10 @@
 /*
- * Four outputs, each with a controller of its own, that take any mode up to CARAWAY_SIDE_MAX a side.
+ * Four outputs, each with a controller of its own, that take any mode up to CARAWAY_SIDE_MAX a
+ * side.
  *
- * Nothing is programmed here: a mode is a size, and the layout is published for the server to see. Modes
- * come from the server (the preferred mode of an output is the size it last asked for), from clients
- * (xrandr), and from a list of common sizes on the first output.
+ * Nothing is programmed here: a mode is a size, and the layout is published for the server to see.
+ * Modes come from the server (the preferred mode of an output is the size it last asked for), from
+ * clients (xrandr), and from a list of common sizes on the first output.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -17,7 +18,8 @@
 #define SIDE_MIN 64 /* pixels; below, toolkits fail */
 #define DOTS_PER_INCH 96
 #define REFRESH_HZ 60
-#define REFRESH_LARGE_HZ 30 /* for modes whose pixel clock at 60 Hz does not fit RandR's signed hertz */
+#define REFRESH_LARGE_HZ \
+    30 /* for modes whose pixel clock at 60 Hz does not fit RandR's signed hertz */
 #define HORIZONTAL_BLANK 160
 #define VERTICAL_BLANK 32
 
@@ -88,7 +90,8 @@ static DisplayModePtr output_get_modes(xf86OutputPtr output)
         return modes;
     for (unsigned i = 0; i < ARRAY_SIZE(common_sizes); i++) {
         if (common_sizes[i].width != head->width || common_sizes[i].height != head->height)
-            modes = xf86ModesAdd(modes, make_mode(common_sizes[i].width, common_sizes[i].height, 0));
+            modes =
+                xf86ModesAdd(modes, make_mode(common_sizes[i].width, common_sizes[i].height, 0));
     }
     return modes;
 }
@@ -125,8 +128,8 @@ static Bool crtc_set_mode(xf86CrtcPtr crtc, DisplayModePtr mode, Rotation rotati
 }
 
 /* Colours are shown as they are; an xrandr that sets a gamma must not fail for it. */
-static void crtc_gamma_set(xf86CrtcPtr crtc _X_UNUSED, CARD16 *red _X_UNUSED, CARD16 *green _X_UNUSED,
-                           CARD16 *blue _X_UNUSED, int size _X_UNUSED)
+static void crtc_gamma_set(xf86CrtcPtr crtc _X_UNUSED, CARD16 *red _X_UNUSED,
+                           CARD16 *green _X_UNUSED, CARD16 *blue _X_UNUSED, int size _X_UNUSED)
 {
 }
 
@@ -148,8 +151,8 @@ static const xf86CrtcConfigFuncsRec config_funcs = {
 static void forget_requests(struct caraway *caraway, int width, int height)
 {
     for (unsigned i = 0; i < CARAWAY_HEADS_MAX; i++)
-        caraway->heads[i] = (struct head){ .id = i, .connected = i == 0, .width = width,
-                                           .height = height };
+        caraway->heads[i] =
+            (struct head){ .id = i, .connected = i == 0, .width = width, .height = height };
     caraway->monitors_changed = TRUE;
 }
 
@@ -206,7 +209,8 @@ static Bool is_valid(const struct caraway_monitors_config *config)
     return TRUE;
 }
 
-static const struct caraway_head *find_head(const struct caraway_monitors_config *config, unsigned id)
+static const struct caraway_head *find_head(const struct caraway_monitors_config *config,
+                                            unsigned id)
 {
     for (unsigned i = 0; i < config->count; i++)
         if (config->heads[i].id == id)
@@ -233,8 +237,7 @@ static Bool set_size(ScreenPtr screen, int width, int height)
 static Bool set_head(xf86OutputPtr output, xf86CrtcPtr crtc, const struct caraway_head *head)
 {
     if (!head) {
-        return !crtc->enabled ||
-               RRCrtcSet(crtc->randr_crtc, NULL, 0, 0, RR_Rotate_0, 0, NULL);
+        return !crtc->enabled || RRCrtcSet(crtc->randr_crtc, NULL, 0, 0, RR_Rotate_0, 0, NULL);
     }
     RRModePtr mode = find_mode(output->randr_output, head->width, head->height);
     return mode && RRCrtcSet(crtc->randr_crtc, mode, (int)head->x, (int)head->y, RR_Rotate_0, 1,

@@ -14,7 +14,8 @@ Bool modes_init(struct caraway *caraway, int width, int height);
 /* Takes back what a screen before this one was asked for (a server generation's end). */
 void modes_reset(struct caraway *caraway);
 
-/* Applies what the server asked for. FALSE when it cannot be: nothing has changed then, or RandR logged it. */
+/* Applies what the server asked for. FALSE when it cannot be: nothing has changed then, or RandR
+ * logged it. */
 Bool modes_set_monitors(struct caraway *caraway, const struct caraway_monitors_config *config);
 
 /* Publishes the layout if RandR changed it since the last call. */

@@ -36,7 +36,8 @@ static Bool solid_color(PicturePtr picture, uint32_t *color)
     return TRUE;
 }
 
-static Bool is_fill(CARD8 op, PicturePtr source, PicturePtr mask, PicturePtr target, uint32_t *color)
+static Bool is_fill(CARD8 op, PicturePtr source, PicturePtr mask, PicturePtr target,
+                    uint32_t *color)
 {
     if (mask || target->alphaMap || PICT_FORMAT_BPP(target->format) != 32 ||
         PICT_FORMAT_TYPE(target->format) != PICT_TYPE_ARGB)
@@ -46,9 +47,9 @@ static Bool is_fill(CARD8 op, PicturePtr source, PicturePtr mask, PicturePtr tar
     return solid_color(source, color) && (op == PictOpSrc || *color >> 24 == 0xff);
 }
 
-static void composite(CARD8 op, PicturePtr source, PicturePtr mask, PicturePtr target, INT16 source_x,
-                      INT16 source_y, INT16 mask_x, INT16 mask_y, INT16 x, INT16 y, CARD16 width,
-                      CARD16 height)
+static void composite(CARD8 op, PicturePtr source, PicturePtr mask, PicturePtr target,
+                      INT16 source_x, INT16 source_y, INT16 mask_x, INT16 mask_y, INT16 x, INT16 y,
+                      CARD16 width, CARD16 height)
 {
     struct caraway *caraway = caraway_of_screen(target->pDrawable->pScreen);
     PictureScreenPtr pictures = GetPictureScreen(caraway->screen);

@@ -1,10 +1,11 @@
 /*
  * The ring: one writer, no tail, overwriting.
  *
- * A record's `sequence` first becomes a number that its slot never carries when valid, then the rest is
- * written, then `sequence`: a reader that finds the number it expects before and after its copy has a
- * whole record. `done` follows; the fence between it and the look at `waiting` pairs with the one of a
- * server that arms `waiting` and then looks at `done`, so one of the two always sees the other.
+ * A record's `sequence` first becomes a number that its slot never carries when valid, then the
+ * rest is written, then `sequence`: a reader that finds the number it expects before and after its
+ * copy has a whole record. `done` follows; the fence between it and the look at `waiting` pairs
+ * with the one of a server that arms `waiting` and then looks at `done`, so one of the two always
+ * sees the other.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -81,14 +82,16 @@ static void write_record(struct ring *ring, uint64_t position, const struct cara
     __atomic_store_n(&slot->sequence, (uint32_t)(position + 1), __ATOMIC_RELEASE);
 }
 
-static struct caraway_record make_record(const struct caraway_rect *rect, struct ring_meaning meaning)
+static struct caraway_record make_record(const struct caraway_rect *rect,
+                                         struct ring_meaning meaning)
 {
     struct caraway_record record = { .type = (uint8_t)meaning.type, .bbox = *rect };
 
     if (meaning.type == CARAWAY_FILL)
         record.u.fill.color = meaning.color & 0xffffffu;
     else if (meaning.type == CARAWAY_COPY_BITS)
-        record.u.src_pos = (struct caraway_point){ rect->left - meaning.dx, rect->top - meaning.dy };
+        record.u.src_pos =
+            (struct caraway_point){ rect->left - meaning.dx, rect->top - meaning.dy };
     return record;
 }
 
@@ -144,7 +147,8 @@ void ring_wake(struct ring *ring, enum caraway_waiting reason)
         ring_wake_always(ring);
 }
 
-void rect_group_add(struct rect_group *group, int32_t left, int32_t top, int32_t right, int32_t bottom)
+void rect_group_add(struct rect_group *group, int32_t left, int32_t top, int32_t right,
+                    int32_t bottom)
 {
     struct caraway_rect *all = &group->extents;
 

@@ -1,9 +1,10 @@
 /*
- * The producer's side of the shared memory: records, progress and wake-up. docs/ring.md is the contract.
+ * The producer's side of the shared memory: records, progress and wake-up. docs/ring.md is the
+ * contract.
  *
  * Nothing here knows X: the unit test runs it alone, and another producer can use it.
- * Records are published by one thread; ring_wake may be called by any thread that holds what keeps the
- * peer in place (the driver: blocks_lock).
+ * Records are published by one thread; ring_wake may be called by any thread that holds what keeps
+ * the peer in place (the driver: blocks_lock).
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -22,7 +23,7 @@ struct ring {
     struct caraway_progress *progress;
     struct caraway_peer *peer; /* never NULL: `nobody` while no server is attached */
     int event_fd;              /* -1 while no server is attached */
-    uint64_t done;             /* the producer's own count; what lies in shared memory is never read back */
+    uint64_t done; /* the producer's own count; what lies in shared memory is never read back */
     struct caraway_peer nobody;
 };
 
@@ -37,21 +38,23 @@ struct rect_group {
 /* What the rectangles of a group mean. */
 struct ring_meaning {
     enum caraway_record_type type;
-    uint32_t color;   /* CARAWAY_FILL: 0x00RRGGBB */
-    int32_t dx, dy;   /* CARAWAY_COPY_BITS: from the source to the destination */
+    uint32_t color; /* CARAWAY_FILL: 0x00RRGGBB */
+    int32_t dx, dy; /* CARAWAY_COPY_BITS: from the source to the destination */
 };
 
 /* Maps the ring memfd and writes its header. False with errno set on failure. */
 bool ring_create(struct ring *ring);
 void ring_destroy(struct ring *ring);
 
-/* Names the server's page and eventfd; NULL and -1 detach. The caller keeps both alive until the next call. */
+/* Names the server's page and eventfd; NULL and -1 detach. The caller keeps both alive until the
+ * next call. */
 void ring_attach(struct ring *ring, struct caraway_peer *peer, int event_fd);
 
 /* Announces an operation of `count` records before its first pixel is written. */
 void ring_begin(struct ring *ring, uint32_t count);
 
-/* Publishes a drawn operation and wakes a server that waits for records. An empty group is nothing. */
+/* Publishes a drawn operation and wakes a server that waits for records. An empty group is nothing.
+ */
 void ring_publish(struct ring *ring, const struct rect_group *group, struct ring_meaning meaning);
 
 /* Tells that there is nothing left to draw and wakes a server that waits for that. */
@@ -70,6 +73,7 @@ static inline void rect_group_clear(struct rect_group *group)
 }
 
 /* Adds a rectangle; one without pixels is ignored. */
-void rect_group_add(struct rect_group *group, int32_t left, int32_t top, int32_t right, int32_t bottom);
+void rect_group_add(struct rect_group *group, int32_t left, int32_t top, int32_t right,
+                    int32_t bottom);
 
 #endif

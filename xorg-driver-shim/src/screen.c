@@ -1,8 +1,8 @@
 /*
  * The screen: a frame buffer that Xorg's fb renders into, wrapped so that drawing becomes records.
  *
- * The order in screen_init matters. Damage goes around fb first and the driver's wrappers around Damage,
- * so that a wrapper knows what an operation is before Damage reports where it drew.
+ * The order in screen_init matters. Damage goes around fb first and the driver's wrappers around
+ * Damage, so that a wrapper knows what an operation is before Damage reports where it drew.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -155,7 +155,8 @@ static Bool allocate_memory(struct caraway *caraway)
 
 static void set_visual_masks(ScreenPtr screen, ScrnInfoPtr scrn)
 {
-    for (VisualPtr visual = screen->visuals; visual < screen->visuals + screen->numVisuals; visual++) {
+    for (VisualPtr visual = screen->visuals; visual < screen->visuals + screen->numVisuals;
+         visual++) {
         if ((visual->class | DynamicClass) != DirectColor)
             continue;
         visual->offsetRed = (int)scrn->offset.red;

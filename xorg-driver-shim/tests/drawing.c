@@ -73,8 +73,9 @@ void drawing_open(struct drawing *drawing, uint32_t seed)
     for (int i = 0; i < DRAWING_WINDOWS; i++) {
         /* The last one is a child of the first. */
         Window parent = i == DRAWING_WINDOWS - 1 ? drawing->windows[0] : drawing->root;
-        drawing->windows[i] = XCreateSimpleWindow(display, parent, 20 + 60 * i % 150, 30 + 40 * i % 130,
-                                                  260, 240, i == 2 ? 5 : 0, 0xff0000, color(drawing));
+        drawing->windows[i] =
+            XCreateSimpleWindow(display, parent, 20 + 60 * i % 150, 30 + 40 * i % 130, 260, 240,
+                                i == 2 ? 5 : 0, 0xff0000, color(drawing));
         XMapWindow(display, drawing->windows[i]);
     }
     drawing->pixmap = XCreatePixmap(display, drawing->root, PIXMAP_SIDE, PIXMAP_SIDE, 24);
@@ -104,8 +105,9 @@ static void set_clip(struct drawing *drawing)
         return;
     }
     for (int i = 0; i < count; i++)
-        rects[i] = (XRectangle){ (short)place(drawing), (short)place(drawing),
-                                 (unsigned short)side(drawing), (unsigned short)(1 + below(drawing, 20)) };
+        rects[i] =
+            (XRectangle){ (short)place(drawing), (short)place(drawing),
+                          (unsigned short)side(drawing), (unsigned short)(1 + below(drawing, 20)) };
     XSetClipRectangles(drawing->display, drawing->gc, 0, 0, rects, count, Unsorted);
 }
 
@@ -150,10 +152,10 @@ static void put_image(struct drawing *drawing)
     CHECK(pixels);
     for (unsigned i = 0; i < width * height; i++)
         pixels[i] = (uint32_t)color(drawing);
-    XImage *image = XCreateImage(drawing->display, DefaultVisual(drawing->display, 0), 24, ZPixmap, 0,
-                                 (char *)pixels, width, height, 32, 0);
-    XPutImage(drawing->display, target(drawing), drawing->gc, image, 0, 0, place(drawing), place(drawing),
-              width, height);
+    XImage *image = XCreateImage(drawing->display, DefaultVisual(drawing->display, 0), 24, ZPixmap,
+                                 0, (char *)pixels, width, height, 32, 0);
+    XPutImage(drawing->display, target(drawing), drawing->gc, image, 0, 0, place(drawing),
+              place(drawing), width, height);
     XDestroyImage(image);
 }
 
@@ -180,7 +182,8 @@ static void change_window(struct drawing *drawing)
         XMapWindow(display, window);
         break;
     default:
-        XClearArea(display, window, place(drawing), place(drawing), side(drawing), side(drawing), False);
+        XClearArea(display, window, place(drawing), place(drawing), side(drawing), side(drawing),
+                   False);
         break;
     }
 }
@@ -192,10 +195,11 @@ static void render(struct drawing *drawing)
     int x = place(drawing), y = place(drawing);
     unsigned width = side(drawing), height = side(drawing);
     XRenderColor opaque = render_color(drawing, 0xffff), half = render_color(drawing, 0x7fff);
-    Picture source = below(drawing, 2) ? drawing->solid
+    Picture source = below(drawing, 2)   ? drawing->solid
                      : below(drawing, 2) ? drawing->clear
                                          : drawing->pixmap_picture;
-    XTriangle triangle = { { 0, 0 }, { XDoubleToFixed(width), XDoubleToFixed(9) },
+    XTriangle triangle = { { 0, 0 },
+                           { XDoubleToFixed(width), XDoubleToFixed(9) },
                            { XDoubleToFixed(5), XDoubleToFixed(height) } };
 
     switch (below(drawing, 5)) {
@@ -209,8 +213,8 @@ static void render(struct drawing *drawing)
         XRenderCompositeTriangles(display, PictOpOver, source, picture, NULL, 0, 0, &triangle, 1);
         break;
     default:
-        XRenderComposite(display, below(drawing, 2) ? PictOpSrc : PictOpOver, source, None, picture, 0, 0,
-                         0, 0, x, y, width, height);
+        XRenderComposite(display, below(drawing, 2) ? PictOpSrc : PictOpOver, source, None, picture,
+                         0, 0, 0, 0, x, y, width, height);
         break;
     }
 }
@@ -220,8 +224,10 @@ static void draw_shape(struct drawing *drawing)
     Display *display = drawing->display;
     Window window = target(drawing);
     int x = place(drawing), y = place(drawing);
-    XPoint points[4] = { { (short)x, (short)y }, { (short)(x + 50), (short)(y + 5) },
-                         { (short)(x - 20), (short)(y + 60) }, { (short)(x + 30), (short)(y + 90) } };
+    XPoint points[4] = { { (short)x, (short)y },
+                         { (short)(x + 50), (short)(y + 5) },
+                         { (short)(x - 20), (short)(y + 60) },
+                         { (short)(x + 30), (short)(y + 90) } };
 
     switch (below(drawing, 8)) {
     case 0:

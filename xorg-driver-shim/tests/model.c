@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A reader may believe copies that are at least this far from being overwritten: one group is in the making. */
+/* A reader may believe copies that are at least this far from being overwritten: one group is in
+ * the making. */
 #define BACKLOG_MAX (CARAWAY_RING_SLOTS - CARAWAY_GROUP_MAX)
 
 static const struct caraway_progress *progress_of(const struct model *model)
@@ -100,7 +101,8 @@ static void apply_copy(struct model *model, const struct caraway_record *record)
     for (int32_t y = 0; y < height; y++) {
         for (int32_t x = 0; x < width; x++) {
             size_t i = (size_t)y * (size_t)width + (size_t)x;
-            uint32_t at_x = (uint32_t)(record->bbox.left + x), at_y = (uint32_t)(record->bbox.top + y);
+            uint32_t at_x = (uint32_t)(record->bbox.left + x),
+                     at_y = (uint32_t)(record->bbox.top + y);
             size_t to = (size_t)at_y * model->width + at_x;
             model->picture[to] = pixels[i];
             model->unknown[to] =

@@ -1,9 +1,11 @@
 /*
- * A model of the server: reads the ring and keeps a picture, with a mark on each pixel that is not known.
+ * A model of the server: reads the ring and keeps a picture, with a mark on each pixel that is not
+ * known.
  *
- * In strict mode fills and copies are believed, which is right only when nothing is drawn between the last
- * record and the next model_flush: it tests the meaning of every record. In live mode a copy is a hint, to
- * be confirmed by the frame buffer, as the product does: it tests that the picture converges.
+ * In strict mode fills and copies are believed, which is right only when nothing is drawn between
+ * the last record and the next model_flush: it tests the meaning of every record. In live mode a
+ * copy is a hint, to be confirmed by the frame buffer, as the product does: it tests that the
+ * picture converges.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -35,7 +37,8 @@ void model_free(struct model *model);
 void model_set_screen(struct model *model, const uint8_t *pixels, uint32_t width, uint32_t height,
                       uint32_t stride);
 
-/* Reads what is published. Stops behind a MODE record and returns true: the caller sets the screen. */
+/* Reads what is published. Stops behind a MODE record and returns true: the caller sets the screen.
+ */
 bool model_drain(struct model *model);
 
 /* Reads the unknown pixels from the frame buffer. */

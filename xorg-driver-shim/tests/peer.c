@@ -37,8 +37,9 @@ long peer_receive(int fd, void *message, size_t size, int *fds, unsigned *fd_cou
     struct pollfd event = { .fd = fd, .events = POLLIN };
     char space[CMSG_SPACE(8 * sizeof(int))];
     struct iovec part = { message, size };
-    struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = space,
-                             .msg_controllen = sizeof(space) };
+    struct msghdr header = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)
+    };
 
     if (poll(&event, 1, TIMEOUT_MS) != 1)
         return -1;
@@ -65,7 +66,8 @@ static void *map_read_only(int fd, size_t size)
     CHECK((seals & SEALS_SIZE) == SEALS_SIZE && (seals & F_SEAL_FUTURE_WRITE));
     CHECK((size_t)lseek(fd, 0, SEEK_END) == size);
     CHECK(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
-    CHECK(ftruncate(fd, 0) != 0 && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) != 0);
+    CHECK(ftruncate(fd, 0) != 0 &&
+          fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) != 0);
     void *base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     CHECK(base != MAP_FAILED);
     return base;
@@ -97,7 +99,8 @@ static void check_header(const struct peer *peer)
 
 void peer_attach(struct peer *peer, const char *path)
 {
-    struct caraway_hello hello, answer = { .type = CARAWAY_MSG_HELLO, .magic = CARAWAY_MAGIC,
+    struct caraway_hello hello, answer = { .type = CARAWAY_MSG_HELLO,
+                                           .magic = CARAWAY_MAGIC,
                                            .abi_version = CARAWAY_ABI_VERSION };
     int fds[5];
     unsigned count;
@@ -116,7 +119,8 @@ void peer_attach(struct peer *peer, const char *path)
     check_header(peer);
     CHECK((fcntl(peer->peer_fd, F_GET_SEALS) & SEALS_SIZE) == SEALS_SIZE);
     CHECK(lseek(peer->peer_fd, 0, SEEK_END) == CARAWAY_PEER_MEMFD_SIZE);
-    peer->page = mmap(NULL, CARAWAY_PEER_MEMFD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, peer->peer_fd, 0);
+    peer->page =
+        mmap(NULL, CARAWAY_PEER_MEMFD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, peer->peer_fd, 0);
     CHECK(peer->page != MAP_FAILED && peer->page->waiting == CARAWAY_WAIT_NONE);
     take_framebuffer(peer, fds[4], hello.framebuffer_id);
     CHECK(send(peer->control_fd, &answer, sizeof(answer), 0) == sizeof(answer));
@@ -131,8 +135,8 @@ void peer_detach(struct peer *peer)
     munmap((void *)peer->ring, CARAWAY_RING_MEMFD_SIZE);
     munmap(peer->page, CARAWAY_PEER_MEMFD_SIZE);
     munmap((void *)peer->pixels, peer->pixels_size);
-    int fds[] = { peer->control_fd, peer->ring_fd, peer->peer_fd, peer->event_fd, peer->input_fd,
-                  peer->framebuffer_fd };
+    int fds[] = { peer->control_fd, peer->ring_fd,  peer->peer_fd,
+                  peer->event_fd,   peer->input_fd, peer->framebuffer_fd };
     for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         close(fds[i]);
 }
@@ -143,7 +147,8 @@ static void receive_framebuffer(struct peer *peer)
     int fds[5];
     unsigned count;
 
-    CHECK(peer_receive(peer->control_fd, &message, sizeof(message), fds, &count) == sizeof(message));
+    CHECK(peer_receive(peer->control_fd, &message, sizeof(message), fds, &count) ==
+          sizeof(message));
     CHECK(message.type == CARAWAY_MSG_FRAMEBUFFER && count == 1);
     take_framebuffer(peer, fds[0], message.framebuffer_id);
     CHECK(peer->pixels_size == message.size);
@@ -167,13 +172,15 @@ void peer_take_mode(struct peer *peer)
         CHECK(mode.generation > 0 && mode.format == 32 && mode.framebuffer_offset == 0);
         if (mode.framebuffer_id == peer->framebuffer_id)
             break;
-        /* The message was sent before the mode was published; a newer mode may be on its way already. */
+        /* The message was sent before the mode was published; a newer mode may be on its way
+         * already. */
     }
     CHECK(mode.framebuffer_size == peer->pixels_size);
     CHECK(mode.stride >= mode.width * 4 && mode.stride % CARAWAY_STRIDE_ALIGN == 0 &&
           mode.stride % 4096 != 0);
     CHECK((uint64_t)mode.stride * mode.height <= mode.framebuffer_size);
-    CHECK(mode.framebuffer_size <= 2 * (((uint64_t)mode.stride * mode.height + 4095) / 4096 * 4096));
+    CHECK(mode.framebuffer_size <=
+          2 * (((uint64_t)mode.stride * mode.height + 4095) / 4096 * 4096));
     peer->mode = mode;
     model_set_screen(&peer->model, peer->pixels, mode.width, mode.height, mode.stride);
 }

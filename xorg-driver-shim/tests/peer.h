@@ -15,12 +15,12 @@
 #include "model.h"
 #include "shim_abi.h"
 
-#define CHECK(condition)                                                                                  \
-    do {                                                                                                  \
-        if (!(condition)) {                                                                               \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition);                 \
-            exit(1);                                                                                      \
-        }                                                                                                 \
+#define CHECK(condition)                                                                  \
+    do {                                                                                  \
+        if (!(condition)) {                                                               \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
+            exit(1);                                                                      \
+        }                                                                                 \
     } while (0)
 
 #define PEER_FRAMEBUFFERS_MAX 64
@@ -40,7 +40,8 @@ struct peer {
 /* A connection that has read nothing yet. */
 int peer_connect(const char *path);
 
-/* One control message with a timeout of seconds; 0 at the end of the connection, -1 at the timeout. */
+/* One control message with a timeout of seconds; 0 at the end of the connection, -1 at the timeout.
+ */
 long peer_receive(int fd, void *message, size_t size, int *fds, unsigned *fd_count);
 
 /* Attaches, checks seals and sizes, maps, and takes the screen as unknown. */

@@ -1,5 +1,6 @@
 /*
- * A model server against the driver in a live Xorg: peer_test MODULE_DIRECTORY. Returns 0 when all is well.
+ * A model server against the driver in a live Xorg: peer_test MODULE_DIRECTORY. Returns 0 when all
+ * is well.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -11,7 +12,8 @@
 #include "peer.h"
 #include "peer_tests.h"
 
-/* Without -noreset the server starts over when its last client goes: the driver starts over with it. */
+/* Without -noreset the server starts over when its last client goes: the driver starts over with
+ * it. */
 static void test_generations(const char *modules)
 {
     struct xserver server;
@@ -38,7 +40,8 @@ static void test_generations(const char *modules)
     xserver_kill(&server);
 }
 
-/* A second server on the same path must fail and leave the first one's socket alone; a stale one goes. */
+/* A second server on the same path must fail and leave the first one's socket alone; a stale one
+ * goes. */
 static void test_socket_file(const char *modules)
 {
     struct xserver first;
@@ -47,11 +50,12 @@ static void test_socket_file(const char *modules)
 
     xserver_start(&first, modules, "640x480", false);
     peer_attach(&peer, first.socket);
-    snprintf(command, sizeof(command),
-             "timeout 20 /usr/lib/xorg/Xorg -displayfd 1 -config %s/xorg.conf -configdir %s/conf.d -modulepath "
-             "%s,/usr/lib/xorg/modules -logfile %s/second.log -noreset -nolisten tcp -nolisten local "
-             "> /dev/null 2>&1",
-             first.directory, first.directory, modules, first.directory);
+    snprintf(
+        command, sizeof(command),
+        "timeout 20 /usr/lib/xorg/Xorg -displayfd 1 -config %s/xorg.conf -configdir %s/conf.d "
+        "-modulepath "
+        "%s,/usr/lib/xorg/modules -logfile %s/second.log -noreset -nolisten tcp > /dev/null 2>&1",
+        first.directory, first.directory, modules, first.directory);
     CHECK(system(command) != 0);
     CHECK(access(first.socket, F_OK) == 0);
     peer_drain(&peer);

@@ -35,7 +35,8 @@ static void expect_refusal(const char *path, const struct caraway_hello *answer,
 
 static void test_refusals(const char *path)
 {
-    struct caraway_hello answer = { .type = CARAWAY_MSG_HELLO, .magic = CARAWAY_MAGIC,
+    struct caraway_hello answer = { .type = CARAWAY_MSG_HELLO,
+                                    .magic = CARAWAY_MAGIC,
                                     .abi_version = CARAWAY_ABI_VERSION + 1 };
 
     expect_refusal(path, &answer, "version");
@@ -133,7 +134,8 @@ static void test_frozen(struct peer *peer, Display *display)
 
     arm(peer, CARAWAY_WAIT_RECORD);
     for (int i = 0; i < 2 * (int)CARAWAY_RING_SLOTS; i++)
-        XFillRectangle(display, DefaultRootWindow(display), DefaultGC(display, 0), i % 600, 1, 2, 2);
+        XFillRectangle(display, DefaultRootWindow(display), DefaultGC(display, 0), i % 600, 1, 2,
+                       2);
     XSync(display, False);
     CHECK(seconds() - start < 30);
     peer_drain(peer);

@@ -1,5 +1,6 @@
 /*
- * Input as X clients see it: keys, buttons, motion, wheel, LEDs, and what happens when the server goes.
+ * Input as X clients see it: keys, buttons, motion, wheel, LEDs, and what happens when the server
+ * goes.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -11,6 +12,7 @@
 #include <linux/input-event-codes.h>
 #include <math.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,7 +43,8 @@ static unsigned query_pointer(Display *display, int *x, int *y)
     int window_x, window_y;
     unsigned mask = 0;
 
-    XQueryPointer(display, DefaultRootWindow(display), &root, &child, x, y, &window_x, &window_y, &mask);
+    XQueryPointer(display, DefaultRootWindow(display), &root, &child, x, y, &window_x, &window_y,
+                  &mask);
     return mask;
 }
 
@@ -68,8 +71,8 @@ static void test_keys(struct peer *peer, Display *display)
     settle(display);
     CHECK(keys_down(display) == 0);
 
-    static const int wrong[][2] = { { 0, 1 }, { -1, 1 }, { 248, 1 }, { 100000, 1 }, { KEY_B, 2 },
-                                    { KEY_B, -1 }, { -2147483647, 1 } };
+    static const int wrong[][2] = { { 0, 1 },     { -1, 1 },     { 248, 1 },        { 100000, 1 },
+                                    { KEY_B, 2 }, { KEY_B, -1 }, { -2147483647, 1 } };
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         peer_send_input(peer, CARAWAY_INPUT_KEY, wrong[i][0], wrong[i][1]);
     peer_send_input(peer, CARAWAY_INPUT_KEY, 247, 1);
@@ -290,6 +293,28 @@ static void test_batches(struct peer *peer, Display *display)
     expect_pointer(display, CARAWAY_INPUT_BATCH_MAX - 1, 100);
 }
 
+/* The input thread watches in the name of one device: another takes over when that one goes off. */
+static void test_devices_off(struct peer *peer, Display *display)
+{
+    CHECK(system("xinput disable keyboard") == 0);
+    peer_send_input(peer, CARAWAY_INPUT_KEY, KEY_A, 1);
+    peer_send_input(peer, CARAWAY_INPUT_ABS, 77, 88);
+    expect_pointer(display, 77, 88);
+    CHECK(keys_down(display) == 0);
+    CHECK(system("xinput disable pointer && xinput disable relative") == 0);
+    peer_send_input(peer, CARAWAY_INPUT_ABS, 1, 1);
+    expect_pointer(display, 77, 88);
+    CHECK(system("xinput enable relative && xinput enable keyboard && xinput enable pointer") == 0);
+    peer_send_input(peer, CARAWAY_INPUT_REL, 3, 3);
+    peer_send_input(peer, CARAWAY_INPUT_ABS, 9, 19);
+    peer_send_input(peer, CARAWAY_INPUT_KEY, KEY_A, 1);
+    expect_pointer(display, 9, 19);
+    CHECK(key_is_down(display, KEY_A));
+    peer_send_input(peer, CARAWAY_INPUT_KEY, KEY_A, 0);
+    settle(display);
+    CHECK(keys_down(display) == 0);
+}
+
 void test_input(struct xserver *server)
 {
     struct peer peer;
@@ -303,6 +328,7 @@ void test_input(struct xserver *server)
     test_buttons(&peer, display);
     test_scroll(&peer, display);
     test_batches(&peer, display);
+    test_devices_off(&peer, display);
     test_release(server, &peer, display);
     peer_detach(&peer);
     XCloseDisplay(display);

@@ -5,7 +5,9 @@
  */
 #define _GNU_SOURCE
 #include <X11/Xutil.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,7 +17,7 @@
 
 #define STRICT_ROUNDS 600
 #define STEPS_A_ROUND 12
-#define LIVE_STEPS 150000
+#define LIVE_ROUNDS 120
 
 /* Compares the model with what X says is on the screen. */
 static void check_picture(struct peer *peer, Display *display)
@@ -26,12 +28,13 @@ static void check_picture(struct peer *peer, Display *display)
 
     CHECK(image && image->bits_per_pixel == 32);
     for (uint32_t y = 0; y < peer->mode.height; y++) {
-        const uint32_t *row = (const uint32_t *)(image->data + (size_t)y * (size_t)image->bytes_per_line);
+        const uint32_t *row =
+            (const uint32_t *)(image->data + (size_t)y * (size_t)image->bytes_per_line);
         for (uint32_t x = 0; x < peer->mode.width; x++) {
             uint32_t shown = peer->model.picture[(size_t)y * peer->mode.width + x];
             if (shown != (row[x] & 0xffffff) && wrong++ < 5)
-                fprintf(stderr, "pixel %u,%u is %06x, the picture has %06x\n", x, y, row[x] & 0xffffff,
-                        shown);
+                fprintf(stderr, "pixel %u,%u is %06x, the picture has %06x\n", x, y,
+                        row[x] & 0xffffff, shown);
         }
     }
     XDestroyImage(image);
@@ -59,7 +62,15 @@ static void test_strict(struct peer *peer, struct drawing *drawing)
            (unsigned long)model->damages, (unsigned long)(model->pixels_damaged / 1000000),
            (unsigned long)(model->pixels_read / 1000000), (unsigned long)model->fills,
            (unsigned long)model->copies);
-    CHECK(model->fills > 1000 && model->copies > 300 && model->damages > 1000 && model->overruns == 0);
+    CHECK(model->fills > 1000 && model->copies > 300 && model->damages > 1000 &&
+          model->overruns == 0);
+}
+
+static volatile sig_atomic_t enough;
+
+static void stop_drawing(int signal)
+{
+    enough = signal;
 }
 
 static pid_t draw_in_child(uint32_t seed)
@@ -69,8 +80,10 @@ static pid_t draw_in_child(uint32_t seed)
     CHECK(child >= 0);
     if (child == 0) {
         struct drawing drawing;
+        signal(SIGTERM, stop_drawing);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         drawing_open(&drawing, seed);
-        for (int i = 0; i < LIVE_STEPS; i++)
+        while (!enough)
             drawing_step(&drawing);
         XSync(drawing.display, False);
         /* Its windows go with the child: that is drawn too. */
@@ -84,17 +97,18 @@ static void test_live(struct peer *peer, Display *display)
 {
     static const uint32_t sizes[][2] = { { 640, 480 }, { 1000, 300 }, { 333, 517 }, { 800, 600 } };
     pid_t child = draw_in_child(7);
-    int status, rounds = 0;
+    int status;
 
     peer->model.live = true;
     peer->model.copies = 0;
-    while (waitpid(child, &status, WNOHANG) == 0) {
+    for (int round = 1; round <= LIVE_ROUNDS; round++) {
         peer_drain(peer);
         model_flush(&peer->model);
-        usleep(rounds % 50 == 49 ? 200000 : 2000);
-        if (++rounds % 20 == 0)
-            peer_set_size(peer, sizes[rounds / 20 % 4][0], sizes[rounds / 20 % 4][1]);
+        usleep(round % 50 == 49 ? 200000 : 10000);
+        if (round % 20 == 0)
+            peer_set_size(peer, sizes[round / 20 % 4][0], sizes[round / 20 % 4][1]);
     }
+    CHECK(kill(child, SIGTERM) == 0 && waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     /* The last client's windows are gone when the server has seen this client twice. */
     for (int i = 0; i < 3; i++) {
@@ -104,7 +118,7 @@ static void test_live(struct peer *peer, Display *display)
     peer_drain(peer);
     model_flush(&peer->model);
     check_picture(peer, display);
-    printf("peer_test: live: %d rounds, %lu modes, %lu copies, %lu overruns\n", rounds,
+    printf("peer_test: live: %lu modes, %lu copies, %lu overruns\n",
            (unsigned long)peer->model.modes, (unsigned long)peer->model.copies,
            (unsigned long)peer->model.overruns);
     CHECK(peer->model.modes > 3 && peer->model.copies > 100);
@@ -114,7 +128,8 @@ static void test_live(struct peer *peer, Display *display)
 /* A toolkit's way: one pixmap copied through a clip of many small rectangles. */
 static void test_exact_clip(struct peer *peer, Display *display)
 {
-    Window window = XCreateSimpleWindow(display, DefaultRootWindow(display), 0, 0, 400, 400, 0, 0, 0);
+    Window window =
+        XCreateSimpleWindow(display, DefaultRootWindow(display), 0, 0, 400, 400, 0, 0, 0);
     Pixmap pixmap = XCreatePixmap(display, window, 400, 400, 24);
     GC gc = XCreateGC(display, window, 0, NULL);
     XRectangle clip[20];

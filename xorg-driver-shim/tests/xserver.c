@@ -25,8 +25,8 @@ static void write_configuration(const struct xserver *server, const char *size)
 {
     char command[512];
 
-    snprintf(command, sizeof(command), "sh tests/xorg-conf.sh %s %s > %s/xorg.conf", server->socket, size,
-             server->directory);
+    snprintf(command, sizeof(command), "sh tests/xorg-conf.sh %s %s > %s/xorg.conf", server->socket,
+             size, server->directory);
     CHECK(system(command) == 0);
     snprintf(command, sizeof(command), "%s/conf.d", server->directory);
     CHECK(mkdir(command, 0700) == 0);
@@ -47,13 +47,16 @@ static void run(const struct xserver *server, const char *modules, bool reset, i
     dup2(fd, 1);
     dup2(fd, 2);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    execl(xorg ? xorg : "/usr/lib/xorg/Xorg", "Xorg", "-displayfd", number, "-config", config, "-configdir",
-          config_dir, "-modulepath", module_path, "-logfile", log, "-nolisten", "tcp", "-nolisten", "local",
+    /* Not -nolisten local: without the abstract socket, -displayfd does not see that a number is
+     * taken. */
+    execl(xorg ? xorg : "/usr/lib/xorg/Xorg", "Xorg", "-displayfd", number, "-config", config,
+          "-configdir", config_dir, "-modulepath", module_path, "-logfile", log, "-nolisten", "tcp",
           reset ? "-retro" : "-noreset", (char *)NULL);
     _exit(127);
 }
 
-void xserver_start(struct xserver *server, const char *module_directory, const char *size, bool reset)
+void xserver_start(struct xserver *server, const char *module_directory, const char *size,
+                   bool reset)
 {
     int display[2];
 

@@ -16,8 +16,10 @@ struct xserver {
     char display[16];
 };
 
-/* Starts `/usr/lib/xorg/Xorg` (or $XORG) with the module from `module_directory`; exits when it cannot. */
-void xserver_start(struct xserver *server, const char *module_directory, const char *size, bool reset);
+/* Starts `/usr/lib/xorg/Xorg` (or $XORG) with the module from `module_directory`; exits when it
+ * cannot. */
+void xserver_start(struct xserver *server, const char *module_directory, const char *size,
+                   bool reset);
 
 /* Ends it and checks that it ended by itself, orderly, and took its socket away. */
 void xserver_stop(struct xserver *server);
