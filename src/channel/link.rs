@@ -20,7 +20,7 @@ use crate::wire::link::{
     AuthMechanism, ChannelType, EncryptedTicket, LinkCode, LinkHeader, LinkMessage, LinkReply,
     MAGIC, PublicKey, TICKET_SIZE, VERSION_MAJOR,
 };
-use crate::wire::{Decode, Encode, WireError};
+use crate::wire::{Decode, WireError};
 
 /// Bytes of a whole handshake: header, message, mechanism and ticket.
 pub const LINK_BYTES_MAX: usize = LinkHeader::SIZE + LINK_MESSAGE_MAX as usize + 4 + TICKET_SIZE;

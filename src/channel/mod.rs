@@ -3,7 +3,7 @@
 pub mod cursor;
 mod cursor_cache;
 mod cursor_shape;
-mod held;
+pub mod held;
 pub mod inbox;
 pub mod inputs;
 pub mod keyboard;

@@ -73,7 +73,6 @@ struct ScreenLoop {
     seen: Option<Observed>,
     mode: Option<Mode>,
     pixels: Option<FrameBuffer>,
-    cursor_shape: Option<u32>,
     /// Somebody is connected, and the shadow is kept up to date.
     watched: bool,
     /// Something could not be read for the driver was changing it.
@@ -89,7 +88,6 @@ impl ScreenLoop {
             seen: None,
             mode: None,
             pixels: None,
-            cursor_shape: None,
             watched: false,
             busy: false,
         }
@@ -198,19 +196,16 @@ impl ScreenLoop {
 
     fn follow_cursor(&mut self, session: &mut Session) {
         let memory = self.driver.memory();
-        let read = CursorState::read(memory).and_then(|cursor| {
-            let image = if self.cursor_shape == Some(cursor.shape_serial) {
-                None
-            } else {
-                cursor.read_image(memory)?
-            };
-            Ok((cursor, image))
-        });
-        match read {
-            Ok((cursor, image)) => {
-                self.cursor_shape = Some(cursor.shape_serial);
-                session.set_cursor(&cursor, image.as_ref());
+        let followed = CursorState::read(memory).and_then(|cursor| {
+            if session.set_cursor(&cursor)
+                && let Some(image) = cursor.read_image(memory)?
+            {
+                session.set_cursor_image(&image);
             }
+            Ok(())
+        });
+        match followed {
+            Ok(()) => {}
             Err(CursorError::Busy(_) | CursorError::Changed) => self.busy = true,
             Err(error) => tracing::warn!(%error, "the cursor stays as it is"),
         }

@@ -55,15 +55,6 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub(super) const fn channel_type(&self) -> ChannelType {
-        match self {
-            Self::Main(_) => ChannelType::MAIN,
-            Self::Display(_) => ChannelType::DISPLAY,
-            Self::Inputs(_) => ChannelType::INPUTS,
-            Self::Cursor(_) => ChannelType::CURSOR,
-        }
-    }
-
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Main(_) => "main",

@@ -21,12 +21,13 @@ use super::registry::{AdmitError, ChannelKey, ClientId, Registry};
 use super::status::{ClientStatus, Status};
 use crate::base::{Micros, Size};
 use crate::channel::cursor::{CursorChannel, SharedCursor};
-use crate::channel::inputs::{InputsChannel, SharedInput};
-use crate::channel::keyboard::Holder;
+use crate::channel::held::Holder;
+use crate::channel::inputs::{InputsChannel, Seat, SharedInput};
 use crate::channel::link::Linked;
+use crate::channel::pointer::MouseMode;
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
 use crate::image::choose::Encoder;
-use crate::ring::InputRecord;
+use crate::ring::{InputRecord, Leds};
 use crate::wire::common::LAST_TYPE;
 use crate::wire::link::{ChannelType, LinkMessage};
 use crate::wire::main::MouseModes;
@@ -50,7 +51,7 @@ pub struct Session {
     pub(super) channels: BTreeMap<ChannelKey, Channel>,
     /// Channels that were admitted and have not started.
     admitted: BTreeMap<ChannelKey, ClientId>,
-    modes: BTreeMap<ClientId, MouseModes>,
+    modes: BTreeMap<ClientId, MouseMode>,
     pub(super) picture: Picture,
     pub(super) cursor: SharedCursor,
     pub(super) input: SharedInput,
@@ -71,7 +72,7 @@ impl Session {
             modes: BTreeMap::new(),
             picture: Picture::new(size),
             cursor: SharedCursor::new(),
-            input: SharedInput::new(),
+            input: SharedInput::new(Leds::default()),
             frames: 0,
             encoder: Encoder::new(),
             records: Vec::new(),
@@ -153,11 +154,7 @@ impl Session {
             role,
             ..
         } = channel;
-        let mode = self
-            .modes
-            .get(client)
-            .copied()
-            .unwrap_or(MouseModes::CLIENT);
+        let mode = self.modes.get(client).copied().unwrap_or(MouseMode::Client);
         inbox.push(bytes);
         while let Some((number, body)) = inbox.next()? {
             if number <= LAST_TYPE {
@@ -171,22 +168,23 @@ impl Session {
             match role {
                 Role::Main(main) => {
                     if let MainEvent::MouseMode(mode) = main.handle(number, body, outbox)? {
-                        self.modes.insert(*client, mode);
+                        self.modes.insert(*client, mouse_mode(mode));
                         let channels = self.registry.channels(*client);
                         self.events.extend(channels.map(Event::Wake));
                     }
                 }
                 Role::Display(display) => display.handle(number, body)?,
-                Role::Inputs(inputs) => inputs.handle(
-                    now,
-                    number,
-                    body,
-                    outbox,
-                    &mut self.input,
-                    mode,
-                    self.picture.size(),
-                    &mut self.records,
-                )?,
+                Role::Inputs(inputs) => {
+                    let screen = self.picture.pointer_screen();
+                    let (shared, records) = (&mut self.input, &mut self.records);
+                    let seat = &mut Seat {
+                        shared,
+                        mode,
+                        screen,
+                        records,
+                    };
+                    inputs.handle(now, number, body, outbox, seat)?;
+                }
                 Role::Cursor(_) => return Err(ChannelError::Unexpected(number)),
             }
         }
@@ -211,17 +209,10 @@ impl Session {
                 display.transmit(now, &self.picture, &mut self.encoder, outbox)
             }
             Role::Cursor(cursor) => {
-                let mode = self
-                    .modes
-                    .get(client)
-                    .copied()
-                    .unwrap_or(MouseModes::CLIENT);
+                let mode = self.modes.get(client).copied().unwrap_or(MouseMode::Client);
                 cursor.transmit(&self.cursor, mode, outbox)
             }
-            Role::Inputs(inputs) => {
-                inputs.transmit(&self.input, outbox);
-                false
-            }
+            Role::Inputs(inputs) => inputs.transmit(outbox),
             Role::Main(_) => false,
         };
         outbox.poll_ping(now);
@@ -294,9 +285,9 @@ impl Session {
             ChannelType::DISPLAY => {
                 Role::Display(Box::new(DisplaySender::new(caps, local, &self.picture)))
             }
-            ChannelType::INPUTS => Role::Inputs(Box::new(InputsChannel::start(
+            ChannelType::INPUTS => Role::Inputs(Box::new(InputsChannel::new(
                 holder(key),
-                &self.input,
+                self.input.keyboard.leds(),
                 outbox,
             ))),
             ChannelType::CURSOR => {
@@ -344,6 +335,14 @@ impl Session {
         if self.channels.get(&key).is_some_and(Channel::wants_frame) {
             self.events.push(Event::FrameWanted);
         }
+    }
+}
+
+const fn mouse_mode(modes: MouseModes) -> MouseMode {
+    if modes.contains(MouseModes::CLIENT) {
+        MouseMode::Client
+    } else {
+        MouseMode::Server
     }
 }
 

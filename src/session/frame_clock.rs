@@ -91,11 +91,7 @@ impl FrameClock {
             self.state = State::Quiet;
         }
         if !wanted {
-            self.state = State::Quiet;
-            return Step::Wait {
-                wake: WakeFor::Nothing,
-                until: None,
-            };
+            return self.doze(now, activity.fresh);
         }
         if !activity.pending {
             self.state = State::Quiet;

@@ -2,6 +2,7 @@
 
 use crate::base::Size;
 use crate::base::limits::MONITORS_MAX;
+use crate::channel::pointer;
 use crate::display::{Screen, Shadow};
 use crate::ring::Monitors;
 use crate::wire::display::{Head, MonitorsConfig};
@@ -38,6 +39,14 @@ impl Picture {
         let changed = self.monitors != monitors;
         self.monitors = monitors;
         changed
+    }
+
+    /// What pointer positions refer to.
+    pub fn pointer_screen(&self) -> pointer::Screen<'_> {
+        pointer::Screen {
+            size: self.size(),
+            heads: &self.monitors.heads,
+        }
     }
 
     /// The monitors as clients are told; never an empty list, which they would ignore.

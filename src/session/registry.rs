@@ -120,16 +120,6 @@ impl Registry {
         channels.into_iter().flatten().map(|(_, key)| *key)
     }
 
-    /// How many clients there are.
-    pub fn len(&self) -> usize {
-        self.clients.len()
-    }
-
-    /// Whether nobody is connected.
-    pub fn is_empty(&self) -> bool {
-        self.clients.is_empty()
-    }
-
     /// A channel went. Returns the channels that go with it: for a main channel all others of the client.
     pub fn remove(&mut self, channel: ChannelKey) -> Vec<ChannelKey> {
         let ended: Option<ClientId> = self

@@ -7,7 +7,6 @@
 use super::channel::{Channel, Role};
 use super::desktop::{Event, Session};
 use crate::base::Size;
-use crate::channel::cursor::CursorShape;
 use crate::ring::{CursorImage, CursorState, Leds, Monitors, PixelSource, Record};
 
 impl Session {
@@ -81,28 +80,41 @@ impl Session {
         }
     }
 
-    /// The pointer moved, was hidden or shown; with `image` when its shape changed.
-    pub fn set_cursor(&mut self, state: &CursorState, image: Option<&CursorImage>) {
-        if let Some(image) = image {
-            self.cursor.set_shape(CursorShape::new(image));
-        }
-        self.cursor.set_state(state.position, state.visible);
-        let cursors = self
-            .channels
-            .iter()
-            .filter(|(_, channel)| matches!(channel.role, Role::Cursor(_)));
-        self.events
-            .extend(cursors.map(|(key, _)| Event::Wake(*key)));
+    /// The pointer moved, was hidden or shown. Whether its shape is to be read and handed to
+    /// [`set_cursor_image`](Self::set_cursor_image).
+    pub fn set_cursor(&mut self, state: &CursorState) -> bool {
+        let shape_wanted = self.cursor.update(state);
+        self.wake_cursors();
+        shape_wanted
+    }
+
+    /// The pointer's shape.
+    pub fn set_cursor_image(&mut self, image: &CursorImage) {
+        self.cursor.reshape(image);
+        self.wake_cursors();
     }
 
     /// The keyboard's lock lights.
     pub fn set_leds(&mut self, leds: Leds) {
-        self.input.set_leds(leds);
-        let inputs = self
+        if !self.input.keyboard.set_leds(leds) {
+            return;
+        }
+        for (key, channel) in &mut self.channels {
+            if let Role::Inputs(inputs) = &mut channel.role {
+                inputs.leds_changed(leds);
+                self.events.push(Event::Wake(*key));
+            }
+        }
+    }
+
+    fn wake_cursors(&mut self) {
+        let is_cursor = |channel: &Channel| matches!(channel.role, Role::Cursor(_));
+        let cursors = self
             .channels
             .iter()
-            .filter(|(_, channel)| matches!(channel.role, Role::Inputs(_)));
-        self.events.extend(inputs.map(|(key, _)| Event::Wake(*key)));
+            .filter(|(_, channel)| is_cursor(channel));
+        self.events
+            .extend(cursors.map(|(key, _)| Event::Wake(*key)));
     }
 
     /// Reads what was touched and hands the frame to every display.

@@ -7,8 +7,8 @@
 //!
 //! Mini headers are used when both sides announced `MINI_HEADER`. Serials count messages from 1, written or not.
 
+use super::Encode;
 use super::field::wire_struct;
-use super::{Decode, Encode};
 use crate::base::ByteWriter;
 
 wire_struct! {
@@ -86,6 +86,7 @@ pub fn write_message(
 mod tests {
     use super::*;
     use crate::base::ByteReader;
+    use crate::wire::Decode;
 
     #[test]
     fn mini_header() {
