@@ -11,14 +11,14 @@ use super::outbox::Outbox;
 use crate::wire::cursor::{CursorFlags, InvalOne};
 
 /// Shapes that one client keeps. An animated cursor has some 60.
-pub(super) const CACHE_SHAPES_MAX: usize = 128;
+pub const CACHE_SHAPES_MAX: usize = 128;
 
 /// Bytes of pixels that one client keeps.
-pub(super) const CACHE_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const CACHE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The cache of one client. INVARIANT: its ids differ, and it is within both limits.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CursorCache {
+pub struct CursorCache {
     /// The one that was used last is at the end.
     shapes: VecDeque<Arc<CursorShape>>,
     bytes: usize,

@@ -331,6 +331,7 @@ fn channel_caps(channel_type: ChannelType) -> Caps {
 mod tests {
     use super::*;
     use crate::base::ByteWriter;
+    use crate::wire::Encode;
 
     fn hello(message: &LinkMessage) -> Vec<u8> {
         let mut body = Vec::new();

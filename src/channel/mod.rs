@@ -1,8 +1,8 @@
 //! One sans-IO state machine per SPICE channel, and the handshake before it.
 
 pub mod cursor;
-mod cursor_cache;
-mod cursor_shape;
+pub mod cursor_cache;
+pub mod cursor_shape;
 pub mod held;
 pub mod inbox;
 pub mod inputs;
