@@ -204,7 +204,10 @@ static void poly_fill_rect(DrawablePtr target, GCPtr gc, int count, xRectangle *
     struct rect_group group, *exact = NULL;
     struct ring_meaning meaning = { .type = CARAWAY_DAMAGE };
 
+    /* More rectangles than a group holds would become one box in the end: Damage makes that
+     * cheaper. */
     if (gc->fillStyle == FillSolid && paints_plainly(gc, target) &&
+        count <= (int)CARAWAY_GROUP_MAX &&
         (long)count * RegionNumRects(gc->pCompositeClip) <= FILL_PAIRS_MAX) {
         rect_group_clear(&group);
         for (int i = 0; i < count; i++) {

@@ -1,5 +1,6 @@
 #!/bin/bash
 # X's CPU time for each operation with this driver (a server attached) against the dummy driver.
+# Figures are nanoseconds for each of x11perf's repetitions, which draw up to some hundred objects.
 # overhead.sh MODULE_DIRECTORY [ROUNDS]; needs x11perf and xserver-xorg-video-dummy.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
@@ -87,6 +88,6 @@ putimage500 4000
 shmput500 15000
 aa10text 200000
 scroll500 20000
-rect10 4000000
-copywinwin10 1000000
+rect10 4000
+copywinwin10 1000
 EOF
