@@ -12,7 +12,15 @@ use crate::session::SessionArgs;
 use crate::xorg::config::{DEFAULT_GEOMETRY, Geometry};
 
 /// The highest display number: X clients reach display N on port 6000 + N, too.
-const DISPLAY_MAX: i64 = 59_535;
+const DISPLAY_MAX: u32 = 59_535;
+
+/// A display by its number, as `10` or as X writes it, `:10`.
+fn display_number(text: &str) -> Result<u32, String> {
+    let number = text.strip_prefix(':').unwrap_or(text).parse().ok();
+    number
+        .filter(|number| *number <= DISPLAY_MAX)
+        .ok_or_else(|| format!("a display is a number from 0 to {DISPLAY_MAX}, like 10 or :10"))
+}
 
 /// Run Linux desktops without a screen and use them with any SPICE client
 #[derive(Debug, Parser)]
@@ -58,7 +66,7 @@ pub(crate) enum Auth {
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
     /// Number of the X display [default: a free one]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=DISPLAY_MAX))]
+    #[arg(short, long, value_name = "N", value_parser = display_number)]
     pub(crate) display: Option<u32>,
     /// Size of the screen in pixels
     #[arg(short, long, value_name = "WIDTHxHEIGHT", default_value_t = DEFAULT_GEOMETRY)]

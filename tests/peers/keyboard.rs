@@ -109,7 +109,11 @@ impl Typing {
 #[test]
 fn every_key_of_a_pc_keyboard_arrives_as_itself() {
     let _alone = crate::alone();
-    let Typing { mut watcher, x, .. } = Typing::start();
+    let Typing {
+        desktop: _desktop,
+        mut watcher,
+        x,
+    } = Typing::start();
     let mut wrong = Vec::new();
     for (code, linux_code) in all_keys() {
         let expected = linux_code + X_OFFSET;
@@ -131,7 +135,11 @@ fn every_key_of_a_pc_keyboard_arrives_as_itself() {
 #[test]
 fn pause_is_one_key_and_not_num_lock() {
     let _alone = crate::alone();
-    let Typing { mut watcher, x, .. } = Typing::start();
+    let Typing {
+        desktop: _desktop,
+        mut watcher,
+        x,
+    } = Typing::start();
     let locks = x.locks();
     for command in [
         "key 0x21d down",
@@ -155,7 +163,11 @@ fn pause_is_one_key_and_not_num_lock() {
 #[test]
 fn autorepeat_is_not_doubled() {
     let _alone = crate::alone();
-    let Typing { mut watcher, x, .. } = Typing::start();
+    let Typing {
+        desktop: _desktop,
+        mut watcher,
+        x,
+    } = Typing::start();
     let code = 0x1e;
     let started = Instant::now();
     watcher.order(&format!("key {code:#x} down"));
@@ -246,7 +258,11 @@ fn one_client_going_releases_only_its_own_keys() {
 #[test]
 fn lock_lights_follow_both_ways() {
     let _alone = crate::alone();
-    let Typing { mut watcher, x, .. } = Typing::start();
+    let Typing {
+        desktop: _desktop,
+        mut watcher,
+        x,
+    } = Typing::start();
     for locks in [4, 2, 6, 0] {
         watcher.order(&format!("locks {locks}"));
         assert!(

@@ -100,6 +100,12 @@ static void on_main_event(SpiceChannel *channel, SpiceChannelEvent event, gpoint
     peer.error = "other";
 }
 
+static void on_inputs_event(SpiceChannel *channel, SpiceChannelEvent event, gpointer user)
+{
+    (void)channel, (void)user;
+    peer.inputs_opened = event == SPICE_CHANNEL_OPENED;
+}
+
 static void on_channel_new(SpiceSession *session, SpiceChannel *channel, gpointer user)
 {
     (void)session, (void)user;
@@ -118,6 +124,7 @@ static void on_channel_new(SpiceSession *session, SpiceChannel *channel, gpointe
         spice_channel_connect(channel);
     } else if (SPICE_IS_INPUTS_CHANNEL(channel)) {
         peer.inputs = SPICE_INPUTS_CHANNEL(channel);
+        g_signal_connect(channel, "channel-event", G_CALLBACK(on_inputs_event), NULL);
         g_signal_connect(channel, "inputs-modifiers", G_CALLBACK(on_modifiers), NULL);
         spice_channel_connect(channel);
     } else if (SPICE_IS_CURSOR_CHANNEL(channel)) {
@@ -140,6 +147,7 @@ static void on_channel_destroy(SpiceSession *session, SpiceChannel *channel, gpo
         peer.marked = FALSE;
     } else if ((void *)channel == (void *)peer.inputs) {
         peer.inputs = NULL;
+        peer.inputs_opened = FALSE;
     }
 }
 
@@ -166,7 +174,7 @@ gboolean peer_serve_until(peer_condition reached, const void *argument, guint ti
 gboolean peer_is_marked_or_failed(const void *unused)
 {
     (void)unused;
-    return (peer.marked && peer.pixels) || peer.error;
+    return (peer.marked && peer.pixels && peer.inputs_opened) || peer.error;
 }
 
 gboolean peer_has_closed(const void *unused)

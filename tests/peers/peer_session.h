@@ -23,6 +23,7 @@ struct peer_session {
     int width, height, stride; /* primary surface; stride in pixels */
     const uint32_t *pixels;    /* NULL while there is none */
     gboolean marked;
+    gboolean inputs_opened; /* before that the library drops keys and motion without a word */
     guint64 invalidations;
 
     gint64 connect_at, mark_at, first_invalidate_at, last_invalidate_at; /* µs, 0 for not yet */

@@ -1,6 +1,6 @@
 //! Our Xorg draws what any Xorg draws: the same requests give the same pixels as on the dummy driver.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,6 +8,9 @@ use crate::desktop::Desktop;
 use crate::process::Running;
 use crate::watcher::Watcher;
 use crate::x_client::XClient;
+
+/// Colours that any drawing leaves, however much its last operations covered; Render ones clear most of the screen again.
+const COLOURS_MIN: usize = 16;
 
 /// Draws the same on both; returns the pixels that differ and the place of the first. Panics when nothing was drawn.
 fn draw_on_both(
@@ -25,11 +28,15 @@ fn draw_on_both(
     let (ours, theirs) = (XClient::connect(ours), XClient::connect(theirs));
     let (our_picture, their_picture) = (ours.picture(), theirs.picture());
     assert_eq!(our_picture.len(), their_picture.len());
-    let distinct: HashSet<u32> = their_picture.iter().copied().collect();
+    let mut counts: HashMap<u32, usize> = HashMap::new();
+    their_picture
+        .iter()
+        .for_each(|pixel| *counts.entry(*pixel).or_default() += 1);
+    let commonest = counts.values().max().copied().unwrap_or(0);
     assert!(
-        distinct.len() > 100,
-        "hardly anything was drawn: {} colours",
-        distinct.len()
+        COLOURS_MIN < counts.len() && commonest < their_picture.len() * 95 / 100,
+        "hardly anything was drawn: {} colours, {commonest} pixels of one",
+        counts.len()
     );
     let pairs = || our_picture.iter().zip(&their_picture);
     let wrong = pairs().filter(|(ours, theirs)| ours != theirs).count();
