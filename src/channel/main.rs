@@ -109,6 +109,7 @@ impl MainChannel {
         body: &[u8],
         outbox: &mut Outbox,
     ) -> Result<MainEvent, MainError> {
+        self.transmit(outbox);
         match ClientMessage::decode(number, body)? {
             ClientMessage::AttachChannels(_) => {
                 if !std::mem::replace(&mut self.listed, true) {
@@ -130,7 +131,8 @@ impl MainChannel {
         }
     }
 
-    /// Sends what waits. To be polled when the socket can take bytes. Whether anything was sent.
+    /// Sends what waits. To be polled when the socket can take bytes; every message of the client does so too.
+    /// Whether anything was sent.
     pub fn transmit(&mut self, outbox: &mut Outbox) -> bool {
         // One that asks and never reads is owed the newest answer, not all of them.
         let sends = self.mode_owed && !outbox.is_full();

@@ -231,19 +231,21 @@ mod tests {
     #[test]
     fn scripts_reach_every_form() {
         let mut forms = std::collections::HashSet::new();
-        for seed in 0..2000_u32 {
+        for seed in 0..300_u32 {
             let mix = |n: u32| (seed ^ n.wrapping_mul(0x85eb_ca6b)).wrapping_mul(0x9e37_79b1) >> 13;
             let bytes: Vec<u8> = (0..seed % 200).map(|n| mix(n) as u8).collect();
             let mut script = Script::new(&bytes);
             let picture = Picture::paint(Size::new(40, 30), 1, &mut script);
-            let capabilities = Capabilities {
-                lz4: seed & 1 != 0,
-                lz_palette: seed & 2 != 0,
-                local: seed & 4 != 0,
-            };
-            forms.insert(std::mem::discriminant(
-                &check_choice(&picture, capabilities).0,
-            ));
+            for choice in 0..8 {
+                let capabilities = Capabilities {
+                    lz4: choice & 1 != 0,
+                    lz_palette: choice & 2 != 0,
+                    local: choice & 4 != 0,
+                };
+                forms.insert(std::mem::discriminant(
+                    &check_choice(&picture, capabilities).0,
+                ));
+            }
         }
         assert_eq!(forms.len(), 5);
     }

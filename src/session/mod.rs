@@ -4,6 +4,8 @@ mod channel;
 pub mod desktop;
 mod display_sender;
 pub mod frame_clock;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod picture;
 mod registry;
 mod screen_side;
