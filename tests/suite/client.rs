@@ -149,6 +149,13 @@ impl Client {
         }
     }
 
+    /// It starts over, with what it has learnt forgotten.
+    pub(crate) fn come_back(&mut self) {
+        let (own_lights, line) = (self.inputs.own_lights, self.shared.line);
+        *self = Self::new(self.profile, line, self.habits);
+        self.inputs.own_lights = own_lights;
+    }
+
     pub(crate) fn link_message(&self, kind: ChannelType) -> LinkMessage {
         let id = if kind == ChannelType::MAIN {
             0

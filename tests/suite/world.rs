@@ -6,13 +6,16 @@
 
 use std::collections::BTreeSet;
 
-use caraway_server::base::limits::{IMAGE_PIXELS_MAX, OUTPUT_BYTES_MAX};
-use caraway_server::base::{Micros, Size};
+use caraway_server::base::limits::{IMAGE_PIXELS_MAX, OUTPUT_BYTES_MAX, PING_INTERVAL};
+use caraway_server::base::{Micros, Point, Size};
 use caraway_server::channel::link::LinkError;
 use caraway_server::display::pace::IN_FLIGHT_MAX;
+use caraway_server::ring::{CursorState, Monitors};
 use caraway_server::session::Origin;
+use caraway_server::wire::display::Head as WireHead;
 use caraway_server::wire::inputs::{ClientMessage, MouseButtons};
 use caraway_server::wire::link::{ChannelType, LinkCode};
+use caraway_server::wire::main::MouseModes;
 
 use crate::attachment::{Attachment, Devices};
 use crate::client::handshake::link;
@@ -41,6 +44,9 @@ pub(crate) struct World {
     pub(crate) x_is_quick: bool,
     entropy: u32,
 }
+
+/// Bytes of a PING with the longer header.
+const PING_BYTES_MAX: u64 = 18 + 4 + 8;
 
 /// What a turn of a connection's task came to.
 enum Turn {
@@ -85,6 +91,13 @@ impl World {
             self.host.close(connection.key);
         }
         self.clients[client].wanted.clear();
+    }
+
+    /// A client that has gone comes back.
+    pub(crate) fn rejoin(&mut self, client: usize) {
+        let client = &mut self.clients[client];
+        assert!(client.connections.is_empty(), "it has gone");
+        client.come_back();
     }
 
     /// The server is killed and another one attaches; clients find their connections closed.
@@ -210,11 +223,9 @@ impl World {
         let client = &mut clients[number];
         let shared = &mut client.shared;
         client.connections.retain_mut(|connection| {
-            let was_there = connection.written;
             let turn = serve(host, connection, *now, |bytes, unread, pipe| {
                 shared.write(*now, bytes, unread, pipe)
             });
-            debug_assert!(was_there <= connection.output.len() || connection.written == 0);
             busy |= !matches!(turn, Turn::Idle);
             if matches!(turn, Turn::Closed) {
                 host.close(connection.key);
@@ -259,6 +270,79 @@ impl World {
         started.expect("nothing came with the ticket");
         client.linked(now, key, kind);
         Ok(())
+    }
+
+    /// Every client that is all there, and sees what it should see in the end.
+    pub(crate) fn watching(&self) -> Vec<usize> {
+        let linked = |client: &Client| {
+            let display = client.connection(ChannelType::DISPLAY);
+            display.is_some() && client.is_connected() && client.habits == Habits::default()
+        };
+        let all = 0..self.clients.len();
+        all.filter(|client| linked(&self.clients[*client]))
+            .collect()
+    }
+
+    /// What holds when everything has arrived: all show the same.
+    pub(crate) fn verify_rest(&self) {
+        let (memory, size) = (self.producer.memory(), self.producer.size());
+        let cursor = CursorState::read(&memory).expect("a cursor");
+        let image = cursor.read_image(&memory).expect("a cursor");
+        let shape = image.map(|image| {
+            let bytes = image.pixels.iter().flat_map(|pixel| pixel.to_le_bytes());
+            bytes.collect::<Vec<u8>>()
+        });
+        let monitors = Monitors::read(&memory, size).expect("monitors");
+        let heads: Vec<WireHead> = monitors
+            .heads
+            .iter()
+            .map(|head| WireHead::new(head.id, &head.rect))
+            .collect();
+        for number in self.watching() {
+            let client = &self.clients[number];
+            assert!(self.is_exact(number));
+            if client.profile == Profile::Gtk {
+                let told = client.display.monitors.as_ref().expect("monitors");
+                assert_eq!(told.heads, heads);
+            }
+            if client.connection(ChannelType::CURSOR).is_some() {
+                assert_eq!(client.cursor.hidden, !cursor.visible);
+                if cursor.visible {
+                    assert_eq!(client.cursor.shape, shape);
+                }
+                if cursor.visible && client.main.mode == MouseModes::SERVER {
+                    let place = client.cursor.place.expect("a place");
+                    let place = Point::new(place.x.into(), place.y.into());
+                    assert_eq!(place, cursor.position);
+                }
+            }
+            if client.connection(ChannelType::INPUTS).is_some() {
+                let lights = u16::from(self.devices.leds.bits());
+                assert_eq!(client.inputs.lights.0, lights);
+            }
+        }
+    }
+
+    /// Nothing runs but the pings of the connections.
+    pub(crate) fn verify_idle(&mut self) {
+        self.settle();
+        assert!(!self.attachment.has_timer(), "{:?}", self.attachment);
+        let connections = || self.clients.iter().flat_map(|client| &client.connections);
+        let ping = |one: &Connection| self.host.session().deadline(one.key);
+        let first_ping = connections().filter_map(ping).min();
+        assert_eq!(self.next_wake(), first_ping, "{}", self.describe());
+        let before: u64 = connections().map(|one| one.given_bytes).sum();
+        let (looks, frames) = (self.attachment.looks, self.attachment.frames.len());
+        let channels = connections().count() as u64;
+        let spans = 4;
+        self.run_for(Micros(PING_INTERVAL.0 * spans));
+        let connections = || self.clients.iter().flat_map(|client| &client.connections);
+        let after: u64 = connections().map(|one| one.given_bytes).sum();
+        let each = PING_BYTES_MAX * (spans + 1);
+        assert!(after - before <= each * channels, "{}", after - before);
+        let new_looks = self.attachment.looks - looks;
+        assert!(new_looks <= 4 * spans * channels, "{new_looks} looks");
+        assert_eq!(self.attachment.frames.len(), frames, "nothing was drawn");
     }
 
     /// What holds at any moment.

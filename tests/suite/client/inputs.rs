@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use caraway_server::wire::inputs::{ClientKeyModifiers, Modifiers, ServerMessage};
+use caraway_server::wire::inputs::{ClientKeyModifiers, Modifiers, MouseButtons, ServerMessage};
 
 use super::stream::assert_same;
 
@@ -25,12 +25,15 @@ pub(crate) struct InputsModel {
     pub(crate) own_lights: Option<Modifiers>,
     /// Motions sent and not acknowledged.
     pub(crate) motions_open: u32,
+    /// Buttons that its user holds.
+    pub(crate) buttons: MouseButtons,
 }
 
 impl InputsModel {
     /// The channel is linked (again).
     pub(crate) fn relinked(&mut self) {
         (self.initialised, self.motions_open) = (false, 0);
+        self.buttons = MouseButtons::NONE;
     }
 
     /// Takes in a message; gives what spice-gtk says to it.

@@ -10,7 +10,8 @@ pub(crate) struct MainModel {
     /// Of MAIN_INIT.
     pub(crate) session_id: Option<u32>,
     pub(crate) mode: MouseModes,
-    listed: bool,
+    /// The list of channels came.
+    pub(crate) listed: bool,
 }
 
 impl MainModel {
