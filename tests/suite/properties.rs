@@ -18,6 +18,9 @@ use crate::world::World;
 
 const SIZE: Size = Size::new(130, 90);
 
+/// Some four milliseconds each.
+const CASES: u32 = 1500;
+
 /// Who ever came; more would only be slower.
 const CLIENTS_MAX: usize = 6;
 
@@ -58,12 +61,7 @@ enum Happening {
 
 fn any_kind() -> impl Strategy<Value = ChannelType> {
     use ChannelType as Kind;
-    prop::sample::select(vec![
-        Kind::MAIN,
-        Kind::DISPLAY,
-        Kind::INPUTS,
-        Kind::CURSOR,
-    ])
+    prop::sample::select(vec![Kind::MAIN, Kind::DISPLAY, Kind::INPUTS, Kind::CURSOR])
 }
 
 fn any_profile() -> impl Strategy<Value = Profile> {
@@ -265,8 +263,14 @@ fn split(world: &mut World, column: u32) {
     let size = world.producer.size();
     let column = column.min(size.width - 1).max(1).cast_signed();
     let all = size.rect();
-    let mut left = Rect { right: column, ..all };
-    let right = Rect { left: column, ..all };
+    let mut left = Rect {
+        right: column,
+        ..all
+    };
+    let right = Rect {
+        left: column,
+        ..all
+    };
     if right.is_empty() {
         left = all;
     }
@@ -304,7 +308,7 @@ fn calm_down(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
 
     #[test]
     fn everybody_sees_the_screen_in_the_end(
