@@ -104,6 +104,11 @@ impl DisplaySender {
     /// The screen has another size: the surface is made anew.
     pub fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
         self.view = View::new(picture.size());
+        if matches!(self.phase, Phase::Painting { .. }) {
+            outbox.send(&SurfaceDestroy {
+                surface_id: STAGING,
+            });
+        }
         if matches!(self.phase, Phase::Painting { .. } | Phase::Live) {
             outbox.send(&SurfaceDestroy {
                 surface_id: PRIMARY,
