@@ -18,7 +18,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectionError {
+pub(super) enum ConnectionError {
     /// The handshake failed.
     #[error("link: {0}")]
     Link(#[from] LinkError),
