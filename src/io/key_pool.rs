@@ -1,9 +1,9 @@
 //! Ticket keys made ahead.
 //!
 //! Every link offers an RSA key of its own, used for one decryption, so that timing teaches nothing. Making one
-//! takes about 10 ms, four fifths of a client's connect time if it were made on demand. A thread makes them
-//! ahead and sleeps while [`KEYS_READY`] are ready. It steps back for everything else, above all for showing the picture
-//! to the client that has just taken five keys.
+//! takes 10 ms or more, four fifths of a client's connect time if it were made on demand. A thread makes them ahead
+//! and sleeps while [`KEYS_READY`] are ready. It steps back for everything else, above all for showing the picture to
+//! the client that has just taken four keys.
 
 use tokio::sync::mpsc;
 

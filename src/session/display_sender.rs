@@ -50,6 +50,7 @@ pub(super) struct DisplaySender {
     capabilities: Capabilities,
     wants_monitors: bool,
     next_image_id: u64,
+    monitors_stale: bool,
     /// Reused from image to image.
     payload: Vec<u8>,
 }
@@ -72,6 +73,7 @@ impl DisplaySender {
             },
             wants_monitors,
             next_image_id: 1,
+            monitors_stale: false,
             payload: Vec::new(),
         }
     }
@@ -118,11 +120,9 @@ impl DisplaySender {
         }
     }
 
-    /// Monitors moved while the screen kept its size.
-    pub(super) fn monitors_changed(&self, picture: &Picture, outbox: &mut Outbox) {
-        if self.wants_monitors && matches!(self.phase, Phase::Live) {
-            outbox.send(&picture.monitors_config());
-        }
+    /// Monitors moved while the screen kept its size. The newest are sent when the client takes something.
+    pub(super) const fn monitors_changed(&mut self) {
+        self.monitors_stale = true;
     }
 
     /// A PONG came back.
@@ -181,6 +181,10 @@ impl DisplaySender {
             self.phase = Phase::Painting {
                 unseen: Region::from(picture.size().rect()),
             };
+            return true;
+        }
+        if std::mem::take(&mut self.monitors_stale) && matches!(self.phase, Phase::Live) {
+            self.send_monitors(picture, outbox);
             return true;
         }
         let pixels_max = self.pacer.image_pixels_max(IMAGE_PIXELS_MAX);
@@ -255,6 +259,12 @@ impl DisplaySender {
         });
     }
 
+    fn send_monitors(&self, picture: &Picture, outbox: &mut Outbox) {
+        if self.wants_monitors {
+            outbox.send(&picture.monitors_config());
+        }
+    }
+
     /// Counts towards the first whole picture.
     fn seen(&mut self, rect: &Rect, picture: &Picture, outbox: &mut Outbox) {
         let Phase::Painting { unseen } = &mut self.phase else {
@@ -273,9 +283,7 @@ impl DisplaySender {
             outbox.send(&SurfaceDestroy {
                 surface_id: STAGING,
             });
-            if self.wants_monitors {
-                outbox.send(&picture.monitors_config());
-            }
+            self.send_monitors(picture, outbox);
             outbox.send(&Mark {});
             self.phase = Phase::Live;
         }

@@ -205,9 +205,7 @@ impl Client {
         let delay = self.shared.line.delay;
         if let Some(connection) = self.connection_mut(kind) {
             let bytes = connection.stream.message(message);
-            connection
-                .to_server
-                .put(now + delay, Said::Bytes(bytes));
+            connection.to_server.put(now + delay, Said::Bytes(bytes));
         }
     }
 
@@ -217,9 +215,7 @@ impl Client {
         if let Some(connection) = self.connection_mut(kind) {
             let write = |writer: &mut ByteWriter<'_>| writer.bytes(body);
             let bytes = connection.stream.raw(number, write);
-            connection
-                .to_server
-                .put(now + delay, Said::Bytes(bytes));
+            connection.to_server.put(now + delay, Said::Bytes(bytes));
         }
     }
 

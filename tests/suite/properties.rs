@@ -58,12 +58,7 @@ enum Happening {
 
 fn any_kind() -> impl Strategy<Value = ChannelType> {
     use ChannelType as Kind;
-    prop::sample::select(vec![
-        Kind::MAIN,
-        Kind::DISPLAY,
-        Kind::INPUTS,
-        Kind::CURSOR,
-    ])
+    prop::sample::select(vec![Kind::MAIN, Kind::DISPLAY, Kind::INPUTS, Kind::CURSOR])
 }
 
 fn any_profile() -> impl Strategy<Value = Profile> {
@@ -265,8 +260,14 @@ fn split(world: &mut World, column: u32) {
     let size = world.producer.size();
     let column = column.min(size.width - 1).max(1).cast_signed();
     let all = size.rect();
-    let mut left = Rect { right: column, ..all };
-    let right = Rect { left: column, ..all };
+    let mut left = Rect {
+        right: column,
+        ..all
+    };
+    let right = Rect {
+        left: column,
+        ..all
+    };
     if right.is_empty() {
         left = all;
     }

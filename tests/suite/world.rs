@@ -186,7 +186,9 @@ impl World {
                 client.reads,
                 display.marked,
                 display.counts,
-                client.connection(ChannelType::DISPLAY).map(Connection::behind_bytes),
+                client
+                    .connection(ChannelType::DISPLAY)
+                    .map(Connection::behind_bytes),
             )
         });
         clients.collect::<Vec<_>>().join("\n")
@@ -201,9 +203,9 @@ impl World {
     /// Everybody takes turns until nobody has anything to do at this moment.
     pub(crate) fn settle(&mut self) {
         for _ in 0..TURNS_MAX {
-            let mut busy =
-                self.attachment
-                    .turn(&mut self.host, &self.producer, &mut self.devices);
+            let mut busy = self
+                .attachment
+                .turn(&mut self.host, &self.producer, &mut self.devices);
             for client in 0..self.clients.len() {
                 busy |= self.turn(client);
             }
@@ -335,7 +337,9 @@ impl World {
         assert!(!self.attachment.has_timer(), "{:?}", self.attachment);
         // A ping may just be on its way.
         for _ in 0..100 {
-            let next = self.next_wake().filter(|_| self.next_wake() != self.first_ping());
+            let next = self
+                .next_wake()
+                .filter(|_| self.next_wake() != self.first_ping());
             next.into_iter().for_each(|next| self.go_to(next));
         }
         let first_ping = self.first_ping();
@@ -398,11 +402,7 @@ fn serve(
         }
         active = true;
     } else if !active && 0 < rest {
-        let taken = write(
-            &one.output[one.written..],
-            one.unread,
-            &mut one.to_client,
-        );
+        let taken = write(&one.output[one.written..], one.unread, &mut one.to_client);
         one.written += taken;
         one.unread += taken;
         active = 0 < taken;

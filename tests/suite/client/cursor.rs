@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use caraway_server::wire::cursor::{Cursor, CursorFlags, CursorPosition, CursorType, ServerMessage};
+use caraway_server::wire::cursor::{
+    Cursor, CursorFlags, CursorPosition, CursorType, ServerMessage,
+};
 use caraway_server::wire::main::MouseModes;
 
 use super::stream::assert_same;
