@@ -65,6 +65,6 @@ const _: () = assert!(
     "an image holds at least one row"
 );
 const _: () = assert!(
-    PASSWORD_MAX + 1 <= 128 - 2 - 2 * 20,
+    PASSWORD_MAX < 128 - 2 - 2 * 20,
     "OAEP-SHA1 block of RSA-1024"
 );

@@ -375,7 +375,8 @@ mod tests {
         ) {
             let (a, b) = (Region::from_rects(&first), Region::from_rects(&second));
             let (bits_a, bits_b) = (bitmap(&first), bitmap(&second));
-            let cases: [(Region, fn(bool, bool) -> bool); 3] = [
+            type Keep = fn(bool, bool) -> bool;
+            let cases: [(Region, Keep); 3] = [
                 (a.union(&b), |x, y| x || y),
                 (a.intersect(&b), |x, y| x && y),
                 (a.subtract(&b), |x, y| x && !y),

@@ -5,8 +5,8 @@
 //! - INIT comes once, first. spice-gtk refuses a second, and looks at the cursor in it; spice-html5 does not, so the
 //!   shape follows in a SET. While the pointer is hidden INIT has no shape: spice-gtk would show it once its window is
 //!   there.
-//! - spice-gtk ignores `visible` in SET: HIDE hides. In client mode SET shows the pointer again, in server mode MOVE does.
-//!   spice-html5 knows no MOVE, so SET goes first in either mode.
+//! - spice-gtk ignores `visible` in SET: HIDE hides. In client mode SET shows the pointer again, in server mode MOVE
+//!   does. spice-html5 knows no MOVE, so SET goes first in either mode.
 //! - spice-gtk takes the place from MOVE alone. In client mode the place is the client's own, and none is sent.
 
 use std::sync::Arc;
@@ -39,8 +39,8 @@ impl SharedCursor {
         }
     }
 
-    /// Takes in the driver's newest state. Whether the image of that state is to be read for [`reshape`](Self::reshape);
-    /// until then the pointer looks as before.
+    /// Takes in the driver's newest state. Whether the image of that state is to be read for
+    /// [`reshape`](Self::reshape); until then the pointer looks as before.
     pub fn update(&mut self, state: &CursorState) -> bool {
         self.position = state.position;
         self.visible = state.visible;
@@ -294,7 +294,7 @@ mod tests {
             let sent = channel.transmit(cursor, mode, &mut outbox);
             outbox.take_into(&mut bytes);
             inbox.push(&bytes);
-            while let Some((number, body)) = inbox.next().unwrap() {
+            while let Some((number, body)) = inbox.next_message().unwrap() {
                 self.hear(&ServerMessage::decode(number, body).unwrap());
             }
             assert_eq!(sent, !self.said.is_empty());

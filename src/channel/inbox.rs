@@ -46,8 +46,8 @@ impl Inbox {
         }
     }
 
-    /// Takes in bytes as they arrive, in pieces of any size. Call [`next`](Self::next) until it has nothing before
-    /// more bytes are given: then at most one message and one piece are kept.
+    /// Takes in bytes as they arrive, in pieces of any size. Call [`next_message`](Self::next_message) until it has
+    /// nothing before more bytes are given: then at most one message and one piece are kept.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.read);
         self.read = 0;
@@ -58,7 +58,7 @@ impl Inbox {
     ///
     /// # Errors
     /// [`FramingError`]; the stream cannot be read any further then.
-    pub fn next(&mut self) -> Result<Option<(u16, &[u8])>, FramingError> {
+    pub fn next_message(&mut self) -> Result<Option<(u16, &[u8])>, FramingError> {
         let rest = self.buffer.get(self.read..).unwrap_or_default();
         let mut reader = ByteReader::new(rest);
         // A header that is not complete yet fails to decode.
@@ -116,7 +116,7 @@ mod tests {
                 let (mut inbox, mut sizes) = (Inbox::new(mini, 64), Vec::new());
                 for part in bytes.chunks(piece) {
                     inbox.push(part);
-                    while let Some((message_type, body)) = inbox.next().unwrap() {
+                    while let Some((message_type, body)) = inbox.next_message().unwrap() {
                         assert_eq!(usize::from(message_type), 100 + body.len());
                         sizes.push(body.len());
                     }
@@ -131,7 +131,7 @@ mod tests {
         let mut inbox = Inbox::new(true, 64);
         inbox.push(&[9, 0, 65, 0, 0, 0]);
         assert_eq!(
-            inbox.next(),
+            inbox.next_message(),
             Err(FramingError::TooLong {
                 message_type: 9,
                 size: 65,
@@ -140,6 +140,6 @@ mod tests {
         );
         let mut inbox = Inbox::new(false, 64);
         inbox.push(&[0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 4, 0, 0, 0]);
-        assert_eq!(inbox.next(), Err(FramingError::SubList(9)));
+        assert_eq!(inbox.next_message(), Err(FramingError::SubList(9)));
     }
 }

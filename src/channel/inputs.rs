@@ -255,7 +255,7 @@ mod tests {
             self.outbox.take_into(&mut bytes);
             inbox.push(&bytes);
             let mut messages = Vec::new();
-            while let Some((number, body)) = inbox.next().unwrap() {
+            while let Some((number, body)) = inbox.next_message().unwrap() {
                 if 100 < number {
                     messages.push(ServerMessage::decode(number, body).unwrap());
                 }

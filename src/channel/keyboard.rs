@@ -2,9 +2,9 @@
 //!
 //! **Keys.** X repeats keys by itself and clients repeat them too, so what is down already is not pressed again.
 //!
-//! **Locks.** A client says which lock lights its own keyboard shows ([`Keyboard::client_modifiers`]), and the lock keys
-//! are pressed for it where the desktop's differ. Both sides answer each other, so three things keep them from talking
-//! for ever:
+//! **Locks.** A client says which lock lights its own keyboard shows ([`Keyboard::client_modifiers`]), and the lock
+//! keys are pressed for it where the desktop's differ. Both sides answer each other, so three things keep them from
+//! talking for ever:
 //! - A lock key whose press has not shown in the lights yet is not pressed again for [`LOCK_ANSWER_TIMEOUT`].
 //! - A lock key that somebody holds is left alone.
 //! - spice-gtk answers each change of the desktop's lights with its own. Of two clients whose keyboards differ, each

@@ -1,9 +1,9 @@
 //! The handshake of a connection, from its first byte to a linked channel.
 //!
 //! ```text
-//!  AwaitingHello ──message──▶ AwaitingKey ──give_key──▶ AwaitingMechanism ──▶ AwaitingTicket ──128 bytes──▶ AwaitingVerdict
-//!                                                        (if both announced AUTH_SELECTION)                     │ decide
-//!                                                                                        Linked ◀──OK──────────┘
+//!  AwaitingHello ──message──▶ AwaitingKey ──give_key──▶ AwaitingMechanism ──▶ AwaitingTicket ──128 bytes──┐
+//!                                                        (if both announced AUTH_SELECTION)                │
+//!                                                           Linked ◀──OK── decide ── AwaitingVerdict ◀─────┘
 //! ```
 //!
 //! Keys and passwords are somebody else's: the machine asks for a key and hands the ticket out. Calls, in this

@@ -188,7 +188,7 @@ mod tests {
         let (mut bytes, mut inbox) = (Vec::new(), Inbox::new(true, 4096));
         outbox.take_into(&mut bytes);
         inbox.push(&bytes);
-        std::iter::from_fn(|| inbox.next().unwrap().map(|(number, _)| number)).collect()
+        std::iter::from_fn(|| inbox.next_message().unwrap().map(|(number, _)| number)).collect()
     }
 
     #[test]

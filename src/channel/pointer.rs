@@ -1,11 +1,11 @@
 //! The pointer of a desktop, shared by its clients.
 //!
-//! **Places.** In client mouse mode a client tells where its pointer is, in pixels of the monitor whose window it is in;
-//! in server mouse mode how far it went. A message of the other mode was sent before the client heard of the change,
-//! and is dropped.
+//! **Places.** In client mouse mode a client tells where its pointer is, in pixels of the monitor whose window it is
+//! in; in server mouse mode how far it went. A message of the other mode was sent before the client heard of the
+//! change, and is dropped.
 //!
-//! **Buttons.** Every message says in `buttons` what the client holds, which makes good for presses and releases that it
-//! never sent: spice-gtk swallows a release outside of its window. That holds for the left, middle and right button.
+//! **Buttons.** Every message says in `buttons` what the client holds, which makes good for presses and releases that
+//! it never sent: spice-gtk swallows a release outside of its window. That holds for the left, middle and right button.
 //! GTK knows no side buttons in its state, and spice-gtk 0.42 sends their bits never or, after a release, wrongly. So
 //! these go down and up by their own messages; and as a lost release must not leave them down for ever, a press of
 //! another button without their bit lets them go.

@@ -3,10 +3,10 @@
 //! A full socket buffer is a queue of old pictures. So bytes are sent only as fast as the client *handles* them, which
 //! it tells by answering fences: PING messages (SPICE answers each with PONG, in order, after everything before it).
 //! From fence to fence the pacer learns the rate at which the client takes bytes and the shortest round trip,
-//! and keeps [`GAIN`] times their product in flight. While the rate still grows, this doubles from round trip to
+//! and keeps half as much again as their product in flight. While the rate still grows, this doubles from round trip to
 //! round trip; at a steady rate the excess is a queue of less than one round trip.
 //!
-//! The shortest round trip goes out of date. It can only be seen again while nothing queues, so every [`MEMORY`] of
+//! The shortest round trip goes out of date. It can only be seen again while nothing queues, so every 5 s of
 //! steady sending the pacer lets the line run dry to [`IN_FLIGHT_MIN`] for one fence (BBR's "probe RTT").
 //!
 //! There is no timer: a fence is wanted after some bytes, and an idle client has none open.
@@ -211,17 +211,6 @@ mod tests {
                 let (_, id) = answers.pop_front().unwrap();
                 pacer.answered(now, id);
             }
-            if tick % 1000 == 0 {
-                eprintln!(
-                    "T {now:?} {:?} {:?} lim {} inflight {} del {} {}",
-                    pacer.rtt_min,
-                    pacer.rate_max,
-                    pacer.limit_bytes,
-                    pacer.in_flight_bytes(),
-                    delivered,
-                    pacer.fences.len()
-                );
-            }
             while pacer.allows() {
                 let bytes = 20_000;
                 pacer.sent(now, bytes);
@@ -239,9 +228,6 @@ mod tests {
                 answers.push_back((line_free_at.max(now) + delay, next_id));
             }
             if Micros::from_secs(seconds / 2) < now {
-                if pacer.in_flight_bytes() > in_flight_max {
-                    eprintln!("{now:?} {pacer:?}");
-                }
                 in_flight_max = in_flight_max.max(pacer.in_flight_bytes());
             }
         }

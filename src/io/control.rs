@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | server | `{"event":"ready"}` | attached to the driver, clients are accepted |
 //! | launcher | `{"request":"status"}` | asks for the next one |
-//! | server | `{"event":"status","clients":[…],…}` | [`Status`](crate::session::Status) |
+//! | server | `{"event":"status","clients":[…],…}` | [`Status`] |
 //! | server | `{"event":"fatal","message":"…"}` | why it is about to end |
 //!
 //! When the launcher's end closes, the server ends: nobody would take it down otherwise.

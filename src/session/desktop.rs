@@ -156,7 +156,7 @@ impl Session {
         } = channel;
         let mode = self.modes.get(client).copied().unwrap_or(MouseMode::Client);
         inbox.push(bytes);
-        while let Some((number, body)) = inbox.next()? {
+        while let Some((number, body)) = inbox.next_message()? {
             if number <= LAST_TYPE {
                 match (outbox.handle(now, number, body)?, &mut *role) {
                     (Answer::Pong { id, .. }, Role::Display(display)) => display.answered(now, id),
@@ -187,6 +187,9 @@ impl Session {
                 }
                 Role::Cursor(_) => return Err(ChannelError::Unexpected(number)),
             }
+        }
+        if outbox.is_full() && !matches!(role, Role::Display(_)) {
+            return Err(ChannelError::NotReading);
         }
         self.tell_readiness(key);
         Ok(())

@@ -9,7 +9,8 @@
 //! Whoever joins waits for the next frame, which is made at once: what was read last may be hours old.
 //!
 //! The first picture is painted on a surface aside and comes to the screen by one copy: whoever looks at the screen
-//! meanwhile (spicy-screenshot takes its first update for the whole) sees all of it or nothing. MARK makes spice-gtk show the surface, so it comes when there is a whole picture to show.
+//! meanwhile (spicy-screenshot takes its first update for the whole) sees all of it or nothing. MARK makes spice-gtk
+//! show the surface, so it comes when there is a whole picture to show.
 
 use super::picture::Picture;
 use crate::base::limits::IMAGE_PIXELS_MAX;
@@ -42,13 +43,14 @@ enum Phase {
 
 /// The sending side of a display channel.
 #[derive(Debug)]
-pub struct DisplaySender {
+pub(super) struct DisplaySender {
     phase: Phase,
     view: View,
     pacer: Pacer,
     capabilities: Capabilities,
     wants_monitors: bool,
     next_image_id: u64,
+    monitors_stale: bool,
     /// Reused from image to image.
     payload: Vec<u8>,
 }
@@ -56,7 +58,7 @@ pub struct DisplaySender {
 impl DisplaySender {
     /// For a client that announced `caps` on its display channel; `local` if it runs on this machine, where bytes
     /// cost less than packing them.
-    pub fn new(caps: &Caps, local: bool, picture: &Picture) -> Self {
+    pub(super) fn new(caps: &Caps, local: bool, picture: &Picture) -> Self {
         let lz4 = caps.has(cap::LZ4_COMPRESSION);
         // spice-html5 decodes no palettes; it is the client without MONITORS_CONFIG.
         let wants_monitors = caps.has(cap::MONITORS_CONFIG);
@@ -71,6 +73,7 @@ impl DisplaySender {
             },
             wants_monitors,
             next_image_id: 1,
+            monitors_stale: false,
             payload: Vec::new(),
         }
     }
@@ -80,7 +83,7 @@ impl DisplaySender {
     ///
     /// # Errors
     /// [`WireError`] ends the connection.
-    pub fn handle(&mut self, number: u16, body: &[u8]) -> Result<(), WireError> {
+    pub(super) fn handle(&mut self, number: u16, body: &[u8]) -> Result<(), WireError> {
         let message = ClientMessage::decode(number, body)?;
         if matches!(message, ClientMessage::Init(_)) && matches!(self.phase, Phase::AwaitingInit) {
             self.phase = Phase::AwaitingFrame;
@@ -89,7 +92,7 @@ impl DisplaySender {
     }
 
     /// The shadow went on by one frame.
-    pub fn frame(&mut self, frame: &Frame) {
+    pub(super) fn frame(&mut self, frame: &Frame) {
         self.view.frame(frame);
         if matches!(self.phase, Phase::AwaitingFrame) {
             self.phase = Phase::Creating;
@@ -97,12 +100,12 @@ impl DisplaySender {
     }
 
     /// Whether it waits for a frame to begin with.
-    pub fn awaits_frame(&self) -> bool {
+    pub(super) fn awaits_frame(&self) -> bool {
         matches!(self.phase, Phase::AwaitingFrame)
     }
 
     /// The screen has another size: the surface is made anew.
-    pub fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
+    pub(super) fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
         self.view = View::new(picture.size());
         if matches!(self.phase, Phase::Painting { .. }) {
             outbox.send(&SurfaceDestroy {
@@ -117,25 +120,23 @@ impl DisplaySender {
         }
     }
 
-    /// Monitors moved while the screen kept its size.
-    pub fn monitors_changed(&self, picture: &Picture, outbox: &mut Outbox) {
-        if self.wants_monitors && matches!(self.phase, Phase::Live) {
-            outbox.send(&picture.monitors_config());
-        }
+    /// Monitors moved while the screen kept its size. The newest are sent when the client takes something.
+    pub(super) const fn monitors_changed(&mut self) {
+        self.monitors_stale = true;
     }
 
     /// A PONG came back.
-    pub fn answered(&mut self, now: Micros, ping_id: u32) {
+    pub(super) fn answered(&mut self, now: Micros, ping_id: u32) {
         self.pacer.answered(now, ping_id);
     }
 
     /// The shortest round trip lately, in microseconds.
-    pub fn rtt_us(&self) -> Option<u64> {
+    pub(super) fn rtt_us(&self) -> Option<u64> {
         self.pacer.rtt_us()
     }
 
     /// Whether the client could take a frame now: then it is worth reading one.
-    pub fn is_ready(&self, outbox: &Outbox) -> bool {
+    pub(super) fn is_ready(&self, outbox: &Outbox) -> bool {
         !matches!(self.phase, Phase::AwaitingInit)
             && outbox.is_empty()
             && outbox.is_window_open()
@@ -143,7 +144,7 @@ impl DisplaySender {
     }
 
     /// Appends the next message, at most one image. Returns whether there is more to send right now.
-    pub fn transmit(
+    pub(super) fn transmit(
         &mut self,
         now: Micros,
         picture: &Picture,
@@ -180,6 +181,10 @@ impl DisplaySender {
             self.phase = Phase::Painting {
                 unseen: Region::from(picture.size().rect()),
             };
+            return true;
+        }
+        if std::mem::take(&mut self.monitors_stale) && matches!(self.phase, Phase::Live) {
+            self.send_monitors(picture, outbox);
             return true;
         }
         let pixels_max = self.pacer.image_pixels_max(IMAGE_PIXELS_MAX);
@@ -254,6 +259,12 @@ impl DisplaySender {
         });
     }
 
+    fn send_monitors(&self, picture: &Picture, outbox: &mut Outbox) {
+        if self.wants_monitors {
+            outbox.send(&picture.monitors_config());
+        }
+    }
+
     /// Counts towards the first whole picture.
     fn seen(&mut self, rect: &Rect, picture: &Picture, outbox: &mut Outbox) {
         let Phase::Painting { unseen } = &mut self.phase else {
@@ -272,9 +283,7 @@ impl DisplaySender {
             outbox.send(&SurfaceDestroy {
                 surface_id: STAGING,
             });
-            if self.wants_monitors {
-                outbox.send(&picture.monitors_config());
-            }
+            self.send_monitors(picture, outbox);
             outbox.send(&Mark {});
             self.phase = Phase::Live;
         }

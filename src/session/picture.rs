@@ -9,7 +9,7 @@ use crate::wire::display::{Head, MonitorsConfig};
 
 /// The screen with its monitors.
 #[derive(Debug)]
-pub struct Picture {
+pub(super) struct Picture {
     /// Reads the frame buffer.
     pub screen: Screen,
     monitors: Monitors,
@@ -17,7 +17,7 @@ pub struct Picture {
 
 impl Picture {
     /// A screen of this size, all of it one monitor.
-    pub fn new(size: Size) -> Self {
+    pub(super) fn new(size: Size) -> Self {
         Self {
             screen: Screen::new(size),
             monitors: Monitors::single(size),
@@ -25,24 +25,24 @@ impl Picture {
     }
 
     /// Width and height in pixels.
-    pub const fn size(&self) -> Size {
+    pub(super) const fn size(&self) -> Size {
         self.screen.size()
     }
 
     /// The newest pixels that were read.
-    pub const fn shadow(&self) -> &Shadow {
+    pub(super) const fn shadow(&self) -> &Shadow {
         self.screen.shadow()
     }
 
     /// Monitors moved. Returns whether anything changed.
-    pub fn set_monitors(&mut self, monitors: Monitors) -> bool {
+    pub(super) fn set_monitors(&mut self, monitors: Monitors) -> bool {
         let changed = self.monitors != monitors;
         self.monitors = monitors;
         changed
     }
 
     /// What pointer positions refer to.
-    pub fn pointer_screen(&self) -> pointer::Screen<'_> {
+    pub(super) fn pointer_screen(&self) -> pointer::Screen<'_> {
         pointer::Screen {
             size: self.size(),
             heads: &self.monitors.heads,
@@ -50,7 +50,7 @@ impl Picture {
     }
 
     /// The monitors as clients are told; never an empty list, which they would ignore.
-    pub fn monitors_config(&self) -> MonitorsConfig {
+    pub(super) fn monitors_config(&self) -> MonitorsConfig {
         let whole = Monitors::single(self.size());
         let heads = if self.monitors.heads.is_empty() {
             &whole

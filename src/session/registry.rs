@@ -21,7 +21,7 @@ impl ChannelKey {
 
 /// One client, for as long as its main channel is connected; never used again afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(u64);
+pub(super) struct ClientId(u64);
 
 /// Why a link cannot become a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,14 +49,14 @@ struct Client {
 
 /// All clients and their channels.
 #[derive(Debug, Default)]
-pub struct Registry {
+pub(super) struct Registry {
     clients: BTreeMap<ClientId, Client>,
     next: u64,
 }
 
 impl Registry {
     /// Nobody.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::default()
     }
 
@@ -65,7 +65,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`AdmitError`] says why not; nothing has changed then.
-    pub fn admit(
+    pub(super) fn admit(
         &mut self,
         connection_id: u32,
         channel_type: ChannelType,
@@ -102,17 +102,17 @@ impl Registry {
     }
 
     /// The connection id that a client's channels present.
-    pub fn connection_id(&self, client: ClientId) -> Option<u32> {
+    pub(super) fn connection_id(&self, client: ClientId) -> Option<u32> {
         self.clients.get(&client).map(|client| client.connection_id)
     }
 
     /// Clients, oldest first.
-    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+    pub(super) fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.clients.keys().copied()
     }
 
     /// A client's channels beside its main channel.
-    pub fn channels(&self, client: ClientId) -> impl Iterator<Item = ChannelKey> {
+    pub(super) fn channels(&self, client: ClientId) -> impl Iterator<Item = ChannelKey> {
         let channels = self
             .clients
             .get(&client)
@@ -121,7 +121,7 @@ impl Registry {
     }
 
     /// A channel went. Returns the channels that go with it: for a main channel all others of the client.
-    pub fn remove(&mut self, channel: ChannelKey) -> Vec<ChannelKey> {
+    pub(super) fn remove(&mut self, channel: ChannelKey) -> Vec<ChannelKey> {
         let ended: Option<ClientId> = self
             .clients
             .iter()

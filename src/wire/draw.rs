@@ -1,7 +1,7 @@
 //! Drawing on a surface: DRAW_FILL, DRAW_COPY and COPY_BITS.
 //!
-//! All of them start with `DisplayBase`: the surface, the box, and how it is clipped. The server never clips (spice-html5
-//! ignores clips), never masks, scales or combines: each draws its whole box with `SPICE_ROPD_OP_PUT`.
+//! All of them start with `DisplayBase`: the surface, the box, and how it is clipped. The server never clips
+//! (spice-html5 ignores clips), never masks, scales or combines: each draws its whole box with `SPICE_ROPD_OP_PUT`.
 //!
 //! ```text
 //! DisplayBase: surface_id u32, box Rect, clip type u8 (0 none)                       21 bytes

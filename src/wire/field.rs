@@ -260,7 +260,7 @@ macro_rules! message_enum {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum $name $(<$life>)? {
             $(
-                #[doc = concat!("A [`", stringify!($variant), "`] message.")]
+                #[doc = concat!("A `", stringify!($variant), "` message.")]
                 $variant($type),
             )*
         }
@@ -299,6 +299,10 @@ macro_rules! message_enum {
 pub(super) use message_enum;
 
 #[cfg(test)]
+#[expect(
+    unreachable_pub,
+    reason = "the macros write the public types of the protocol"
+)]
 mod tests {
     use super::*;
 
@@ -334,6 +338,7 @@ mod tests {
         assert!(both.contains(Letters::B));
         assert_eq!(both.without(Letters::A), Letters::B);
         assert!(!Letters::A.contains(both));
+        assert_eq!(both.without(both), Letters::NONE);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | client | header: "REDQ", major u32, minor u32, size u32 | 16 |
 //! | client | connection_id u32, type u8, id u8, common caps u32, channel caps u32, caps_offset u32; caps | 18 + 4 n |
-//! | server | header; error u32, key [162], common caps u32, channel caps u32, caps_offset u32; caps | 16 + 178 + 4 n |
+//! | server | header; error u32, key (162), common caps u32, channel caps u32, caps_offset u32; caps | 16 + 178 + 4 n |
 //! | client | mechanism u32, if both announced AUTH_SELECTION | 4 |
 //! | client | ticket: the password and a NUL, encrypted (OAEP) with the key | 128 |
 //! | server | result u32 | 4 |

@@ -9,7 +9,8 @@ use crate::process::Running;
 use crate::watcher::Watcher;
 use crate::x_client::XClient;
 
-/// Colours that any drawing leaves, however much its last operations covered; Render ones clear most of the screen again.
+/// Colours that any drawing leaves, however much its last operations covered; Render ones clear most of the screen
+/// again.
 const COLOURS_MIN: usize = 16;
 
 /// Draws the same on both; returns the pixels that differ and the place of the first. Panics when nothing was drawn.

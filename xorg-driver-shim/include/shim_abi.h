@@ -205,7 +205,7 @@ enum caraway_input_type {
     CARAWAY_INPUT_KEY = 1,    /* a = evdev code (1 to 247), b = 1 down, 0 up */
     CARAWAY_INPUT_ABS = 2,    /* a, b = x, y in screen pixels */
     CARAWAY_INPUT_REL = 3,    /* a, b = dx, dy in pixels, not accelerated */
-    CARAWAY_INPUT_BUTTON = 4, /* a = X button (1 left, 2 middle, 3 right, 8 back, 9 forward, up to 16), b = 1 down, 0 up */
+    CARAWAY_INPUT_BUTTON = 4, /* a = X button (1 left, 2 middle, 3 right, 8 back, 9 forward, to 16), b = 1 down, 0 up */
     CARAWAY_INPUT_SCROLL = 5, /* a, b = vertical, horizontal, in 1/120 detents; positive is down and right */
     CARAWAY_INPUT_LEDS = 6    /* producer -> server: a = LED bits as in caraway_state.leds */
 };

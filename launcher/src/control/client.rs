@@ -24,7 +24,7 @@ pub(crate) enum ClientError {
     NoneRuns,
     #[error("no desktop of yours has the name '{0}'; see: caraway list")]
     Unknown(DesktopName),
-    #[error("several desktops of yours run, so say which: {}", .0.iter().map(DesktopName::as_str).collect::<Vec<_>>().join(", "))]
+    #[error("several desktops of yours run, so say which: {}", listed(.0))]
     Several(Vec<DesktopName>),
     #[error("the desktop '{name}' does not answer: {source}")]
     Silent {
@@ -35,6 +35,11 @@ pub(crate) enum ClientError {
     Refused { name: DesktopName, reason: String },
     #[error("the desktop '{0}' has not ended in time; see its processes: caraway status {0}")]
     StillThere(DesktopName),
+}
+
+fn listed(names: &[DesktopName]) -> String {
+    let names: Vec<&str> = names.iter().map(DesktopName::as_str).collect();
+    names.join(", ")
 }
 
 /// The names of this user's desktops.

@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn unknown_failures_are_quoted_without_the_noise() {
-        let said = "\t(WW) warning, (EE) error, (NI) not implemented, (??) unknown.\n[ 1] (EE) \n(EE) Fatal server error:\n[ 1] (EE) no screens found(EE) \n\
+        let said = "\t(WW) warning, (EE) error, (NI) not implemented, (??) unknown.\n\
+            [ 1] (EE) \n(EE) Fatal server error:\n[ 1] (EE) no screens found(EE) \n\
             (EE) Please consult the support\n(EE)  at http://wiki.x.org\n for help.\n";
         let sentence = explain(said, ENDED);
         assert_eq!(sentence, "Xorg ended (exit status 1): no screens found(EE)");

@@ -1,1 +1,0 @@
-//! Counters that status and benches read.
