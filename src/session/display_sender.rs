@@ -108,7 +108,8 @@ impl DisplaySender {
         matches!(self.phase, Phase::AwaitingFrame)
     }
 
-    /// The screen has another size: the surface is made anew.
+    /// The screen has another size: the surface is made anew, at the next frame, for the shadow of the new screen holds
+    /// nothing yet.
     pub(super) fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
         self.view = View::new(picture.size());
         if matches!(self.phase, Phase::Painting { .. }) {
@@ -120,7 +121,9 @@ impl DisplaySender {
             outbox.send(&SurfaceDestroy {
                 surface_id: PRIMARY,
             });
-            self.phase = Phase::Creating;
+        }
+        if !matches!(self.phase, Phase::AwaitingInit) {
+            self.phase = Phase::AwaitingFrame;
         }
     }
 
