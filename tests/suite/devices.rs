@@ -151,6 +151,7 @@ fn positions_are_of_the_monitor_that_they_name() {
     world.producer.set_monitors(&heads);
     world.run_for(MS(50));
     let now = world.now;
+    world.clients[anna].inputs.motions_open = 4;
     for (x, y, display) in [(10, 10, 0), (10, 10, 1), (5000, 5000, 1), (1, 1, 2)] {
         world.clients[anna].say(now, INPUTS, &position(x, y, display));
     }
