@@ -105,14 +105,17 @@ fn who_joins_while_everything_changes_sees_it_all() {
 #[test]
 fn the_screen_changes_its_size_under_the_first_picture() {
     for wait in [0, 30, 60, 120, 300] {
-        let mut world = painted();
+        // More than may be in flight at first, so that painting takes several images.
+        let large = Size::new(640, 480);
+        let mut world = World::new(large);
+        world.draw(&Op::Image(large.rect(), 7));
         let slow = world.join(Profile::Gtk, Line::SLOW);
         let old = world.join(Profile::Old, Line::SLOW);
         world.run_for(MS(wait));
         let size = Size::new(200, 100);
         world.producer.resize(size);
         world.draw(&Op::Image(size.rect(), 3));
-        world.run_until_exact(&[slow, old], Micros::from_secs(3));
+        world.run_until_exact(&[slow, old], Micros::from_secs(9));
         world.run_for(MS(200));
         world.verify_rest();
         let counts = world.clients[slow].display.counts;
