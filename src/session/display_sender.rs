@@ -51,6 +51,8 @@ pub(super) struct DisplaySender {
     wants_monitors: bool,
     next_image_id: u64,
     monitors_stale: bool,
+    /// Pixels were sent since the last frame: what is sent next should be newer.
+    sent_since_frame: bool,
     /// Reused from image to image.
     payload: Vec<u8>,
 }
@@ -74,6 +76,7 @@ impl DisplaySender {
             wants_monitors,
             next_image_id: 1,
             monitors_stale: false,
+            sent_since_frame: false,
             payload: Vec::new(),
         }
     }
@@ -94,6 +97,7 @@ impl DisplaySender {
     /// The shadow went on by one frame.
     pub(super) fn frame(&mut self, frame: &Frame) {
         self.view.frame(frame);
+        self.sent_since_frame = false;
         if matches!(self.phase, Phase::AwaitingFrame) {
             self.phase = Phase::Creating;
         }
@@ -104,7 +108,8 @@ impl DisplaySender {
         matches!(self.phase, Phase::AwaitingFrame)
     }
 
-    /// The screen has another size: the surface is made anew.
+    /// The screen has another size: the surface is made anew, at the next frame, for the shadow of the new screen holds
+    /// nothing yet.
     pub(super) fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
         self.view = View::new(picture.size());
         if matches!(self.phase, Phase::Painting { .. }) {
@@ -116,7 +121,9 @@ impl DisplaySender {
             outbox.send(&SurfaceDestroy {
                 surface_id: PRIMARY,
             });
-            self.phase = Phase::Creating;
+        }
+        if !matches!(self.phase, Phase::AwaitingInit) {
+            self.phase = Phase::AwaitingFrame;
         }
     }
 
@@ -140,7 +147,7 @@ impl DisplaySender {
         !matches!(self.phase, Phase::AwaitingInit)
             && outbox.is_empty()
             && outbox.is_window_open()
-            && self.pacer.allows()
+            && (self.pacer.allows() || self.sent_since_frame)
     }
 
     /// Appends the next message, at most one image. Returns whether there is more to send right now.
@@ -224,6 +231,7 @@ impl DisplaySender {
         let Some(pixels) = picture.shadow().pixels(rect) else {
             return;
         };
+        self.sent_since_frame = true;
         let surface_id = self.target();
         self.payload.clear();
         let encoded = encoder.encode(&pixels, self.capabilities, &mut self.payload);

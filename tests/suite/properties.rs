@@ -18,6 +18,9 @@ use crate::world::World;
 
 const SIZE: Size = Size::new(130, 90);
 
+/// Some four milliseconds each.
+const CASES: u32 = 1500;
+
 /// Who ever came; more would only be slower.
 const CLIENTS_MAX: usize = 6;
 
@@ -305,7 +308,7 @@ fn calm_down(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
 
     #[test]
     fn everybody_sees_the_screen_in_the_end(

@@ -28,6 +28,13 @@ pub(crate) fn link(
     LinkHeader::new(size).encode(&mut ByteWriter::new(&mut hello));
     hello.extend(body);
     push(&mut server, &hello, piece);
+    if let Step::Failed(error) = server.step() {
+        let refusal = LinkReply::refusal(error.code());
+        let mut expected = Vec::new();
+        refusal.write(&mut expected);
+        assert_eq!(server.take_output(), expected, "it is told why");
+        return Err(error.code());
+    }
     assert_eq!(server.step(), Step::NeedsKey);
     server.give_key(KEY);
 
