@@ -4,6 +4,8 @@ pub mod bytes;
 pub mod geometry;
 pub mod limits;
 pub mod region;
+#[cfg(any(test, fuzzing))]
+pub mod script;
 pub mod time;
 
 pub use bytes::{ByteReader, ByteWriter, Truncated};

@@ -82,6 +82,11 @@ impl Inbox {
         Ok(Some((message_type, body)))
     }
 
+    /// Bytes that are kept, those of messages that were read included.
+    pub const fn kept_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     fn header(&self, reader: &mut ByteReader<'_>) -> Result<(u16, u32, u32), WireError> {
         if self.mini_header {
             let header = MiniHeader::decode(reader)?;

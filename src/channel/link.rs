@@ -171,9 +171,9 @@ impl Link {
         }
     }
 
-    /// The key for this connection's ticket, after [`Step::NeedsKey`].
+    /// The key for this connection's ticket, after [`Step::NeedsKey`]; at any other time it is ignored.
     pub fn give_key(&mut self, key: PublicKey) {
-        let Some(message) = self.message.as_ref() else {
+        let (State::AwaitingKey, Some(message)) = (&self.state, self.message.as_ref()) else {
             return;
         };
         let reply = LinkReply {
@@ -195,8 +195,12 @@ impl Link {
         };
     }
 
-    /// The verdict on the ticket, after [`Step::CheckTicket`].
+    /// The verdict on the ticket, after [`Step::CheckTicket`]; at any other time it is ignored: nothing lets a client
+    /// in that has failed.
     pub fn decide(&mut self, verdict: Result<(), LinkError>) {
+        if !matches!(self.state, State::AwaitingVerdict) {
+            return;
+        }
         match verdict {
             Ok(()) => {
                 self.output.extend_from_slice(&LinkCode::OK.0.to_le_bytes());
@@ -209,6 +213,11 @@ impl Link {
     /// What the client asked for, once it is known.
     pub const fn message(&self) -> Option<&LinkMessage> {
         self.message.as_ref()
+    }
+
+    /// Bytes that are kept of what the client said.
+    pub const fn kept_bytes(&self) -> usize {
+        self.input.len()
     }
 
     /// Bytes to be sent.

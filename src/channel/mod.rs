@@ -4,6 +4,10 @@ pub mod cursor;
 pub mod cursor_cache;
 pub mod cursor_shape;
 pub mod held;
+#[cfg(any(test, fuzzing))]
+pub mod hostile_link;
+#[cfg(any(test, fuzzing))]
+pub mod hostile_messages;
 pub mod inbox;
 pub mod inputs;
 pub mod keyboard;

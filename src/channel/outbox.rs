@@ -176,6 +176,11 @@ impl Outbox {
         OUTPUT_BYTES_MAX <= self.out.len()
     }
 
+    /// Bytes that wait.
+    pub const fn waiting_bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// Whether nothing waits.
     pub const fn is_empty(&self) -> bool {
         self.out.is_empty()

@@ -11,6 +11,8 @@ use crate::base::{Size, Truncated};
 
 pub mod bitmap;
 pub mod choose;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 #[cfg(test)]
 mod liblz4;
 pub mod lz;

@@ -216,7 +216,7 @@ impl Session {
                 cursor.transmit(&self.cursor, mode, outbox)
             }
             Role::Inputs(inputs) => inputs.transmit(outbox),
-            Role::Main(_) => false,
+            Role::Main(main) => main.transmit(outbox),
         };
         outbox.poll_ping(now);
         outbox.take_into(out);

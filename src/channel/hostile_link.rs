@@ -1,0 +1,209 @@
+//! Handshakes of any bytes in any cutting, and what must hold all the same.
+//!
+//! A script plays the client, the network that cuts its bytes, and whoever gives keys and verdicts. `tests/fuzz` feeds
+//! [`check`] with a fuzzer, the tests here with random scripts and with those that a fuzzer once found.
+
+use super::link::{LINK_BYTES_MAX, Link, LinkError, Linked, Step};
+use crate::base::script::{Script, pieces};
+use crate::base::{ByteReader, ByteWriter};
+use crate::wire::caps::Caps;
+use crate::wire::link::{
+    AuthMechanism, ChannelType, LinkCode, LinkHeader, LinkMessage, LinkReply, TICKET_SIZE,
+};
+use crate::wire::{Decode, Encode};
+
+/// Bytes that a link answers at most: a reply with a few words of capabilities, and a result.
+const OUTPUT_MAX: usize = LinkHeader::SIZE + LinkReply::SIZE + 16 + 4;
+
+const KEY: [u8; 162] = [5; 162];
+
+/// Runs the client that `script` plays.
+///
+/// # Panics
+///
+/// Where the link breaks its promises; that is what tests and fuzzers look for.
+pub fn check(script: &[u8]) {
+    let mut script = Script::new(script);
+    let (cut, flags) = (script.u8(), script.u8());
+    let mut bytes = Vec::new();
+    if flags & 1 != 0 {
+        bytes = beginning(&mut script);
+    }
+    bytes.extend_from_slice(script.rest());
+    let verdict = match flags >> 1 & 3 {
+        0 => Err(LinkError::PermissionDenied),
+        1 => Err(LinkError::UnknownConnection),
+        _ => Ok(()),
+    };
+    let late = flags & 8 != 0;
+    let whole = run(&bytes, 0, verdict, false);
+    let cut = run(&bytes, cut, verdict, late);
+    if bytes.len() <= LINK_BYTES_MAX {
+        assert_eq!(whole, cut, "cutting and waiting make no difference");
+    }
+}
+
+/// What a client sends that goes all the way, of a length and a channel that the script decides.
+fn beginning(script: &mut Script<'_>) -> Vec<u8> {
+    let channel_type = ChannelType(1 + script.u8() % 5);
+    let is_main = channel_type == ChannelType::MAIN;
+    let message = LinkMessage {
+        connection_id: u32::from(!is_main) * script.number(),
+        channel_type,
+        channel_id: script.u8() / 255,
+        common_caps: Caps::of(script.pick(&[&[0, 1, 3], &[0, 1], &[], &[1, 3, 70]])),
+        channel_caps: Caps::of(&[u32::from(script.u8())]),
+    };
+    let (mut body, mut bytes) = (Vec::new(), Vec::new());
+    message.encode(&mut ByteWriter::new(&mut body));
+    let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    LinkHeader::new(size).encode(&mut ByteWriter::new(&mut bytes));
+    bytes.extend(body);
+    if message.common_caps.has(0) {
+        bytes.extend(AuthMechanism::SPICE.0.to_le_bytes());
+    }
+    // Cut short at times, so that the script goes on inside of it.
+    let ticket = usize::from(script.u8()).min(TICKET_SIZE);
+    bytes.resize(bytes.len() + ticket, 7);
+    bytes
+}
+
+/// How a handshake ended, and what the client was told.
+#[derive(Debug, PartialEq, Eq)]
+struct Ended {
+    result: Option<Result<Linked, LinkError>>,
+    output: Vec<u8>,
+}
+
+/// Keys and verdicts come at once, or `late`: when the next piece has arrived.
+fn run(bytes: &[u8], cut: u8, verdict: Result<(), LinkError>, late: bool) -> Ended {
+    let (mut link, mut output, mut pushed) = (Link::new(), Vec::new(), 0);
+    let mut result = None;
+    let mut last = Step::NeedsBytes;
+    let waits = std::iter::repeat_n(&[][..], if late { 3 } else { 0 });
+    for piece in pieces(bytes, cut).chain(waits) {
+        link.push(piece);
+        pushed += piece.len();
+        if late {
+            answer(&mut link, &last, verdict);
+        }
+        loop {
+            last = link.step();
+            output.extend(link.take_output());
+            assert!(
+                link.kept_bytes() <= LINK_BYTES_MAX,
+                "keeps {}",
+                link.kept_bytes()
+            );
+            assert!(output.len() <= OUTPUT_MAX, "says {} bytes", output.len());
+            if late || !answer(&mut link, &last, verdict) {
+                break;
+            }
+        }
+        result = match &last {
+            Step::Linked(linked) => {
+                let mut linked = (**linked).clone();
+                linked
+                    .leftover
+                    .extend_from_slice(bytes.get(pushed..).unwrap_or_default());
+                assert!(verdict.is_ok(), "nobody comes in with a wrong ticket");
+                Some(Ok(linked))
+            }
+            Step::Failed(error) => {
+                assert_failure_is_told(*error, &output);
+                Some(Err(*error))
+            }
+            _ => continue,
+        };
+        assert_stays_ended(&mut link, &last);
+        break;
+    }
+    Ended { result, output }
+}
+
+/// Gives what the step asks for; whether it asked for anything.
+fn answer(link: &mut Link, step: &Step, verdict: Result<(), LinkError>) -> bool {
+    match step {
+        Step::NeedsKey => link.give_key(KEY),
+        Step::CheckTicket(_) => link.decide(verdict),
+        _ => return false,
+    }
+    true
+}
+
+/// The client is told the error, in a reply or in the result behind a good one.
+fn assert_failure_is_told(error: LinkError, output: &[u8]) {
+    let mut reader = ByteReader::new(output);
+    let header = LinkHeader::decode(&mut reader);
+    let body = header.and_then(|header| Ok(reader.bytes(header.size as usize)?));
+    let reply = body.and_then(|body| LinkReply::decode(&mut ByteReader::new(body)));
+    let told = match reply {
+        Ok(reply) if reply.error == LinkCode::OK => LinkCode::decode(&mut reader),
+        reply => reply.map(|reply| reply.error),
+    };
+    assert_eq!(
+        (told, reader.remaining()),
+        (Ok(error.code()), 0),
+        "{error:?}"
+    );
+}
+
+/// Whatever happens afterwards: who has failed is not let in, who is in is not asked again, and nothing is said.
+fn assert_stays_ended(link: &mut Link, last: &Step) {
+    for _ in 0..2 {
+        link.push(&[1; 1000]);
+        link.give_key(KEY);
+        link.decide(Ok(()));
+        link.decide(Err(LinkError::Refused));
+        let step = link.step();
+        match last {
+            Step::Failed(error) => assert_eq!(step, Step::Failed(*error)),
+            _ => assert_eq!(step, Step::NeedsBytes),
+        }
+        assert!(
+            link.take_output().is_empty(),
+            "nothing is said after {last:?}"
+        );
+        assert!(link.kept_bytes() <= LINK_BYTES_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::script::replay_regressions;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn random_clients_break_no_promise(script in prop::collection::vec(any::<u8>(), 0..6000)) {
+            check(&script);
+        }
+
+        /// Clients that begin well.
+        #[test]
+        fn better_clients_break_no_promise(
+            cut in any::<u8>(), flags in any::<u8>(), script in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            check(&[vec![cut, flags | 1], script].concat());
+        }
+    }
+
+    #[test]
+    fn scripts_get_all_the_way() {
+        let mut script = Script::new(&[0, 0, 0, 0, 0, 200]);
+        let bytes = beginning(&mut script);
+        for late in [false, true] {
+            let ended = run(&bytes, 3, Ok(()), late);
+            assert!(matches!(ended.result, Some(Ok(_))), "{ended:?}");
+            let ended = run(&bytes, 3, Err(LinkError::PermissionDenied), late);
+            assert_eq!(ended.result, Some(Err(LinkError::PermissionDenied)));
+        }
+    }
+
+    #[test]
+    fn scripts_from_the_fuzzer_break_no_promise() {
+        assert!(0 < replay_regressions("link", check));
+    }
+}

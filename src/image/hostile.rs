@@ -1,0 +1,255 @@
+//! Images of any bytes, and pictures of any kind, and what must hold for decoders and encoders.
+//!
+//! `tests/fuzz` feeds [`check`] with a fuzzer, the tests here with random scripts and with those that a fuzzer once
+//! found.
+
+use super::choose::{Capabilities, Encoded, Encoder};
+use super::lz::LzEncoder;
+use super::lz4::Lz4Encoder;
+use super::pixels::{Pixels, RGB};
+use super::{DecodeError, bitmap, lz, lz_palette, lz4};
+use crate::base::Size;
+use crate::base::script::Script;
+
+/// Pixels of the largest picture that a script paints.
+const AREA_MAX: u32 = 4096;
+
+/// Runs one script: its bytes are an image, a picture to encode, or a picture whose encoding is changed.
+///
+/// # Panics
+///
+/// Where an encoder or a decoder breaks its promises; that is what tests and fuzzers look for.
+pub fn check(script: &[u8]) {
+    let mut script = Script::new(script);
+    let flags = script.u8();
+    let size = size(&mut script);
+    if flags & 3 == 0 {
+        let colors = usize::from(script.u8());
+        let palette: Vec<u32> = (0..colors as u32).collect();
+        for form in 0..4 {
+            check_decoder(form, script.clone().rest(), &palette, size);
+        }
+        return;
+    }
+    let picture = Picture::paint(size, flags >> 2 & 7, &mut script);
+    check_forms(&picture);
+    let capabilities = Capabilities {
+        lz4: flags & 32 != 0,
+        lz_palette: flags & 64 != 0,
+        local: flags & 128 != 0,
+    };
+    let (encoded, mut payload) = check_choice(&picture, capabilities);
+    if flags & 3 == 1 || payload.is_empty() {
+        return;
+    }
+    // Few decisions are left now; a small change of a good image goes deepest.
+    let at = script.u32() as usize % payload.len();
+    payload[at] ^= script.u8().max(1);
+    payload.truncate(payload.len() - usize::from(script.u8()) % payload.len().min(9));
+    let (form, palette) = match encoded {
+        Encoded::Solid(_) => return,
+        Encoded::Bitmap => (0, Vec::new()),
+        Encoded::LzRgb => (1, Vec::new()),
+        Encoded::LzPalette { palette } => (2, palette),
+        Encoded::Lz4 => (3, Vec::new()),
+    };
+    check_decoder(form, &payload, &palette, size);
+}
+
+/// Sides of any kind, an area that a fuzzer has the time for; seldom what no image has.
+fn size(script: &mut Script<'_>) -> Size {
+    let (width, height) = (script.number(), script.number());
+    match script.u8() {
+        254 => Size::new(width, height),
+        255 => Size::new(width % 8192, height % 8192),
+        _ => {
+            let width = 1 + width % AREA_MAX;
+            Size::new(width, 1 + height % (AREA_MAX / width))
+        }
+    }
+}
+
+/// Any bytes are pixels of the announced size, or an error, and cost memory in proportion.
+fn check_decoder(form: u8, payload: &[u8], palette: &[u32], size: Size) {
+    let decoded = decode(form, payload, palette, size);
+    let Ok(pixels) = decoded else {
+        return;
+    };
+    assert_eq!(pixels.len() as u64, size.area(), "form {form}");
+    assert!(
+        pixels.iter().all(|pixel| pixel & !RGB == 0),
+        "form {form}: top bytes"
+    );
+    // Of a byte there are at most 255 units, of 8 pixels where they are bits.
+    assert!(
+        pixels.len() <= 8 * 255 * payload.len(),
+        "form {form} of {}",
+        payload.len()
+    );
+}
+
+fn decode(form: u8, payload: &[u8], palette: &[u32], size: Size) -> Result<Vec<u32>, DecodeError> {
+    match form {
+        0 => bitmap::decode(payload, size),
+        1 => lz::decode(payload, size),
+        2 => lz_palette::decode(payload, palette, size),
+        _ => lz4::decode(payload, size),
+    }
+}
+
+/// Every encoder by itself: what it gives is the picture, within the bound that it names.
+fn check_forms(picture: &Picture) {
+    let (Some(pixels), colors) = (picture.pixels(), picture.colors()) else {
+        return;
+    };
+    let (size, area) = (pixels.size(), pixels.area());
+    let mut out = vec![0x77];
+    bitmap::encode(&pixels, &mut out);
+    assert_eq!(out.len(), 1 + bitmap::encoded_len(area));
+    assert_eq!(decode(0, &out[1..], &[], size).as_ref(), Ok(&colors));
+    out.truncate(1);
+    LzEncoder::new().encode(&pixels, &mut out);
+    assert!(
+        out.len() <= 1 + lz::encoded_len_max(area),
+        "{} of {area}",
+        out.len()
+    );
+    assert_eq!(decode(1, &out[1..], &[], size).as_ref(), Ok(&colors));
+    out.truncate(1);
+    Lz4Encoder::new().encode(&pixels, &mut out);
+    assert!(
+        out.len() <= 1 + lz4::encoded_len_max(area),
+        "{} of {area}",
+        out.len()
+    );
+    assert_eq!(decode(3, &out[1..], &[], size).as_ref(), Ok(&colors));
+    assert_eq!(out[0], 0x77, "what stood before is left alone");
+}
+
+/// The encoder's own choice, twice with the same encoder: its memory of the first must not show in the second.
+fn check_choice(picture: &Picture, capabilities: Capabilities) -> (Encoded, Vec<u8>) {
+    let Some(pixels) = picture.pixels() else {
+        return (Encoded::Solid(0), Vec::new());
+    };
+    let (mut encoder, mut first, mut out) = (Encoder::new(), Vec::new(), Vec::new());
+    let chosen = encoder.encode(&pixels, capabilities, &mut first);
+    let encoded = encoder.encode(&pixels, capabilities, &mut out);
+    assert_eq!((&chosen, &first), (&encoded, &out), "the same again");
+    assert!(
+        out.len() <= bitmap::encoded_len(pixels.area()),
+        "{encoded:?}"
+    );
+    let (size, colors) = (pixels.size(), picture.colors());
+    let decoded = match &encoded {
+        Encoded::Solid(color) => {
+            assert!(out.is_empty());
+            Ok(vec![*color; pixels.area()])
+        }
+        Encoded::Bitmap => decode(0, &out, &[], size),
+        Encoded::LzRgb => decode(1, &out, &[], size),
+        Encoded::LzPalette { palette } => {
+            assert!(capabilities.lz_palette && (2..=256).contains(&palette.len()));
+            decode(2, &out, palette, size)
+        }
+        Encoded::Lz4 => {
+            assert!(capabilities.lz4);
+            decode(3, &out, &[], size)
+        }
+    };
+    assert_eq!(decoded, Ok(colors), "{encoded:?}");
+    (encoded, out)
+}
+
+/// A picture with rows apart, and top bytes that hold anything.
+#[derive(Debug)]
+struct Picture {
+    data: Vec<u32>,
+    size: Size,
+    stride: usize,
+}
+
+impl Picture {
+    /// Painted by steps of the script: runs, copies of what is there already, and pixels of its own.
+    fn paint(size: Size, gap: u8, script: &mut Script<'_>) -> Self {
+        // Sizes that no picture has are for the decoders.
+        let size = Size::new(
+            size.width.min(AREA_MAX),
+            size.height.min(AREA_MAX / size.width.clamp(1, AREA_MAX)),
+        );
+        let stride = size.width as usize + usize::from(gap);
+        let len = stride * size.height as usize;
+        let mut data: Vec<u32> = Vec::with_capacity(len);
+        while data.len() < len {
+            let count = 1 + script.number() as usize % 300;
+            let step = script.u8();
+            let color = u32::from(step >> 3).wrapping_mul(0x0b_3579);
+            let distance = 1 + script.number() as usize;
+            for _ in 0..count {
+                let at = data.len();
+                data.push(match step & 7 {
+                    0 | 1 => color,
+                    2 | 3 if distance <= at => data[at - distance],
+                    4 if stride <= at => data[at - stride],
+                    5 => color ^ (at as u32 % (1 + u32::from(step >> 5))) << 8,
+                    6 => (at as u32 ^ distance as u32).wrapping_mul(0x9e37_79b1),
+                    _ => script.u32(),
+                });
+            }
+        }
+        data.truncate(len);
+        Self { data, size, stride }
+    }
+
+    fn pixels(&self) -> Option<Pixels<'_>> {
+        Pixels::new(&self.data, self.size.width, self.size.height, self.stride).ok()
+    }
+
+    /// What a decoder gives.
+    fn colors(&self) -> Vec<u32> {
+        let rows = self.data.chunks(self.stride.max(1));
+        let width = self.size.width as usize;
+        rows.flat_map(|row| row.iter().take(width))
+            .map(|pixel| pixel & RGB)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::script::replay_regressions;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn random_scripts_break_no_promise(script in prop::collection::vec(any::<u8>(), 0..300)) {
+            check(&script);
+        }
+    }
+
+    #[test]
+    fn scripts_reach_every_form() {
+        let mut forms = std::collections::HashSet::new();
+        for seed in 0..2000_u32 {
+            let mix = |n: u32| (seed ^ n.wrapping_mul(0x85eb_ca6b)).wrapping_mul(0x9e37_79b1) >> 13;
+            let bytes: Vec<u8> = (0..seed % 200).map(|n| mix(n) as u8).collect();
+            let mut script = Script::new(&bytes);
+            let picture = Picture::paint(Size::new(40, 30), 1, &mut script);
+            let capabilities = Capabilities {
+                lz4: seed & 1 != 0,
+                lz_palette: seed & 2 != 0,
+                local: seed & 4 != 0,
+            };
+            forms.insert(std::mem::discriminant(
+                &check_choice(&picture, capabilities).0,
+            ));
+        }
+        assert_eq!(forms.len(), 5);
+    }
+
+    #[test]
+    fn scripts_from_the_fuzzer_break_no_promise() {
+        assert!(0 < replay_regressions("images", check));
+    }
+}
