@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::host::{Bell, Host, WaitingPlace};
-use crate::base::limits::HANDSHAKE_DEADLINE;
+use crate::base::limits::{HANDSHAKE_DEADLINE, UNAUTHENTICATED_MAX};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::os::ticket_key::TicketKey;
 use crate::session::{AdmitError, ChannelError, ChannelKey, Origin};
@@ -25,6 +25,9 @@ pub(super) enum ConnectionError {
     /// It did not finish its handshake in time.
     #[error("link: not finished after {} s", HANDSHAKE_DEADLINE.as_millis() / 1000)]
     HandshakeDeadline,
+    /// It waited longest when too many waited.
+    #[error("link: given up for a newer one, {UNAUTHENTICATED_MAX} have not authenticated")]
+    Evicted,
     /// The client closed while it linked.
     #[error("link: closed by the client")]
     ClosedEarly,
@@ -53,10 +56,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let deadline = std::time::Duration::from_micros(HANDSHAKE_DEADLINE.0);
-    let handshake = tokio::time::timeout(deadline, handshake(host, &mut stream));
-    let (guard, linked) = handshake
-        .await
-        .map_err(|_| ConnectionError::HandshakeDeadline)??;
+    let (guard, linked) = tokio::select! {
+        linked = handshake(host, &mut stream) => linked?,
+        () = place.evicted() => return Err(ConnectionError::Evicted),
+        () = tokio::time::sleep(deadline) => return Err(ConnectionError::HandshakeDeadline),
+    };
     drop(place);
     let key = guard.key;
     tracing::info!(peer = %origin.peer, channel = ?linked.message.channel_type, "channel linked");

@@ -4,7 +4,7 @@
 //! (a channel that has something to send, input for the driver, a frame that is wanted) rings their bells.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -37,7 +37,8 @@ pub struct Host {
     input: RefCell<Vec<InputRecord>>,
     /// Rung when a frame or input is there for the driver.
     pub(super) driver: Notify,
-    unauthenticated: Cell<usize>,
+    /// Who has not authenticated yet, oldest first.
+    waiting: RefCell<VecDeque<Rc<Notify>>>,
 }
 
 impl Host {
@@ -51,7 +52,7 @@ impl Host {
             bells: RefCell::new(BTreeMap::new()),
             input: RefCell::new(Vec::new()),
             driver: Notify::new(),
-            unauthenticated: Cell::new(0),
+            waiting: RefCell::new(VecDeque::new()),
         }
     }
 
@@ -111,13 +112,21 @@ impl Host {
         self.bells.borrow_mut().remove(&key);
     }
 
-    /// A place among those who have not authenticated; `None` when there are too many.
-    pub(super) fn waiting_place(self: &Rc<Self>) -> Option<WaitingPlace> {
-        if UNAUTHENTICATED_MAX <= self.unauthenticated.get() {
-            return None;
+    /// A place among those who have not authenticated. When there are too many the oldest gives up its own: who
+    /// floods the door with silence shuts out himself, not the next good client.
+    pub(super) fn waiting_place(self: &Rc<Self>) -> WaitingPlace {
+        let evicted = Rc::new(Notify::new());
+        let mut waiting = self.waiting.borrow_mut();
+        if UNAUTHENTICATED_MAX <= waiting.len()
+            && let Some(oldest) = waiting.pop_front()
+        {
+            oldest.notify_one();
         }
-        self.unauthenticated.set(self.unauthenticated.get() + 1);
-        Some(WaitingPlace(Rc::clone(self)))
+        waiting.push_back(Rc::clone(&evicted));
+        WaitingPlace {
+            host: Rc::clone(self),
+            evicted,
+        }
     }
 
     fn ring(&self, key: ChannelKey, close: bool) {
@@ -132,12 +141,23 @@ impl Host {
 
 /// Holds a place among those who have not authenticated until it is dropped.
 #[derive(Debug)]
-pub(super) struct WaitingPlace(Rc<Host>);
+pub(super) struct WaitingPlace {
+    host: Rc<Host>,
+    evicted: Rc<Notify>,
+}
+
+impl WaitingPlace {
+    /// Waits until the place is given to another.
+    pub(super) async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+}
 
 impl Drop for WaitingPlace {
     fn drop(&mut self) {
-        self.0
-            .unauthenticated
-            .set(self.0.unauthenticated.get().saturating_sub(1));
+        self.host
+            .waiting
+            .borrow_mut()
+            .retain(|place| !Rc::ptr_eq(place, &self.evicted));
     }
 }

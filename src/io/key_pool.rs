@@ -1,11 +1,13 @@
 //! Ticket keys made ahead.
 //!
 //! Every link offers an RSA key of its own, used for one decryption, so that timing teaches nothing. Making one
-//! takes about 10 ms, four fifths of a client's connect time if it were made on demand. A thread makes them
-//! ahead and sleeps while [`KEYS_READY`] are ready.
+//! takes 10 ms or more, four fifths of a client's connect time if it were made on demand. A thread makes them ahead
+//! and sleeps while [`KEYS_READY`] are ready. It steps back for everything else, above all for showing the picture to
+//! the client that has just taken four keys.
 
 use tokio::sync::mpsc;
 
+use crate::os::thread_priority::step_back;
 use crate::os::ticket_key::TicketKey;
 
 /// Keys that are kept ready: two clients with all their channels.
@@ -25,6 +27,9 @@ impl KeyPool {
     pub fn start() -> std::io::Result<Self> {
         let (sender, ready) = mpsc::channel(KEYS_READY);
         std::thread::Builder::new().name("ticket-keys".into()).spawn(move || {
+            if let Err(error) = step_back() {
+                tracing::debug!(%error, "keys are made at ordinary priority");
+            }
             loop {
                 match TicketKey::generate() {
                     Ok(key) => {

@@ -108,10 +108,7 @@ fn spawn<S>(host: &Rc<Host>, stream: S, origin: Origin)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
 {
-    let Some(place) = host.waiting_place() else {
-        tracing::warn!(peer = %origin.peer, "refused: too many connections have not authenticated");
-        return;
-    };
+    let place = host.waiting_place();
     let host = Rc::clone(host);
     tokio::task::spawn_local(async move {
         let peer = origin.peer.clone();

@@ -40,6 +40,12 @@ pub enum ChannelError {
     /// A message on a channel where clients say nothing.
     #[error("message {0} on a channel where clients have none")]
     Unexpected(u16),
+    /// It asks and does not read the answers.
+    #[error(
+        "{} bytes of answers wait that the client does not read",
+        crate::base::limits::OUTPUT_BYTES_MAX
+    )]
+    NotReading,
     /// The client said good-bye.
     #[error("the client is leaving")]
     Leaving,

@@ -188,6 +188,9 @@ impl Session {
                 Role::Cursor(_) => return Err(ChannelError::Unexpected(number)),
             }
         }
+        if outbox.is_full() && !matches!(role, Role::Display(_)) {
+            return Err(ChannelError::NotReading);
+        }
         self.tell_readiness(key);
         Ok(())
     }

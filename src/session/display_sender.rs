@@ -50,6 +50,9 @@ pub(super) struct DisplaySender {
     capabilities: Capabilities,
     wants_monitors: bool,
     next_image_id: u64,
+    monitors_stale: bool,
+    /// Pixels were sent since the last frame: what is sent next should be newer.
+    sent_since_frame: bool,
     /// Reused from image to image.
     payload: Vec<u8>,
 }
@@ -72,6 +75,8 @@ impl DisplaySender {
             },
             wants_monitors,
             next_image_id: 1,
+            monitors_stale: false,
+            sent_since_frame: false,
             payload: Vec::new(),
         }
     }
@@ -92,6 +97,7 @@ impl DisplaySender {
     /// The shadow went on by one frame.
     pub(super) fn frame(&mut self, frame: &Frame) {
         self.view.frame(frame);
+        self.sent_since_frame = false;
         if matches!(self.phase, Phase::AwaitingFrame) {
             self.phase = Phase::Creating;
         }
@@ -102,22 +108,28 @@ impl DisplaySender {
         matches!(self.phase, Phase::AwaitingFrame)
     }
 
-    /// The screen has another size: the surface is made anew.
+    /// The screen has another size: the surface is made anew, at the next frame, for the shadow of the new screen holds
+    /// nothing yet.
     pub(super) fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
         self.view = View::new(picture.size());
+        if matches!(self.phase, Phase::Painting { .. }) {
+            outbox.send(&SurfaceDestroy {
+                surface_id: STAGING,
+            });
+        }
         if matches!(self.phase, Phase::Painting { .. } | Phase::Live) {
             outbox.send(&SurfaceDestroy {
                 surface_id: PRIMARY,
             });
-            self.phase = Phase::Creating;
+        }
+        if !matches!(self.phase, Phase::AwaitingInit) {
+            self.phase = Phase::AwaitingFrame;
         }
     }
 
-    /// Monitors moved while the screen kept its size.
-    pub(super) fn monitors_changed(&self, picture: &Picture, outbox: &mut Outbox) {
-        if self.wants_monitors && matches!(self.phase, Phase::Live) {
-            outbox.send(&picture.monitors_config());
-        }
+    /// Monitors moved while the screen kept its size. The newest are sent when the client takes something.
+    pub(super) const fn monitors_changed(&mut self) {
+        self.monitors_stale = true;
     }
 
     /// A PONG came back.
@@ -135,7 +147,7 @@ impl DisplaySender {
         !matches!(self.phase, Phase::AwaitingInit)
             && outbox.is_empty()
             && outbox.is_window_open()
-            && self.pacer.allows()
+            && (self.pacer.allows() || self.sent_since_frame)
     }
 
     /// Appends the next message, at most one image. Returns whether there is more to send right now.
@@ -178,6 +190,10 @@ impl DisplaySender {
             };
             return true;
         }
+        if std::mem::take(&mut self.monitors_stale) && matches!(self.phase, Phase::Live) {
+            self.send_monitors(picture, outbox);
+            return true;
+        }
         let pixels_max = self.pacer.image_pixels_max(IMAGE_PIXELS_MAX);
         let Some(update) = self.view.next_update(pixels_max) else {
             return false;
@@ -215,6 +231,7 @@ impl DisplaySender {
         let Some(pixels) = picture.shadow().pixels(rect) else {
             return;
         };
+        self.sent_since_frame = true;
         let surface_id = self.target();
         self.payload.clear();
         let encoded = encoder.encode(&pixels, self.capabilities, &mut self.payload);
@@ -250,6 +267,12 @@ impl DisplaySender {
         });
     }
 
+    fn send_monitors(&self, picture: &Picture, outbox: &mut Outbox) {
+        if self.wants_monitors {
+            outbox.send(&picture.monitors_config());
+        }
+    }
+
     /// Counts towards the first whole picture.
     fn seen(&mut self, rect: &Rect, picture: &Picture, outbox: &mut Outbox) {
         let Phase::Painting { unseen } = &mut self.phase else {
@@ -268,9 +291,7 @@ impl DisplaySender {
             outbox.send(&SurfaceDestroy {
                 surface_id: STAGING,
             });
-            if self.wants_monitors {
-                outbox.send(&picture.monitors_config());
-            }
+            self.send_monitors(picture, outbox);
             outbox.send(&Mark {});
             self.phase = Phase::Live;
         }

@@ -68,13 +68,8 @@ impl Session {
             return;
         }
         for (key, channel) in &mut self.channels {
-            if let Channel {
-                role: Role::Display(display),
-                outbox,
-                ..
-            } = channel
-            {
-                display.monitors_changed(&self.picture, outbox);
+            if let Role::Display(display) = &mut channel.role {
+                display.monitors_changed();
                 self.events.push(Event::Wake(*key));
             }
         }

@@ -233,7 +233,7 @@ impl Producer {
     }
 
     /// Turns lock LEDs on and off.
-    pub(crate) fn set_leds(&mut self, leds: Leds) {
+    pub(crate) fn set_leds(&self, leds: Leds) {
         self.write_u32(layout::STATE_OFFSET + state::LEDS, u32::from(leds.bits()));
         self.peer.wake(Wait::Record);
     }
