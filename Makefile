@@ -144,6 +144,8 @@ FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
 fuzz: rust
 	$(call packages,g++,to fuzz)
 	@set -eu; cd tests/fuzz; host=$$(rustc -vV | sed -n 's/^host: //p'); \
+	CARAWAY_FUZZ_CORPUS=$$PWD/corpus $(CARGO) test -q --locked --manifest-path ../../Cargo.toml -p caraway-server \
+	    --lib seeds_; \
 	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --locked --release --target $$host --bins; \
 	for source in fuzz_targets/*.rs; do basename $$source .rs; done | \
 	xargs -P 2 -I TARGET sh -c ' \

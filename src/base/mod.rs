@@ -1,6 +1,8 @@
 //! The nouns that everything else is made of: geometry, regions, byte cursors, time, ids and limits.
 
 pub mod bytes;
+#[cfg(test)]
+pub(crate) mod corpus;
 pub mod geometry;
 pub mod limits;
 pub mod region;

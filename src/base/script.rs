@@ -80,17 +80,6 @@ pub fn pieces(bytes: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Runs `check` on every file of `tests/fuzz/regressions/NAME`: scripts that a fuzzer found, each once a failure or a
-/// new path. Returns how many there were.
-#[cfg(test)]
-pub(crate) fn replay_regressions(name: &str, check: fn(&[u8])) -> usize {
-    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/regressions");
-    let files = std::fs::read_dir(directory.join(name)).unwrap();
-    files
-        .map(|file| check(&std::fs::read(file.unwrap().path()).unwrap()))
-        .count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -171,7 +171,7 @@ fn assert_stays_ended(link: &mut Link, last: &Step) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::script::replay_regressions;
+    use crate::base::corpus::{plant_seeds, replay_regressions};
     use proptest::prelude::*;
 
     proptest! {
@@ -200,6 +200,18 @@ mod tests {
             let ended = run(&bytes, 3, Err(LinkError::PermissionDenied), late);
             assert_eq!(ended.result, Some(Err(LinkError::PermissionDenied)));
         }
+    }
+
+    #[test]
+    fn seeds_break_no_promise() {
+        let mut seeds = Vec::new();
+        for flags in [0, 4, 12] {
+            for decisions in [[0, 0, 0, 0, 200], [1, 7, 0, 0, 200], [1, 7, 0, 1, 200]] {
+                let bytes = beginning(&mut Script::new(&decisions));
+                seeds.push([vec![3, flags], bytes].concat());
+            }
+        }
+        plant_seeds("link", &seeds, check);
     }
 
     #[test]

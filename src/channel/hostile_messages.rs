@@ -23,11 +23,7 @@ pub fn check(script: &[u8]) {
     let mut script = Script::new(script);
     let (flags, cut) = (script.u8(), script.u8());
     let mini = flags & 1 != 0;
-    let limit = if flags & 2 != 0 {
-        limits::MAIN_MESSAGE_MAX
-    } else {
-        limits::CLIENT_MESSAGE_MAX
-    };
+    let limit = limit(flags);
     let bytes = script.rest();
     let whole = read(bytes, mini, limit, 0);
     assert_eq!(
@@ -41,6 +37,15 @@ pub fn check(script: &[u8]) {
     // The first bytes as a message by itself: a fuzzer need not get a header right to reach the decoders.
     let mut alone = Script::new(bytes);
     check_message(alone.u16(), alone.rest());
+}
+
+/// Bytes of one message: those of the main channel or of another.
+const fn limit(flags: u8) -> u32 {
+    if flags & 2 != 0 {
+        limits::MAIN_MESSAGE_MAX
+    } else {
+        limits::CLIENT_MESSAGE_MAX
+    }
 }
 
 /// Reads a stream in pieces; keeps at most a message and a piece at a time.
@@ -160,7 +165,7 @@ fn check_copy(body: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::script::replay_regressions;
+    use crate::base::corpus::{plant_seeds, replay_regressions};
     use crate::wire::header::write_message;
     use proptest::prelude::*;
 
@@ -191,6 +196,19 @@ mod tests {
             check(&script);
         }
 
+        /// A body that is longer than allowed is refused at its header, whatever of it comes.
+        #[test]
+        fn claims_keep_nothing(flags in 0u8..4, cut in 1u8.., beyond in 1u32..1000) {
+            let (mini, limit) = (flags & 1 != 0, limit(flags));
+            let mut script = vec![flags, cut];
+            let body = vec![7; (limit + beyond) as usize];
+            write_message(&mut script, mini, 1, 105, |writer| writer.bytes(&body));
+            let size = limit + beyond;
+            let error = FramingError::TooLong { message_type: 105, size, limit };
+            prop_assert_eq!(read(&script[2..], mini, limit, cut), (Vec::new(), Some(error)));
+            check(&script);
+        }
+
         /// Images on their way to a client, as the server writes them and with some bytes changed.
         #[test]
         fn changed_copies_break_no_promise(
@@ -213,6 +231,23 @@ mod tests {
             }
             check_message(304, &body);
         }
+    }
+
+    #[test]
+    fn seeds_break_no_promise() {
+        let numbers = (1..=7).chain(101..=117).chain([302, 304, 314, 315, 317]);
+        let seed = |number: u16, flags: u8| {
+            let mut script = vec![flags, 9];
+            for size in [0, 40] {
+                let body = vec![1; size];
+                write_message(&mut script, flags & 1 != 0, 1, number, |writer| {
+                    writer.bytes(&body)
+                });
+            }
+            script
+        };
+        let seeds: Vec<Vec<u8>> = numbers.flat_map(|n| [seed(n, 0), seed(n, 3)]).collect();
+        plant_seeds("messages", &seeds, check);
     }
 
     #[test]

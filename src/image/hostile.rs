@@ -217,7 +217,7 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::script::replay_regressions;
+    use crate::base::corpus::{plant_seeds, replay_regressions};
     use proptest::prelude::*;
 
     proptest! {
@@ -251,6 +251,29 @@ mod tests {
         assert_eq!(chosen(&noise, all), Encoded::LzRgb);
         assert_eq!(chosen(&noise, local), Encoded::Bitmap);
         assert_eq!(chosen(&runs, local), Encoded::Lz4);
+    }
+
+    #[test]
+    fn seeds_break_no_promise() {
+        let steps: Vec<u8> = (0_u8..60)
+            .flat_map(|n| [12, n.wrapping_mul(37), 3 + n])
+            .collect();
+        let pictures = (1..=255).step_by(2);
+        let seeds: Vec<Vec<u8>> = pictures
+            .map(|flags| [&[flags, 59, 39, 0][..], &steps].concat())
+            .collect();
+        let data = [7, 8, 9, 7, 8, 9, 1, 2, 7, 7, 7, 7];
+        let pixels = Pixels::packed(&data, 4, 3).map(|pixels| {
+            let (mut raw, mut lz, mut lz4) = (Vec::new(), Vec::new(), Vec::new());
+            bitmap::encode(&pixels, &mut raw);
+            LzEncoder::new().encode(&pixels, &mut lz);
+            Lz4Encoder::new().encode(&pixels, &mut lz4);
+            [raw, lz, lz4]
+        });
+        let images = pixels
+            .unwrap()
+            .map(|image| [vec![0, 3, 2, 0, 9], image].concat());
+        plant_seeds("images", &[seeds, images.to_vec()].concat(), check);
     }
 
     #[test]

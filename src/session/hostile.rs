@@ -6,19 +6,20 @@
 //! [`check`] with a fuzzer, the tests here with random scripts and with those that a fuzzer once found.
 
 mod messages;
+mod painter;
 mod viewer;
 
 use std::collections::BTreeSet;
 
+use self::painter::Painted;
 use self::viewer::Viewer;
 use super::{ChannelKey, Event, Origin, Session};
 use crate::base::limits::{IMAGE_PIXELS_MAX, OUTPUT_BYTES_MAX};
 use crate::base::script::{Script, pieces};
-use crate::base::{Micros, Point, Rect, Size};
+use crate::base::{Micros, Point, Size};
 use crate::channel::Identity;
 use crate::channel::link::Linked;
-use crate::ring::{CursorImage, CursorState, Head, InputRecord, Leds, Monitors};
-use crate::ring::{PixelSource, Record};
+use crate::ring::InputRecord;
 use crate::wire::caps::Caps;
 use crate::wire::header::write_message;
 use crate::wire::link::{ChannelType, LinkMessage};
@@ -67,6 +68,8 @@ struct Member {
     viewer: Viewer,
     /// It has sent display INIT.
     initialised: bool,
+    /// Every byte of it was part of a message: only then can it be understood at the end.
+    well_framed: bool,
 }
 
 /// The session with everybody around it.
@@ -78,28 +81,6 @@ struct Stage {
     screen: Painted,
     /// Keys and buttons (beyond 1000) that are down for the driver.
     down: BTreeSet<u16>,
-}
-
-/// The frame buffer.
-#[derive(Debug)]
-struct Painted {
-    size: Size,
-    pixels: Vec<u32>,
-}
-
-impl PixelSource for Painted {
-    fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
-        for (place, column) in out.iter_mut().zip(x..) {
-            let inside = column < self.size.width && y < self.size.height;
-            let at = (y * self.size.width + column) as usize;
-            // The top byte is anything.
-            *place = if inside {
-                self.pixels[at] | 0xab00_0000
-            } else {
-                0
-            };
-        }
-    }
 }
 
 impl Stage {
@@ -168,6 +149,7 @@ impl Stage {
             mini_header,
             viewer,
             initialised: false,
+            well_framed: true,
         });
         if is_main {
             self.transmit(self.members.len() - 1, 2);
@@ -181,6 +163,9 @@ impl Stage {
             0 => self.link(script.pick(&KINDS), script.u8()),
             1 => {
                 let count = usize::from(script.u8());
+                if let Some(member) = self.members.get_mut(member) {
+                    member.well_framed = false;
+                }
                 self.receive(member, script.bytes(count), script.u8());
             }
             2..=5 => self.say(member, script),
@@ -288,128 +273,6 @@ impl Stage {
         }
     }
 
-    /// X draws, and tells of it rightly, wrongly or not at all.
-    fn draw(&mut self, script: &mut Script<'_>) {
-        let rect = self.rect(script);
-        let (how, value) = (script.u8(), script.u32() & 0x00ff_ffff);
-        let size = self.screen.size;
-        if rect.is_empty() {
-            return;
-        }
-        let from = self
-            .rect(script)
-            .intersect(&rect.translate(Point::new(-rect.left, -rect.top)));
-        let before = self.screen.pixels.clone();
-        for y in rect.top..rect.bottom {
-            for x in rect.left..rect.right {
-                let at = |x: i32, y: i32| (y * size.width.cast_signed() + x) as usize;
-                self.screen.pixels[at(x, y)] = match how & 3 {
-                    0 => value,
-                    1 => value ^ (x.cast_unsigned().wrapping_mul(value) >> 7) & 0x00ff_ffff,
-                    2 => value ^ ((x / 5 + y / 7).cast_unsigned() * 0x33),
-                    _ => before[at(x - rect.left, y - rect.top)],
-                };
-            }
-        }
-        let true_record = match how & 3 {
-            0 => Record::Fill { rect, color: value },
-            3 => Record::CopyBits {
-                rect,
-                source: Point::default(),
-            },
-            _ => Record::Damage(rect),
-        };
-        self.session.record(&true_record);
-        match how >> 2 & 3 {
-            1 => self.session.record(&Record::Damage(rect)),
-            2 if !from.is_empty() => {
-                // A lie about what is there: hints need not be true, as long as they say where.
-                let source = Point::default();
-                self.session
-                    .record(&Record::CopyBits { rect: from, source });
-            }
-            3 if !from.is_empty() => self.session.record(&Record::Fill {
-                rect: from,
-                color: 5,
-            }),
-            _ => {}
-        }
-    }
-
-    /// A rectangle on the screen, empty at times.
-    fn rect(&self, script: &mut Script<'_>) -> Rect {
-        let mut side = || i32::from(script.u8());
-        Rect::at(side() / 3, side() / 4, side(), side()).intersect(&self.screen.size.rect())
-    }
-
-    /// What the driver tells beside its ring.
-    fn driver(&mut self, script: &mut Script<'_>) {
-        let times = 1 << (script.u8() % 4);
-        match script.u8() % 6 {
-            0 => self.session.set_leds(Leds::from_bits(script.u8().into())),
-            1 => self.resize(script),
-            2 => {
-                let rect = self.rect(script);
-                for time in 0..times {
-                    let half = Rect::new(0, 0, 1 + time % 2, 1);
-                    let second = Head {
-                        id: 1,
-                        rect: if rect.is_empty() { half } else { rect },
-                    };
-                    let heads = vec![Head { id: 0, rect: half }, second];
-                    self.session.set_monitors(Monitors { heads });
-                }
-            }
-            3 => self.session.damage_all(),
-            _ => self.cursor(script),
-        }
-    }
-
-    fn resize(&mut self, script: &mut Script<'_>) {
-        let side = |script: &mut Script<'_>| 1 + u32::from(script.u8());
-        let size = match script.u8() {
-            255 => Size::new(8192, 2),
-            254 => Size::new(3, 5000),
-            _ => Size::new(side(script), side(script)),
-        };
-        if size != self.screen.size {
-            self.screen = Painted {
-                size,
-                pixels: vec![0x12_3456; size.area() as usize],
-            };
-        }
-        self.session.set_mode(size);
-        self.session.damage_all();
-    }
-
-    fn cursor(&mut self, script: &mut Script<'_>) {
-        let size = Size::new(
-            1 + u32::from(script.u8() % 40),
-            1 + u32::from(script.u8() % 9),
-        );
-        let (shape_serial, visible) = (1 + u32::from(script.u8()), !script.u8().is_multiple_of(3));
-        let position = Point::new(i32::from(script.u16()) - 9000, i32::from(script.u8()));
-        let hot_spot = Point::default();
-        let slot = shape_serial % 2;
-        let state = CursorState {
-            shape_serial,
-            position,
-            visible,
-            size,
-            hot_spot,
-            slot,
-        };
-        if self.session.set_cursor(&state) {
-            let pixels = vec![script.u32(); size.area() as usize];
-            self.session.set_cursor_image(&CursorImage {
-                shape_serial,
-                size,
-                hot_spot,
-                pixels,
-            });
-        }
-    }
-
     /// What whoever drives the session does after every call, and what holds then.
     fn settle(&mut self) {
         self.take_input();
@@ -510,7 +373,11 @@ impl Stage {
                 break;
             }
         }
-        for member in self.members.iter().filter(|member| member.initialised) {
+        for member in self
+            .members
+            .iter()
+            .filter(|member| member.initialised && member.well_framed)
+        {
             let shown = member.viewer.surfaces.get(&0);
             assert!(
                 member.viewer.marked,
@@ -552,7 +419,9 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::script::replay_regressions;
+    use crate::base::Rect;
+    use crate::base::corpus::{plant_seeds, replay_regressions};
+    use crate::ring::{Head, Monitors};
     use proptest::prelude::*;
 
     proptest! {
@@ -629,6 +498,29 @@ mod tests {
             });
         }
         stage.settle();
+    }
+
+    #[test]
+    fn seeds_break_no_promise() {
+        // Begin, frame, read, answer, draw, frame, read; then what each message and each word of the driver does.
+        let begin = [
+            &[1, 0x1e, 12, 0x16, 99, 0x18, 10][..],
+            &[9; 13],
+            &[12, 0x16, 99],
+        ]
+        .concat();
+        let say = |member: u8, which: u8| {
+            let mut step = vec![member << 4 | 2, 40 + which];
+            step.extend((0..14).map(|n| n * which));
+            step
+        };
+        let tell = |what: u8| vec![13, 1, what, 3, 30, 40, 1, 2, 3, 4, 5, 6, 7, 12, 0x16, 50];
+        let steps = (0..4).flat_map(|member| (0..9).map(move |which| say(member, which)));
+        let seeds: Vec<Vec<u8>> = steps
+            .chain((0..6).map(tell))
+            .map(|step| [begin.clone(), step].concat())
+            .collect();
+        plant_seeds("channels", &seeds, check);
     }
 
     #[test]
