@@ -140,16 +140,19 @@ FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks
 
+# Two at a time; the output of each is in artifacts/. What a target leaves there goes to regressions/ once it is mended.
 fuzz: rust
 	$(call packages,g++,to fuzz)
 	@set -eu; cd tests/fuzz; host=$$(rustc -vV | sed -n 's/^host: //p'); \
-	for source in fuzz_targets/*.rs; do \
-	    target=$$(basename $$source .rs); mkdir -p corpus/$$target artifacts/$$target; \
-	    echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
-	    RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) run --locked --release --target $$host --bin $$target -- \
-	        -use_value_profile=1 -max_len=65536 -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=artifacts/$$target/ \
-	        corpus/$$target; \
-	done
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --locked --release --target $$host --bins; \
+	for source in fuzz_targets/*.rs; do basename $$source .rs; done | \
+	xargs -P 2 -I TARGET sh -c ' \
+	    mkdir -p corpus/TARGET artifacts/TARGET; echo "fuzzing TARGET for $(FUZZ_SECONDS) s"; \
+	    target/'$$host'/release/TARGET -use_value_profile=1 -max_len=8192 -timeout=20 -rss_limit_mb=2048 \
+	        -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=artifacts/TARGET/ \
+	        corpus/TARGET regressions/TARGET >artifacts/TARGET.log 2>&1 \
+	    && tail -n 1 artifacts/TARGET.log | sed "s/^/TARGET: /" \
+	    || { tail -n 40 artifacts/TARGET.log; echo "make: TARGET failed"; exit 1; }'
 
 ## Installing
 

@@ -52,8 +52,6 @@ pub struct MainChannel {
     mode: MouseModes,
     /// Whether the list of channels was sent: clients warn at a second one.
     listed: bool,
-    /// A request for a mouse mode has no answer yet.
-    mode_owed: bool,
 }
 
 impl MainChannel {
@@ -90,7 +88,6 @@ impl MainChannel {
         Self {
             mode,
             listed: false,
-            mode_owed: false,
         }
     }
 
@@ -109,7 +106,6 @@ impl MainChannel {
         body: &[u8],
         outbox: &mut Outbox,
     ) -> Result<MainEvent, MainError> {
-        self.transmit(outbox);
         match ClientMessage::decode(number, body)? {
             ClientMessage::AttachChannels(_) => {
                 if !std::mem::replace(&mut self.listed, true) {
@@ -131,21 +127,6 @@ impl MainChannel {
         }
     }
 
-    /// Sends what waits. To be polled when the socket can take bytes; every message of the client does so too.
-    /// Whether anything was sent.
-    pub fn transmit(&mut self, outbox: &mut Outbox) -> bool {
-        // One that asks and never reads is owed the newest answer, not all of them.
-        let sends = self.mode_owed && !outbox.is_full();
-        if sends {
-            self.mode_owed = false;
-            outbox.send(&MouseMode {
-                supported: SUPPORTED_MODES,
-                current: self.mode,
-            });
-        }
-        sends
-    }
-
     /// Answers with the mode that holds; a request for none or both changes nothing.
     fn request_mode(&mut self, wanted: MouseModes, outbox: &mut Outbox) -> MainEvent {
         let known = wanted == MouseModes::CLIENT || wanted == MouseModes::SERVER;
@@ -153,8 +134,10 @@ impl MainChannel {
         if changed {
             self.mode = wanted;
         }
-        self.mode_owed = true;
-        self.transmit(outbox);
+        outbox.send(&MouseMode {
+            supported: SUPPORTED_MODES,
+            current: self.mode,
+        });
         if changed {
             MainEvent::MouseMode(self.mode)
         } else {
@@ -188,7 +171,6 @@ fn multi_media_time(now: Micros) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::limits::OUTPUT_BYTES_MAX;
     use crate::channel::Inbox;
 
     fn started() -> (MainChannel, Outbox) {
@@ -236,20 +218,6 @@ mod tests {
             MainEvent::MouseMode(MouseModes::CLIENT)
         );
         assert_eq!(numbers(&mut outbox)[4..], [105; 5]);
-    }
-
-    #[test]
-    fn a_client_that_asks_and_never_reads_costs_a_bounded_room() {
-        let (mut main, mut outbox) = started();
-        for mode in 0..200_000u32 {
-            let mode = 1 + (mode % 2) as u16;
-            main.handle(105, &mode.to_le_bytes(), &mut outbox).unwrap();
-        }
-        assert!(outbox.waiting_bytes() < OUTPUT_BYTES_MAX + 100);
-        outbox.take_into(&mut Vec::new());
-        assert!(main.transmit(&mut outbox));
-        assert_eq!(numbers(&mut outbox), [105]);
-        assert!(!main.transmit(&mut outbox));
     }
 
     #[test]

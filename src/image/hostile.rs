@@ -228,26 +228,29 @@ mod tests {
         }
     }
 
+    /// Painted by one step each: the oracle does get to every form.
     #[test]
     fn scripts_reach_every_form() {
-        let mut forms = std::collections::HashSet::new();
-        for seed in 0..300_u32 {
-            let mix = |n: u32| (seed ^ n.wrapping_mul(0x85eb_ca6b)).wrapping_mul(0x9e37_79b1) >> 13;
-            let bytes: Vec<u8> = (0..seed % 200).map(|n| mix(n) as u8).collect();
-            let mut script = Script::new(&bytes);
-            let picture = Picture::paint(Size::new(40, 30), 1, &mut script);
-            for choice in 0..8 {
-                let capabilities = Capabilities {
-                    lz4: choice & 1 != 0,
-                    lz_palette: choice & 2 != 0,
-                    local: choice & 4 != 0,
-                };
-                forms.insert(std::mem::discriminant(
-                    &check_choice(&picture, capabilities).0,
-                ));
-            }
-        }
-        assert_eq!(forms.len(), 5);
+        let all = Capabilities {
+            lz4: true,
+            lz_palette: true,
+            local: false,
+        };
+        let local = Capabilities { local: true, ..all };
+        let chosen = |steps: &[u8], capabilities| {
+            let picture = Picture::paint(Size::new(60, 60), 1, &mut Script::new(steps));
+            check_choice(&picture, capabilities).0
+        };
+        // Count, step, distance.
+        let noise = [[200, 6, 9], [250, 6, 77]].concat().repeat(9);
+        let runs: Vec<u8> = (0..250)
+            .flat_map(|n| [12, 6 | (n % 8) << 3, n, 15, 4, 0])
+            .collect();
+        assert_eq!(chosen(&[], all), Encoded::Solid(0));
+        assert!(matches!(chosen(&[9, 8, 0], all), Encoded::LzPalette { .. }));
+        assert_eq!(chosen(&noise, all), Encoded::LzRgb);
+        assert_eq!(chosen(&noise, local), Encoded::Bitmap);
+        assert_eq!(chosen(&runs, local), Encoded::Lz4);
     }
 
     #[test]
