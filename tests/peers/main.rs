@@ -26,6 +26,7 @@ mod crash;
 mod drawing_speed;
 mod exact;
 mod first_picture;
+mod gl;
 mod hostile;
 mod hostile_messages;
 mod idle;
