@@ -15,6 +15,12 @@ use crate::session::Origin;
 /// Bytes that the kernel may hold unsent: enough to keep a fast line busy between two turns of the task.
 const NOTSENT_BYTES: u32 = 256 * 1024;
 
+/// A client that takes no byte for so long is gone: its keys are released and its place is free.
+const VANISHED_AFTER: Duration = Duration::from_secs(120);
+
+/// With nothing to send, the kernel asks a client that has been silent for so long.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
 /// After accept fails (no descriptors, no memory) it is not tried again for this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -74,6 +80,7 @@ impl Listener {
 async fn accept_tcp(listener: &TcpListener, host: &Rc<Host>) -> std::io::Result<()> {
     let (stream, address) = listener.accept().await?;
     tcp::send_at_once(&stream, NOTSENT_BYTES)?;
+    tcp::notice_vanished_peer(&stream, VANISHED_AFTER, KEEPALIVE_IDLE)?;
     let local = address.ip().is_loopback();
     spawn(
         host,
