@@ -17,6 +17,9 @@ pub const FRAME_BUFFER_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Input records that wait for a driver that does not read; beyond them the attachment ends.
 pub const INPUT_QUEUE_MAX: usize = 1024;
 
+/// Input records that wait for the driver before inputs channels are not read any more. One read of each adds to it.
+pub const INPUT_WAITING_MAX: usize = 1024;
+
 /// The driver's hello has arrived by then, or there is no attachment.
 pub const DRIVER_ATTACH_DEADLINE: Micros = Micros::from_secs(5);
 

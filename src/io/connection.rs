@@ -12,6 +12,7 @@ use crate::base::limits::{HANDSHAKE_DEADLINE, UNAUTHENTICATED_MAX};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::os::ticket_key::TicketKey;
 use crate::session::{AdmitError, ChannelError, ChannelKey, Origin};
+use crate::wire::link::ChannelType;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -63,9 +64,10 @@ where
     };
     drop(place);
     let key = guard.key;
+    let is_inputs = linked.message.channel_type == ChannelType::INPUTS;
     tracing::info!(peer = %origin.peer, channel = ?linked.message.channel_type, "channel linked");
     host.with(|session| session.start(key, host.now(), linked, origin))?;
-    run(host, &guard, stream).await
+    run(host, &guard, stream, is_inputs).await
 }
 
 /// An admitted channel; it is closed when this is dropped, however that comes.
@@ -160,7 +162,12 @@ fn admit(host: &Rc<Host>, link: &Link) -> Result<Result<Admitted, LinkError>, Co
     })
 }
 
-async fn run<S>(host: &Rc<Host>, guard: &Admitted, stream: S) -> Result<(), ConnectionError>
+async fn run<S>(
+    host: &Rc<Host>,
+    guard: &Admitted,
+    stream: S,
+    is_inputs: bool,
+) -> Result<(), ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -178,10 +185,11 @@ where
         let deadline = host
             .with(|session| session.deadline(guard.key))
             .map(|at| host.instant(at));
+        let waits_for_driver = is_inputs && host.input_is_full();
         tokio::select! {
             biased;
             // What the client says comes first: its keys, and its word on what has arrived.
-            count = reader.read(&mut input) => {
+            count = reader.read(&mut input), if !waits_for_driver => {
                 let count = count?;
                 if count == 0 {
                     return Ok(());
@@ -197,6 +205,7 @@ where
                 written += count;
                 tokio::task::yield_now().await;
             }
+            () = host.input_taken.notified(), if waits_for_driver => {}
             () = guard.bell.rung.notified() => {
                 if guard.bell.closed.get() {
                     return Ok(());

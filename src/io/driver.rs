@@ -62,6 +62,8 @@ pub enum DriverEvent {
     FrameBuffer,
     /// The lock LEDs changed.
     Leds(Leds),
+    /// The driver took input that had waited: there is [`Driver::input_room`] again.
+    InputTaken,
     /// The attachment is over; drop it.
     Gone(DriverError),
 }
@@ -160,6 +162,11 @@ impl Driver {
         self.armed = false;
     }
 
+    /// Records that [`send_input`](Self::send_input) can take now without losing the attachment.
+    pub fn input_room(&self) -> usize {
+        limits::INPUT_QUEUE_MAX - self.queue.len().min(limits::INPUT_QUEUE_MAX)
+    }
+
     /// Sends input, or keeps it in order until the driver takes it. An error ends the attachment.
     pub fn send_input(&mut self, records: &[InputRecord]) -> Result<(), DriverError> {
         for batch in records.chunks(layout::INPUT_BATCH_MAX) {
@@ -185,7 +192,7 @@ impl Driver {
                 Ok(Ready::ControlIn) => self.receive_control(),
                 Ok(Ready::ControlOut) => self.flush_monitors().map(|()| None),
                 Ok(Ready::InputIn) => self.receive_input(),
-                Ok(Ready::InputOut) => self.flush_input().map(|()| None),
+                Ok(Ready::InputOut) => self.flush_waiting_input(),
                 Err(error) => Err(error.into()),
             };
             match event {
@@ -275,9 +282,15 @@ impl Driver {
         let Some((length, _descriptors)) = receive(&self.input, &mut buffer)? else {
             return Ok(None);
         };
-        self.count_unasked()?;
+        // Not counted: lights follow the keys that clients press, as fast as X takes them.
         let leds = decode_leds(buffer.get(..length).unwrap_or_default())?;
         Ok(leds.map(DriverEvent::Leds))
+    }
+
+    fn flush_waiting_input(&mut self) -> Result<Option<DriverEvent>, DriverError> {
+        let before = self.queue.len();
+        self.flush_input()?;
+        Ok((self.queue.len() < before).then_some(DriverEvent::InputTaken))
     }
 
     fn flush_input(&mut self) -> Result<(), DriverError> {

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, Notify};
 use super::key_pool::KeyPool;
 use crate::auth::ticket::TicketPolicy;
 use crate::base::Micros;
-use crate::base::limits::UNAUTHENTICATED_MAX;
+use crate::base::limits::{INPUT_WAITING_MAX, UNAUTHENTICATED_MAX};
 use crate::ring::InputRecord;
 use crate::session::{ChannelKey, Event, Session, Status};
 
@@ -34,7 +34,9 @@ pub struct Host {
     pub(super) policy: TicketPolicy,
     pub(super) keys: Mutex<KeyPool>,
     bells: RefCell<BTreeMap<ChannelKey, Rc<Bell>>>,
-    input: RefCell<Vec<InputRecord>>,
+    input: RefCell<VecDeque<InputRecord>>,
+    /// Rung when the driver has taken input: channels that waited for it go on.
+    pub(super) input_taken: Notify,
     /// Rung when a frame or input is there for the driver.
     pub(super) driver: Notify,
     /// Who has not authenticated yet, oldest first.
@@ -50,7 +52,8 @@ impl Host {
             policy,
             keys: Mutex::new(keys),
             bells: RefCell::new(BTreeMap::new()),
-            input: RefCell::new(Vec::new()),
+            input: RefCell::new(VecDeque::new()),
+            input_taken: Notify::new(),
             driver: Notify::new(),
             waiting: RefCell::new(VecDeque::new()),
         }
@@ -95,9 +98,21 @@ impl Host {
         self.session.borrow().status(self.now())
     }
 
-    /// Input that waits for the driver, in order.
-    pub(super) fn take_input(&self) -> Vec<InputRecord> {
-        std::mem::take(&mut *self.input.borrow_mut())
+    /// At most `room` records of the input that waits for the driver, in order.
+    pub(super) fn take_input(&self, room: usize) -> Vec<InputRecord> {
+        let mut waiting = self.input.borrow_mut();
+        let room = room.min(waiting.len());
+        let taken = waiting.drain(..room).collect();
+        if waiting.len() < INPUT_WAITING_MAX {
+            self.input_taken.notify_waiters();
+        }
+        taken
+    }
+
+    /// Whether so much input waits for the driver that inputs channels are not read until it has taken some. A client
+    /// that types faster than X takes it is slowed down by its own connection, and loses no key.
+    pub(super) fn input_is_full(&self) -> bool {
+        INPUT_WAITING_MAX <= self.input.borrow().len()
     }
 
     /// A bell for a new channel.

@@ -234,7 +234,7 @@ impl ScreenLoop {
         let until = until.map(|at| host.instant(at));
         tokio::select! {
             event = self.driver.next_event() => match event {
-                DriverEvent::Wake => {}
+                DriverEvent::Wake | DriverEvent::InputTaken => {}
                 DriverEvent::FrameBuffer => self.pixels = None,
                 DriverEvent::Leds(leds) => host.with(|session| session.set_leds(leds)),
                 DriverEvent::Gone(error) => return Err(error),
@@ -242,6 +242,12 @@ impl ScreenLoop {
             () = host.driver.notified() => {}
             () = super::connection::sleep_until(until) => {}
         }
-        self.driver.send_input(&host.take_input())
+        loop {
+            let records = host.take_input(self.driver.input_room());
+            if records.is_empty() {
+                return Ok(());
+            }
+            self.driver.send_input(&records)?;
+        }
     }
 }

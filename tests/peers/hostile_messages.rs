@@ -85,3 +85,26 @@ fn messages_cut_off_in_the_middle_end_their_own_client_and_no_other() {
     }
     bystander.never_noticed(&desktop, "messages cut off");
 }
+
+/// Presses and releases of Caps Lock and A, by their scan codes.
+const TOGGLES: [u8; 4] = [0x3a, 0xba, 0x1e, 0x9e];
+
+/// Messages of the flood, 1000 rounds of the toggles each: far more than X takes in the time that sending them needs.
+const FLOOD_MESSAGES: usize = 100;
+
+#[test]
+fn more_keys_than_x_takes_slow_down_only_who_sends_them() {
+    let _alone = crate::alone();
+    let desktop = Desktop::subject("1024x768");
+    let mut bystander = Bystander::of(&desktop);
+    let server = desktop.server_pid();
+    let (_main, session_id) = RawLink::open_main(desktop.port());
+    let mut link = RawLink::open(desktop.port(), INPUTS, session_id);
+    let scancodes = TOGGLES.repeat(1000);
+    let size = u32::try_from(scancodes.len()).unwrap();
+    for _ in 0..FLOOD_MESSAGES {
+        link.send(&message(104, size, &scancodes));
+    }
+    bystander.never_noticed(&desktop, "a flood of keys");
+    assert_eq!(desktop.server_pid(), server, "the server lives on");
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use crate::stage::{Desktop, as_each_user, wait_until};
+use crate::stage::{Desktop, as_each_user, spawn, wait_until};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -171,7 +171,7 @@ fn a_unix_socket_alone_is_all_that_is_opened() {
             .arg(stage.path("Xorg"))
             .args(["--", "sleep", "1000"]);
         command.stdout(std::process::Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut child = spawn(&mut command);
         let uri = format!("spice+unix://{}\n", path.display());
         let mut line = String::new();
         let mut output = std::io::BufReader::new(child.stdout.take().unwrap());

@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,10 @@ use tempfile::TempDir;
 
 /// An ordinary user that every host has: nobody.
 const ORDINARY_USER: u32 = 65_534;
+
+/// Held while programs are written and while others are started: a process that is started meanwhile has the file open
+/// for writing until it executes its own, and what is open for writing cannot be executed (ETXTBSY).
+static WRITES_AND_STARTS: Mutex<()> = Mutex::new(());
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,17 +44,29 @@ pub(crate) fn as_each_user(test: impl Fn(&Stage)) {
     }
 }
 
+/// Starts a program while no other is being written.
+pub(crate) fn spawn(command: &mut Command) -> Child {
+    let _starting = WRITES_AND_STARTS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    command.spawn().unwrap()
+}
+
 impl Stage {
     pub(crate) fn new(user: Option<u32>) -> Self {
         let stage = Self {
             dir: tempfile::tempdir().unwrap(),
             user,
         };
+        let writing = WRITES_AND_STARTS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/desktops/programs");
         fs::copy(env!("CARGO_BIN_EXE_caraway"), stage.path("caraway")).unwrap();
         for program in ["caraway-server", "Xorg", "Xorg-other-abi"] {
             fs::copy(programs.join(program), stage.path(program)).unwrap();
         }
+        drop(writing);
         fs::write(stage.path("caraway_drv.so"), "").unwrap();
         fs::write(stage.path("server-says"), "{\"event\":\"ready\"}").unwrap();
         for dir in ["run", "home"] {
@@ -82,7 +99,9 @@ impl Stage {
     }
 
     pub(crate) fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
+        let mut command = self.command(words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        spawn(&mut command).wait_with_output().unwrap()
     }
 
     /// Runs `caraway start`, which has to fail with status 1; gives what it said.
@@ -111,7 +130,7 @@ impl Stage {
             .args(options)
             .args(["--", "sh", "-c", shell]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut child = spawn(&mut command);
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap())
             .read_line(&mut line)
