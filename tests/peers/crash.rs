@@ -99,6 +99,10 @@ fn a_server_that_keeps_dying_keeps_coming_back() {
         .unwrap_or_else(|wrong| panic!("{}", wrong.answer));
 }
 
+/// A second with less than this part of the usual drawing is one in which X stood still: other work on a shared machine
+/// was seen to take six sevenths of one.
+const STANDSTILL: f64 = 0.03;
+
 #[test]
 fn x_runs_on_at_full_speed_while_the_server_is_stopped() {
     let _alone = crate::alone();
@@ -125,12 +129,14 @@ fn x_runs_on_at_full_speed_while_the_server_is_stopped() {
         median(&running),
         median(&stopped)
     );
-    assert!(
-        0.9 * median(&running) < median(&stopped),
-        "slower while stopped: {running:?} {stopped:?}"
+    at_most(
+        "X's speed beside a running server to its speed beside a stopped one",
+        median(&running) / median(&stopped),
+        1.1,
+        "times",
     );
     assert!(
-        0.3 * median(&running) < slowest,
+        STANDSTILL * median(&running) < slowest,
         "X stood still: {stopped:?}"
     );
     assert_eq!(
