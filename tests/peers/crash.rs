@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::desktop::Desktop;
-use crate::figure::{at_most, median};
+use crate::figure::{at_most, at_most_within, median};
 use crate::process::{is_alive, signal, wait_until};
 use crate::watcher::Watcher;
 
@@ -103,6 +103,10 @@ fn a_server_that_keeps_dying_keeps_coming_back() {
 /// was seen to take six sevenths of one.
 const STANDSTILL: f64 = 0.03;
 
+/// How much slower X may seem beside a stopped server: 1.4 times faster to 4.2 times slower was measured on one
+/// shared machine within an hour. What must not be is that X waits; then nothing is drawn at all.
+const SPEED_MARGIN: f64 = 10.0;
+
 #[test]
 fn x_runs_on_at_full_speed_while_the_server_is_stopped() {
     let _alone = crate::alone();
@@ -129,11 +133,12 @@ fn x_runs_on_at_full_speed_while_the_server_is_stopped() {
         median(&running),
         median(&stopped)
     );
-    at_most(
+    at_most_within(
         "X's speed beside a running server to its speed beside a stopped one",
         median(&running) / median(&stopped),
         1.1,
         "times",
+        SPEED_MARGIN,
     );
     assert!(
         STANDSTILL * median(&running) < slowest,
