@@ -31,6 +31,8 @@ pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, Driver
     host.with(|session| session.set_leds(leds));
     let mut screen = ScreenLoop::new(driver);
     loop {
+        // Before every look: what X draws without end must not keep keys waiting.
+        screen.hand_over_input(host)?;
         let observed = Observed::now(screen.driver.memory());
         let (wake, until) = match host.with(|session| screen.look(session, host.now(), &observed)) {
             Look::Again => {
@@ -229,7 +231,7 @@ impl ScreenLoop {
         drained
     }
 
-    /// Sleeps until the driver, a client or the clock has something, and hands input over.
+    /// Sleeps until the driver, a client or the clock has something.
     async fn wait(&mut self, host: &Rc<Host>, until: Option<Micros>) -> Result<(), DriverError> {
         let until = until.map(|at| host.instant(at));
         tokio::select! {
@@ -242,6 +244,11 @@ impl ScreenLoop {
             () = host.driver.notified() => {}
             () = super::connection::sleep_until(until) => {}
         }
+        Ok(())
+    }
+
+    /// Gives the driver what clients typed, as much as it has room for.
+    fn hand_over_input(&mut self, host: &Host) -> Result<(), DriverError> {
         loop {
             let records = host.take_input(self.driver.input_room());
             if records.is_empty() {
