@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::limits;
 use crate::os::{EventFd, FrameBuffer, MemoryError, PeerPage, ReadOnlyMapping};
-use crate::os::{ReceiveError, Received, SeqPacket, Watched};
+use crate::os::{Outlet, ReceiveError, Received, SeqPacket, Watched};
 use crate::ring::control::decode_leds;
 use crate::ring::{Armed, ControlError, ControlMessage, Head, InputQueue, InputQueueFull};
 use crate::ring::{InputRecord, Leds, Mode, ModeError, Observed, Wait, layout, state, wake};
@@ -47,8 +47,12 @@ pub struct Driver {
     /// By id, the newest last.
     frame_buffers: Vec<(u32, Arc<ReadOnlyMapping>)>,
     queue: InputQueue,
+    /// While the queue holds what was refused.
+    input_outlet: Option<Watched<Outlet>>,
     /// Asked for and not sent yet; a newer one replaces it.
     monitors: Option<Vec<Head>>,
+    /// While `monitors` were refused.
+    control_outlet: Option<Watched<Outlet>>,
     armed: bool,
     gate: FloodGate,
 }
@@ -219,14 +223,8 @@ impl Driver {
                 guard.retain_ready();
                 Ready::InputIn
             }),
-            ready = self.control.writable(), if self.monitors.is_some() => ready.map(|mut guard| {
-                guard.retain_ready();
-                Ready::ControlOut
-            }),
-            ready = self.input.writable(), if !self.queue.is_empty() => ready.map(|mut guard| {
-                guard.retain_ready();
-                Ready::InputOut
-            }),
+            ready = room(self.control_outlet.as_ref()) => ready.map(|()| Ready::ControlOut),
+            ready = room(self.input_outlet.as_ref()) => ready.map(|()| Ready::InputOut),
         }
     }
 
@@ -297,10 +295,12 @@ impl Driver {
         while !self.queue.is_empty() {
             if !send(&self.input, &self.queue.datagram())? {
                 self.queue.refused();
+                watch_for_room(&self.input, &mut self.input_outlet)?;
                 return Ok(());
             }
             self.queue.sent();
         }
+        self.input_outlet = None;
         Ok(())
     }
 
@@ -312,7 +312,9 @@ impl Driver {
             )?
         {
             self.monitors = Some(heads);
+            return watch_for_room(&self.control, &mut self.control_outlet);
         }
+        self.control_outlet = None;
         Ok(())
     }
 
@@ -325,19 +327,28 @@ impl Driver {
     }
 }
 
+/// Waits until the socket has room; for ever while nobody waits for that.
+async fn room(outlet: Option<&Watched<Outlet>>) -> Result<(), IoError> {
+    match outlet {
+        Some(outlet) => outlet.writable().await.map(|mut guard| guard.clear_ready()),
+        None => std::future::pending().await,
+    }
+}
+
+/// Sees to it that room in the socket is noticed from now on.
+fn watch_for_room(
+    socket: &Watched<SeqPacket>,
+    outlet: &mut Option<Watched<Outlet>>,
+) -> Result<(), DriverError> {
+    if outlet.is_none() {
+        *outlet = Some(Watched::new(socket.get_ref().outlet()?)?);
+    }
+    Ok(())
+}
+
 /// Sends a datagram; `false` while the driver takes none.
 fn send(socket: &Watched<SeqPacket>, datagram: &[u8]) -> Result<bool, DriverError> {
-    // Readiness is only known once the event loop has looked, and only a refusal inside `try_io` takes it back.
-    let sent = socket
-        .get_ref()
-        .send(datagram)
-        .or_else(|error| match error.kind() {
-            ErrorKind::WouldBlock => socket.try_io(tokio::io::Interest::WRITABLE, |socket| {
-                socket.send(datagram)
-            }),
-            _ => Err(error),
-        });
-    match sent {
+    match socket.get_ref().send(datagram) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
         Err(error)

@@ -19,7 +19,7 @@ pub mod watched;
 pub use event_fd::EventFd;
 pub use frame_buffer::FrameBuffer;
 pub use peer_credentials::PeerCredentials;
-pub use seqpacket::{ReceiveError, Received, SeqPacket};
+pub use seqpacket::{Outlet, ReceiveError, Received, SeqPacket};
 pub use shared_memory::{MemoryError, PeerPage, ReadOnlyMapping};
 pub use tcp::TcpStatus;
 pub use ticket_key::{TicketKey, TicketKeyError};

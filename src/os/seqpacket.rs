@@ -81,6 +81,13 @@ impl SeqPacket {
         Ok(Self { fd })
     }
 
+    /// To be watched for room while sends are refused.
+    pub fn outlet(&self) -> io::Result<Outlet> {
+        Ok(Outlet {
+            fd: self.fd.try_clone()?,
+        })
+    }
+
     /// Sends one datagram whole; `WouldBlock` while the other side's buffer is full.
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
         self.send_with_descriptors(datagram, &[])
@@ -170,6 +177,18 @@ impl SeqPacketListener {
         // SAFETY: accept4 has just made this descriptor, and nobody else knows of it.
         let fd = unsafe { OwnedFd::from_raw_fd(number) };
         Ok(SeqPacket { fd })
+    }
+}
+
+/// The sending side of a [`SeqPacket`], to wait for room in it.
+#[derive(Debug)]
+pub struct Outlet {
+    fd: OwnedFd,
+}
+
+impl AsRawFd for Outlet {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }
 

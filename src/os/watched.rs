@@ -10,7 +10,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::event_fd::EventFd;
-use super::seqpacket::{SeqPacket, SeqPacketListener};
+use super::seqpacket::{Outlet, SeqPacket, SeqPacketListener};
 
 /// A descriptor with its readiness. It only gives shared access, so what is watched stays what was registered.
 #[derive(Debug)]
@@ -44,8 +44,13 @@ impl<T: Watchable> Deref for Watched<T> {
     }
 }
 
+/// Not for writing: a unix socket is writable anew whenever its peer has read, and would wake us each time.
 impl Watchable for SeqPacket {
-    const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+    const INTEREST: Interest = Interest::READABLE;
+}
+
+impl Watchable for Outlet {
+    const INTEREST: Interest = Interest::WRITABLE;
 }
 
 impl Watchable for SeqPacketListener {
@@ -61,6 +66,7 @@ mod private {
     pub trait Sealed {}
 
     impl Sealed for super::SeqPacket {}
+    impl Sealed for super::Outlet {}
     impl Sealed for super::SeqPacketListener {}
     impl Sealed for super::EventFd {}
 }
@@ -85,5 +91,25 @@ mod tests {
                 .await
                 .is_ok()
         );
+    }
+
+    #[tokio::test]
+    async fn an_outlet_is_ready_when_the_peer_has_read() {
+        let (one, other) = SeqPacket::pair().unwrap();
+        while one.send(&[0; 1000]).is_ok() {}
+        let outlet = Watched::new(one.outlet().unwrap()).unwrap();
+        let waiting = std::time::Duration::from_millis(20);
+        assert!(
+            tokio::time::timeout(waiting, outlet.writable())
+                .await
+                .is_err()
+        );
+        while other.receive(&mut [0; 1000]).is_ok() {}
+        assert!(
+            tokio::time::timeout(waiting, outlet.writable())
+                .await
+                .is_ok()
+        );
+        assert!(one.send(b"x").is_ok());
     }
 }

@@ -177,7 +177,9 @@ fn build(
         peer,
         frame_buffers: vec![(hello.framebuffer_id, Arc::new(pixels))],
         queue: InputQueue::default(),
+        input_outlet: None,
         monitors: None,
+        control_outlet: None,
         armed: false,
         gate: FloodGate::new(Instant::now()),
     })
