@@ -101,11 +101,11 @@ fn a_server_that_keeps_dying_keeps_coming_back() {
 
 /// A second with less than this part of the usual drawing is one in which X stood still: other work on a shared machine
 /// was seen to take six sevenths of one.
-const STANDSTILL: f64 = 0.03;
+const STANDSTILL: f64 = 0.05;
 
-/// How much slower X may seem beside a stopped server: 1.4 times faster to 4.2 times slower was measured on one
-/// shared machine within an hour. What must not be is that X waits; then nothing is drawn at all.
-const SPEED_MARGIN: f64 = 10.0;
+/// How much slower X may seem beside a stopped server on a machine that does other things: on a quiet one it was 0.91
+/// to 1.03, beside other builds up to 4.2. What must not be is that X waits; then nothing is drawn at all.
+const SPEED_MARGIN: f64 = 5.0;
 
 #[test]
 fn x_runs_on_at_full_speed_while_the_server_is_stopped() {

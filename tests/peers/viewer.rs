@@ -258,7 +258,7 @@ fn a_key_changes_a_pixel_no_later_than_with_the_reference() {
         ours / theirs,
         1.0,
         "times",
-        2.0,
+        1.5,
     );
 }
 
