@@ -11,6 +11,7 @@ use crate::base::{Size, Truncated};
 
 pub mod bitmap;
 pub mod choose;
+pub mod classify;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 #[cfg(test)]
