@@ -1,6 +1,6 @@
 //! Pixels to bytes: one encoder per file, its decoder beside it.
 //!
-//! Every encoder is lossless and appends to a `Vec<u8>` the bytes that follow a
+//! Every encoder but [`jpeg`] is lossless, and each appends to a `Vec<u8>` the bytes that follow a
 //! `SpiceImageDescriptor`; its worst case is named beside it. [`choose`] picks one by what the
 //! pixels are and what the client can decode. The decoders serve model clients and fuzzing: any
 //! bytes give pixels or a [`DecodeError`], and memory stays in proportion to the input or to the
@@ -14,6 +14,9 @@ pub mod choose;
 pub mod classify;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
+pub mod jpeg;
+#[cfg(test)]
+pub(crate) mod jpeg_check;
 #[cfg(test)]
 mod liblz4;
 pub mod lz;

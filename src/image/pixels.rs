@@ -109,6 +109,17 @@ impl<'a> Pixels<'a> {
         self.width as usize * self.height as usize
     }
 
+    /// Pixels from the start of one row to the start of the next.
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// From the first pixel of the first row to the last one of the last row, the gaps between
+    /// rows included: `(height - 1) * stride + width` pixels.
+    pub fn span(&self) -> &'a [u32] {
+        &self.data[..self.stride * (self.height as usize - 1) + self.width as usize]
+    }
+
     /// Row `y`, `width` pixels; empty below the last one.
     pub fn row(&self, y: u32) -> &'a [u32] {
         if self.height <= y {
@@ -162,6 +173,7 @@ mod tests {
         assert_eq!(part.size(), Size::new(3, 4));
         assert_eq!(part.rows().count(), 4);
         assert_eq!(part.row(3), &data[50..53]);
+        assert_eq!(part.span(), &data[20..53]);
         assert_eq!(part.row(4), &[] as &[u32]);
         let mut packed = vec![7; 100];
         part.pack_into(&mut packed);

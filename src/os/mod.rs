@@ -14,6 +14,7 @@ pub mod shared_memory;
 pub mod tcp;
 pub mod thread_priority;
 pub mod ticket_key;
+pub mod turbojpeg;
 pub mod watched;
 
 pub use event_fd::EventFd;
@@ -23,4 +24,5 @@ pub use seqpacket::{Outlet, ReceiveError, Received, SeqPacket};
 pub use shared_memory::{MemoryError, PeerPage, ReadOnlyMapping};
 pub use tcp::TcpStatus;
 pub use ticket_key::{TicketKey, TicketKeyError};
+pub use turbojpeg::JpegBackends;
 pub use watched::Watched;
