@@ -7,13 +7,19 @@
 //! ```
 
 pub mod changes;
+pub mod clusters;
+mod kept;
 pub mod pace;
+pub mod saved;
+mod saved_slot;
 pub mod screen;
 pub mod shadow;
+pub mod still;
 pub mod view;
 
 pub use changes::{Changes, ExactOp};
 pub use pace::Pacer;
+pub use saved::{Restore, Save, Saved};
 pub use screen::{Frame, Screen};
 pub use shadow::Shadow;
 pub use view::{Update, View};

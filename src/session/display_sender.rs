@@ -14,9 +14,9 @@
 
 use super::picture::Picture;
 use crate::base::limits::IMAGE_PIXELS_MAX;
-use crate::base::{Micros, Rect, Region};
+use crate::base::{Micros, Point, Rect, Region};
 use crate::channel::Outbox;
-use crate::display::{ExactOp, Frame, Pacer, Update, View};
+use crate::display::{ExactOp, Frame, Pacer, Save, Update, View};
 use crate::image::choose::{Capabilities, Encoded, Encoder};
 use crate::image::lz_palette::PALETTE_OFFSET_AT;
 use crate::wire::WireError;
@@ -24,13 +24,18 @@ use crate::wire::caps::{Caps, display as cap};
 use crate::wire::display::{
     ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
 };
-use crate::wire::draw::{CopyBits, DrawCopy, DrawFill, ImageType, Palette};
+use crate::wire::draw::{
+    CopyBits, DrawCopy, DrawFill, ImageFlags, ImageType, Palette, SurfaceCopy,
+};
 
 /// The surface that is the screen.
 const PRIMARY: u32 = 0;
 
 /// The surface on which the first picture is painted.
 const STAGING: u32 = 1;
+
+/// The surface of the first slot of remembered content; the others follow.
+const FIRST_SAVED: u32 = 2;
 
 #[derive(Debug)]
 enum Phase {
@@ -111,6 +116,10 @@ impl DisplaySender {
     /// The screen has another size: the surface is made anew, at the next frame, for the shadow of the new screen holds
     /// nothing yet.
     pub(super) fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
+        for slot in self.view.surfaces() {
+            let surface_id = FIRST_SAVED + slot;
+            outbox.send(&SurfaceDestroy { surface_id });
+        }
         self.view = View::new(picture.size());
         if matches!(self.phase, Phase::Painting { .. }) {
             outbox.send(&SurfaceDestroy {
@@ -198,17 +207,26 @@ impl DisplaySender {
         let Some(update) = self.view.next_update(pixels_max) else {
             return false;
         };
-        let rect = match update {
+        match update {
             Update::Exact(op) => {
                 send_exact(self.target(), &op, outbox);
-                op.rect()
+                self.seen(&op.rect(), picture, outbox);
             }
             Update::Image(rect) => {
                 self.send_image(&rect, picture, encoder, outbox);
-                rect
+                self.seen(&rect, picture, outbox);
             }
-        };
-        self.seen(&rect, picture, outbox);
+            Update::Save(save) => send_save(&save, picture, outbox),
+            Update::Restore(restore) => outbox.send(&SurfaceCopy {
+                surface_id: PRIMARY,
+                rect: restore.rect,
+                source_id: FIRST_SAVED + restore.slot,
+                source: restore.source,
+            }),
+            Update::Forget(slot) => outbox.send(&SurfaceDestroy {
+                surface_id: FIRST_SAVED + slot,
+            }),
+        }
         true
     }
 
@@ -262,6 +280,7 @@ impl DisplaySender {
             rect: *rect,
             image_id,
             image_type,
+            flags: ImageFlags::NONE,
             data,
             palette,
         });
@@ -280,13 +299,11 @@ impl DisplaySender {
         };
         unseen.remove(*rect);
         if unseen.is_empty() {
-            outbox.send(&DrawCopy {
+            outbox.send(&SurfaceCopy {
                 surface_id: PRIMARY,
                 rect: picture.size().rect(),
-                image_id: 0,
-                image_type: ImageType::SURFACE,
-                data: &STAGING.to_le_bytes(),
-                palette: None,
+                source_id: STAGING,
+                source: Point::default(),
             });
             outbox.send(&SurfaceDestroy {
                 surface_id: STAGING,
@@ -294,8 +311,30 @@ impl DisplaySender {
             self.send_monitors(picture, outbox);
             outbox.send(&Mark {});
             self.phase = Phase::Live;
+            self.view.remember();
         }
     }
+}
+
+/// A view remembers only behind its first picture, so it is the screen that is copied.
+fn send_save(save: &Save, picture: &Picture, outbox: &mut Outbox) {
+    let surface_id = FIRST_SAVED + save.slot;
+    if let Some(size) = save.new {
+        outbox.send(&SurfaceCreate {
+            surface_id,
+            width: size.width,
+            height: size.height,
+            flags: SurfaceFlags::NONE,
+            ..SurfaceCreate::primary(picture.size())
+        });
+    }
+    let size = save.rect.size();
+    outbox.send(&SurfaceCopy {
+        surface_id,
+        rect: size.rect().translate(save.target),
+        source_id: PRIMARY,
+        source: save.rect.origin(),
+    });
 }
 
 fn send_exact(surface_id: u32, op: &ExactOp, outbox: &mut Outbox) {
