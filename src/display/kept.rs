@@ -60,8 +60,14 @@ impl Kept {
         let source = Rect {
             left: restore.source.x,
             top: restore.source.y,
-            right: restore.source.x.saturating_add_unsigned(restore.rect.width()),
-            bottom: restore.source.y.saturating_add_unsigned(restore.rect.height()),
+            right: restore
+                .source
+                .x
+                .saturating_add_unsigned(restore.rect.width()),
+            bottom: restore
+                .source
+                .y
+                .saturating_add_unsigned(restore.rect.height()),
         };
         let right = self.slots.get(&restore.slot);
         let pieces = right.map(|right| right.clip(&source)).unwrap_or_default();

@@ -191,10 +191,7 @@ impl Saved {
         let changing = shadow.differing(source, &Region::from_rects(&still), GLANCE_STEP);
         let mut found = clusters(&changing);
         found.retain(|cluster| {
-            worth(cluster)
-                && self
-                    .still
-                    .is_still(&changing.clip(&cluster.bounds), now)
+            worth(cluster) && self.still.is_still(&changing.clip(&cluster.bounds), now)
         });
         found.sort_by_key(|cluster| std::cmp::Reverse(cluster.bounds.area()));
         found.truncate(SAVES_PER_FRAME_MAX);
@@ -208,13 +205,7 @@ impl Saved {
 
     /// Whether a slot holds what `shadow` shows in `rect`, of which `changed` is about to change: then it is of use
     /// again. Where it differs a little it is renewed.
-    fn renew(
-        &mut self,
-        shadow: &Shadow,
-        rect: &Rect,
-        changed: &Region,
-        saves: &mut Saves,
-    ) -> bool {
+    fn renew(&mut self, shadow: &Shadow, rect: &Rect, changed: &Region, saves: &mut Saves) -> bool {
         let uses = self.next_use();
         let enough = changed.area() - changed.area() / RENEWAL_SHARE;
         for slot in &mut self.slots {
@@ -249,8 +240,7 @@ impl Saved {
     fn add(&mut self, shadow: &Shadow, rect: &Rect, before: u64, saves: &mut Saves) {
         let used = |slot: Option<&Slot>| slot.map_or(0, |slot| slot.used);
         while SAVED_SLOTS_MAX <= self.slots.len() || self.pixels_max < self.pixels() + rect.area() {
-            let oldest =
-                (0..self.slots.len()).min_by_key(|&index| used(self.slots.get(index)));
+            let oldest = (0..self.slots.len()).min_by_key(|&index| used(self.slots.get(index)));
             let Some(oldest) = oldest.filter(|&index| used(self.slots.get(index)) <= before) else {
                 return;
             };

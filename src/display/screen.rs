@@ -361,7 +361,10 @@ mod tests {
                     self.records.push_back(Record::Fill { rect, color: 7 });
                 }
                 Op::Window(number) => {
-                    let (x, y) = ([0, 30, 70][number as usize % 3], [0, 9][number as usize % 2]);
+                    let (x, y) = (
+                        [0, 30, 70][number as usize % 3],
+                        [0, 9][number as usize % 2],
+                    );
                     self.step(Op::Image(Rect::at(x, y, 80, 75), number));
                     self.step(Op::Deliver(usize::MAX));
                     self.now = self.now + Micros::from_millis(130);

@@ -117,10 +117,9 @@ impl Shadow {
             let mut y = rect.top;
             while y < rect.bottom {
                 let bottom = rect.bottom.min(y + row_step.max(1));
-                if let (Some(now), Some(before)) = (
-                    read_line(source, &mut line, rect, y),
-                    self.span(rect, y),
-                ) && now != before
+                if let (Some(now), Some(before)) =
+                    (read_line(source, &mut line, rect, y), self.span(rect, y))
+                    && now != before
                 {
                     differing_boxes(now, before, rect.left, y..bottom, &mut boxes);
                 }

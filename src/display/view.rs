@@ -156,7 +156,12 @@ impl View {
     /// Keeps count of the client's surfaces.
     fn note_surface(&mut self, update: &Update) {
         match (&mut self.kept, update) {
-            (Some(kept), Update::Save(Save { slot, new: Some(_), .. })) => kept.created(*slot),
+            (
+                Some(kept),
+                Update::Save(Save {
+                    slot, new: Some(_), ..
+                }),
+            ) => kept.created(*slot),
             (Some(kept), Update::Forget(slot)) => kept.destroyed(*slot),
             _ => {}
         }

@@ -12,6 +12,7 @@
 //! meanwhile (spicy-screenshot takes its first update for the whole) sees all of it or nothing. MARK makes spice-gtk
 //! show the surface, so it comes when there is a whole picture to show.
 
+use super::image_cache::{DATA_BYTES_MIN, ImageCache};
 use super::picture::Picture;
 use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Micros, Point, Rect, Region};
@@ -22,7 +23,7 @@ use crate::image::lz_palette::PALETTE_OFFSET_AT;
 use crate::wire::WireError;
 use crate::wire::caps::{Caps, display as cap};
 use crate::wire::display::{
-    ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
+    ClientMessage, InvalAllPalettes, InvalList, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
 };
 use crate::wire::draw::{
     CopyBits, DrawCopy, DrawFill, ImageFlags, ImageType, Palette, SurfaceCopy,
@@ -54,7 +55,7 @@ pub(super) struct DisplaySender {
     pacer: Pacer,
     capabilities: Capabilities,
     wants_monitors: bool,
-    next_image_id: u64,
+    cache: ImageCache,
     monitors_stale: bool,
     /// Pixels were sent since the last frame: what is sent next should be newer.
     sent_since_frame: bool,
@@ -79,7 +80,7 @@ impl DisplaySender {
                 local,
             },
             wants_monitors,
-            next_image_id: 1,
+            cache: ImageCache::default(),
             monitors_stale: false,
             sent_since_frame: false,
             payload: Vec::new(),
@@ -93,7 +94,8 @@ impl DisplaySender {
     /// [`WireError`] ends the connection.
     pub(super) fn handle(&mut self, number: u16, body: &[u8]) -> Result<(), WireError> {
         let message = ClientMessage::decode(number, body)?;
-        if matches!(message, ClientMessage::Init(_)) && matches!(self.phase, Phase::AwaitingInit) {
+        if let (ClientMessage::Init(init), Phase::AwaitingInit) = (message, &self.phase) {
+            self.cache.set_size(init.pixmap_cache_size);
             self.phase = Phase::AwaitingFrame;
         }
         Ok(())
@@ -251,6 +253,11 @@ impl DisplaySender {
         };
         self.sent_since_frame = true;
         let surface_id = self.target();
+        let key = self.cache.key(&pixels);
+        if let Some(image_id) = key.as_ref().and_then(|key| self.cache.find(key)) {
+            outbox.send(&DrawCopy::from_cache(surface_id, *rect, image_id));
+            return;
+        }
         self.payload.clear();
         let encoded = encoder.encode(&pixels, self.capabilities, &mut self.payload);
         let (image_type, colors) = match encoded {
@@ -271,16 +278,23 @@ impl DisplaySender {
             colors,
             offset_at: PALETTE_OFFSET_AT,
         });
-        let image_id = self.next_image_id;
-        // spice-html5 keeps 31 bits of an id apart.
-        self.next_image_id = (self.next_image_id + 1) & 0x7fff_ffff;
+        let image_id = self.cache.next_id();
+        let mut flags = ImageFlags::NONE;
+        // Every image of this kind is exact, so it may be kept.
+        if let Some(key) = key.filter(|_| DATA_BYTES_MIN <= self.payload.len()) {
+            let image_ids = self.cache.keep(key, image_id, pixels.area());
+            if !image_ids.is_empty() {
+                outbox.send(&InvalList { image_ids });
+            }
+            flags = ImageFlags::CACHE_ME;
+        }
         let data = &self.payload;
         outbox.send(&DrawCopy {
             surface_id,
             rect: *rect,
             image_id,
             image_type,
-            flags: ImageFlags::NONE,
+            flags,
             data,
             palette,
         });
