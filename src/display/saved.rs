@@ -16,7 +16,7 @@
 
 use super::changes::ExactOp;
 use super::clusters::{Cluster, clusters};
-use super::saved_slot::{Slot, detail};
+use super::saved_slot::{Comparison, Slot, detail};
 use super::screen::Frame;
 use super::shadow::Shadow;
 use super::still::Stillness;
@@ -42,6 +42,9 @@ pub const RESTORES_PER_FRAME_MAX: usize = 16;
 
 /// Copies from one slot in one frame; content in more pieces is sent.
 const RESTORE_PIECES_MAX: usize = 8;
+
+/// Of what is brought back in one piece, at most one in so many pixels is wrong and sent behind.
+const WRONG_SHARE_MAX: u64 = 4;
 
 /// Rows of which one is compared to find out where a frame replaces much.
 const GLANCE_STEP: i32 = 4;
@@ -216,12 +219,12 @@ impl Saved {
             if area.area() < enough || !slot.may_be_shown(shadow, offset, &changed.clip(&area)) {
                 continue;
             }
-            let shown = slot.shown(shadow, offset, &area);
-            if changed.intersect(&shown).area() < enough {
+            let compared = slot.compare(shadow, offset, &area);
+            if changed.intersect(&compared.shown).area() < enough {
                 continue;
             }
             slot.used = uses;
-            let differing = Region::from(area).subtract(&shown).bounds();
+            let differing = compared.differing.bounds();
             if offset == Point::default() && !differing.is_empty() {
                 slot.renew(&differing, shadow);
                 saves.saves.push(Save {
@@ -285,13 +288,16 @@ impl Saved {
             if wanted.area() < SAVED_AREA_MIN || !slot.may_be_shown(shadow, offset, &wanted) {
                 continue;
             }
-            let shown = slot.shown(shadow, offset, &wanted.bounds());
-            let pieces = pieces(&shown, &wanted, shadow);
+            let compared = slot.compare(shadow, offset, &wanted.bounds());
+            let pieces = pieces(&compared, &wanted, shadow);
             if pieces.is_empty() {
                 continue;
             }
             slot.used = uses;
-            frame.changed = frame.changed.subtract(&Region::from_rects(&pieces));
+            let restored = Region::from_rects(&pieces);
+            // What is not right in a piece is new, whether it had changed or not.
+            let wrong = compared.differing.intersect(&restored);
+            frame.changed = frame.changed.subtract(&restored).union(&wrong);
             frame.restores.extend(pieces.iter().map(|rect| Restore {
                 slot: slot.id,
                 rect: *rect,
@@ -315,16 +321,18 @@ pub struct Saves {
     pub saves: Vec<Save>,
 }
 
-/// The rectangles that are worth bringing back, of what is `shown` where something is `wanted`. Few or none.
-fn pieces(shown: &Region, wanted: &Region, shadow: &Shadow) -> Vec<Rect> {
-    let gain = shown.intersect(wanted);
+/// The rectangles that are worth bringing back where something is `wanted`. Few or none.
+fn pieces(compared: &Comparison, wanted: &Region, shadow: &Shadow) -> Vec<Rect> {
+    let gain = wanted.subtract(&compared.differing);
     let bounds = gain.bounds();
     if gain.area() < SAVED_AREA_MIN || gain.area() < wanted.area() / 2 {
         return Vec::new();
     }
+    let wrong = compared.differing.clip(&bounds);
     let mut pieces = vec![bounds];
-    if !shown.contains_rect(&bounds) {
-        pieces = shown
+    if gain.area() < WRONG_SHARE_MAX * wrong.area() {
+        pieces = compared
+            .shown
             .rects()
             .iter()
             .map(|rect| gain.clip(rect))

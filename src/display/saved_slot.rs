@@ -55,15 +55,21 @@ impl Slot {
         self.place.area()
     }
 
-    /// Where `shadow` shows it inside of `within`, when it lies `offset` away from its place: whole tiles of it.
-    pub(super) fn shown(&self, shadow: &Shadow, offset: Point, within: &Rect) -> Region {
-        let mut found = Vec::new();
+    /// How `shadow` inside of `within` compares with it, when it lies `offset` away from its place.
+    pub(super) fn compare(&self, shadow: &Shadow, offset: Point, within: &Rect) -> Comparison {
+        let (mut shown, mut differing) = (Vec::new(), Vec::new());
         for_each_tile(&self.place.translate(offset), within, |tile| {
-            if self.equals(shadow, offset, &tile, 1) {
-                found.push(tile);
+            let difference = self.difference(shadow, offset, &tile);
+            if difference.is_empty() {
+                shown.push(tile);
+            } else {
+                differing.push(difference);
             }
         });
-        Region::from_rects(&join_rows(found))
+        Comparison {
+            shown: Region::from_rects(&join_rows(shown)),
+            differing: Region::from_rects(&join_rows(differing)),
+        }
     }
 
     /// Whether some tiles of `region` show it, going by a few rows.
@@ -77,22 +83,56 @@ impl Slot {
         sampled.any(|tile| self.equals(shadow, offset, tile, SAMPLE_STEP))
     }
 
+    /// The box around what differs in `tile`; empty if nothing does.
+    fn difference(&self, shadow: &Shadow, offset: Point, tile: &Rect) -> Rect {
+        let Some(shown) = shadow.pixels(tile) else {
+            return *tile;
+        };
+        let mut differing = Rect::default();
+        for (y, now) in (tile.top..).zip(shown.rows()) {
+            let own = self.row(offset, tile.left, y, now.len());
+            if own == now {
+                continue;
+            }
+            let unequal = |pair: (&u32, &u32)| pair.0 != pair.1;
+            let first = now.iter().zip(own).position(unequal);
+            let last = now.iter().zip(own).rposition(unequal);
+            if let (Some(first), Some(last)) = (first, last) {
+                let column = |index: usize| tile.left + i32::try_from(index).unwrap_or(0);
+                let row = Rect::new(column(first), y, column(last + 1), y + 1);
+                differing = differing.union_bounds(&row);
+            }
+        }
+        differing
+    }
+
+    /// Pixels of row `y` of the screen from column `left` on, when it lies `offset` away from its place.
+    fn row(&self, offset: Point, left: i32, y: i32, count: usize) -> &[u32] {
+        let origin = self.place.origin().plus(offset);
+        let width = self.place.width() as usize;
+        let start = index(y - origin.y) * width + index(left - origin.x);
+        self.pixels.get(start..start + count).unwrap_or_default()
+    }
+
     /// Whether every `step`-th row of `tile` is the same in `shadow` as here.
     fn equals(&self, shadow: &Shadow, offset: Point, tile: &Rect, step: usize) -> bool {
         let Some(shown) = shadow.pixels(tile) else {
             return false;
         };
-        let origin = self.place.origin().plus(offset);
-        let width = self.place.width() as usize;
-        let first = index(tile.left - origin.x);
-        (tile.top - origin.y..)
+        (tile.top..)
             .zip(shown.rows())
             .step_by(step)
-            .all(|(y, row)| {
-                let start = index(y) * width + first;
-                self.pixels.get(start..start + row.len()) == Some(row)
-            })
+            .all(|(y, now)| self.row(offset, tile.left, y, now.len()) == now)
     }
+}
+
+/// What of a rectangle of the screen is as a slot has it.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    /// Whole tiles that are the same.
+    pub(super) shown: Region,
+    /// Boxes around the pixels that are not.
+    pub(super) differing: Region,
 }
 
 /// Pixels that differ from their left neighbours, in every fourth row: about as many bytes as an eighth to a quarter
@@ -129,7 +169,11 @@ fn join_rows(tiles: Vec<Rect>) -> Vec<Rect> {
     let mut joined: Vec<Rect> = Vec::new();
     for tile in tiles {
         match joined.last_mut() {
-            Some(last) if last.top == tile.top && last.right == tile.left => {
+            Some(last)
+                if last.top == tile.top
+                    && last.bottom == tile.bottom
+                    && last.right == tile.left =>
+            {
                 last.right = tile.right;
             }
             _ => joined.push(tile),
@@ -140,5 +184,5 @@ fn join_rows(tiles: Vec<Rect>) -> Vec<Rect> {
 
 /// Distances inside of a slot are not negative.
 fn index(distance: i32) -> usize {
-    usize::try_from(distance).unwrap_or(usize::MAX / 2)
+    usize::try_from(distance).unwrap_or(0)
 }
