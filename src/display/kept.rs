@@ -5,8 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::saved::{Restore, Save};
-use crate::base::{Rect, Region};
+use super::saved::{Restore, Shown};
+use crate::base::{Point, Rect, Region, Size};
+
+/// A client is to remember a part of its screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Save {
+    /// Number of the slot.
+    pub slot: u32,
+    /// The size of a slot that is new to the client.
+    pub new: Option<Size>,
+    /// What of the screen.
+    pub rect: Rect,
+    /// Where it belongs in the slot.
+    pub target: Point,
+}
 
 /// Copies out of one slot by which a client brings back what is right of it; content in more pieces is sent.
 const PIECES_MAX: usize = 8;
@@ -21,31 +34,46 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The client is told to remember what `save` says, while its screen is not right in `stale`. Whether it is worth
-    /// telling.
-    pub(super) fn save(&mut self, save: &Save, stale: &Region) -> bool {
-        let right = Region::from(save.rect).subtract(stale);
-        let way = save.target.minus(save.rect.origin());
-        if save.new.is_some() {
-            if right.area() < save.rect.area() / 2 {
-                return false;
-            }
-            self.slots.insert(save.slot, right.translate(way));
-            return true;
-        }
-        let Some(known) = self.slots.get_mut(&save.slot) else {
-            return false;
+    /// What the client is to remember of `shown`, while its screen is not right in `stale`.
+    pub(super) fn save(&mut self, shown: &Shown, stale: &Region) -> Option<Save> {
+        let way = shown.target.minus(shown.rect.origin());
+        let whole = Region::from(shown.rect);
+        let known = self.slots.get(&shown.slot).map(|known| {
+            let old = known.subtract(&Region::from(shown.new.translate(way)));
+            old.translate(Point::default().minus(way))
+        });
+        let missing = match &known {
+            Some(known) => whole.subtract(known),
+            None => whole,
         };
-        known.remove(save.rect.translate(way));
-        *known = known.union(&right.translate(way));
-        true
+        let rect = missing.bounds();
+        let right = Region::from(rect).subtract(stale);
+        let enough = known.is_some() || shown.size.area() / 2 <= right.area();
+        if rect.is_empty() || !enough || right.is_empty() {
+            self.miss(shown);
+            return None;
+        }
+        let kept = known
+            .as_ref()
+            .map(|known| known.subtract(&Region::from(rect)));
+        let kept = kept.unwrap_or_default().union(&right);
+        let outside = self.slots.remove(&shown.slot).unwrap_or_default();
+        let outside = outside.subtract(&Region::from(shown.rect.translate(way)));
+        let kept = outside.union(&kept.clip(&shown.rect).translate(way));
+        self.slots.insert(shown.slot, kept);
+        Some(Save {
+            slot: shown.slot,
+            new: known.is_none().then_some(shown.size),
+            rect,
+            target: rect.translate(way).origin(),
+        })
     }
 
-    /// The client is not told of `save`: what it has there is old.
-    pub(super) fn miss(&mut self, save: &Save) {
-        let way = save.target.minus(save.rect.origin());
-        if let Some(known) = self.slots.get_mut(&save.slot) {
-            known.remove(save.rect.translate(way));
+    /// The client is not told of `shown`: what it has there is old.
+    pub(super) fn miss(&mut self, shown: &Shown) {
+        let way = shown.target.minus(shown.rect.origin());
+        if let Some(known) = self.slots.get_mut(&shown.slot) {
+            known.remove(shown.new.translate(way));
         }
     }
 

@@ -18,8 +18,9 @@ pub mod still;
 pub mod view;
 
 pub use changes::{Changes, ExactOp};
+pub use kept::Save;
 pub use pace::Pacer;
-pub use saved::{Restore, Save, Saved};
+pub use saved::{Restore, Saved, Shown};
 pub use screen::{Frame, Screen};
 pub use shadow::Shadow;
 pub use view::{Update, View};

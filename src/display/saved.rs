@@ -5,7 +5,7 @@
 //!
 //! 1. [`save`](Saved::save), before the shadow goes on: where a big piece of *still*, *detailed* content is about to be
 //!    replaced, its old pixels go into a **slot** here, and every client is told to copy that rectangle of its own screen
-//!    into a surface off the screen ([`Save`]), a message of some 100 bytes. Content that a slot holds already costs
+//!    into a surface off the screen ([`Shown`]), a message of some 100 bytes. Content that a slot holds already costs
 //!    nothing; if a little of it differs (another entry was lit), that part of the slot is renewed.
 //! 2. [`recall`](Saved::recall), when the shadow holds the new pixels: what equals a slot, tile by tile, at its old place
 //!    or where a change of the same size begins, is brought back by a copy ([`Restore`]) and is no damage any more.
@@ -52,17 +52,19 @@ const GLANCE_STEP: i32 = 4;
 /// Content that at most one in so many pixels tells from a slot is that slot's, slightly changed.
 const RENEWAL_SHARE: u64 = 8;
 
-/// A client is to remember a part of its screen.
+/// Content that the screen shows and a slot holds. Clients that lack a part of it can take it from their own screens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Save {
+pub struct Shown {
     /// Number of the slot.
     pub slot: u32,
-    /// The slot is new and has this size; whatever had its number is forgotten.
-    pub new: Option<Size>,
+    /// Size of the slot.
+    pub size: Size,
     /// What of the screen, before the frame.
     pub rect: Rect,
-    /// Where it belongs in the slot.
+    /// Where it lies in the slot.
     pub target: Point,
+    /// What of `rect` the slot did not hold before.
+    pub new: Rect,
 }
 
 /// A client is to bring back what it remembers.
@@ -99,6 +101,11 @@ impl Saved {
     /// Pixels that are remembered.
     pub fn pixels(&self) -> u64 {
         self.slots.iter().map(Slot::area).sum()
+    }
+
+    /// Forgets everything; nobody is there to whom it would matter.
+    pub fn clear(&mut self) {
+        self.slots = Vec::new();
     }
 
     /// Remembers what the next frame replaces in `touched`: `shadow` is still without it, `source` shows it, and `ops`
@@ -227,11 +234,15 @@ impl Saved {
             let differing = compared.differing.bounds();
             if offset == Point::default() && !differing.is_empty() {
                 slot.renew(&differing, shadow);
-                saves.saves.push(Save {
+            }
+            // Elsewhere than at its place it stays as it is, right or not.
+            if offset == Point::default() || differing.is_empty() {
+                saves.shown.push(Shown {
                     slot: slot.id,
-                    new: None,
-                    rect: differing,
-                    target: differing.origin().minus(slot.place.origin()),
+                    size: slot.place.size(),
+                    rect: area,
+                    target: area.origin().minus(slot.place.origin()).minus(offset),
+                    new: differing,
                 });
             }
             return true;
@@ -256,11 +267,12 @@ impl Saved {
         };
         if let Some(slot) = Slot::new(id, *rect, used, shadow) {
             self.slots.push(slot);
-            saves.saves.push(Save {
+            saves.shown.push(Shown {
                 slot: id,
-                new: Some(rect.size()),
+                size: rect.size(),
                 rect: *rect,
                 target: Point::default(),
+                new: *rect,
             });
         }
     }
@@ -318,7 +330,7 @@ pub struct Saves {
     /// Numbers of slots that are gone; first of all.
     pub forgotten: Vec<u32>,
     /// In this order.
-    pub saves: Vec<Save>,
+    pub shown: Vec<Shown>,
 }
 
 /// The rectangles that are worth bringing back where something is `wanted`. Few or none.

@@ -77,6 +77,11 @@ impl Screen {
         *self = Self::new(size);
     }
 
+    /// Nobody watches any more: what was remembered for them is not needed.
+    pub fn unwatched(&mut self) {
+        self.saved.clear();
+    }
+
     /// Whether a frame would look at any pixel.
     pub const fn is_touched(&self) -> bool {
         !self.touched.is_empty() || !self.damage.is_empty()

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::changes::{Changes, ExactOp};
-use super::kept::Kept;
-use super::saved::{Restore, Save};
+use super::kept::{Kept, Save};
+use super::saved::Restore;
 use super::screen::Frame;
 use crate::base::{Point, Rect, Region, Size};
 
@@ -116,15 +116,15 @@ impl View {
                 self.sending.push_back(Update::Forget(*slot));
             }
         }
-        if frame.saves.saves.is_empty() {
+        if frame.saves.shown.is_empty() {
             return;
         }
         let stale = self.changes.region();
-        for save in &frame.saves.saves {
+        for shown in &frame.saves.shown {
             if WAITING_MAX <= self.sending.len() {
-                kept.miss(save);
-            } else if kept.save(save, &stale) {
-                self.sending.push_back(Update::Save(*save));
+                kept.miss(shown);
+            } else if let Some(save) = kept.save(shown, &stale) {
+                self.sending.push_back(Update::Save(save));
             }
         }
     }
