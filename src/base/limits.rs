@@ -60,6 +60,21 @@ pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 /// Pixels of one encoded image: bounds the time between two looks at input (about 0.3 ms of LZ4).
 pub const IMAGE_PIXELS_MAX: u32 = 128 * 1024;
 
+/// Screens full of remembered content (save-unders), of whatever is smaller than this.
+pub const SAVED_SCREENS_MAX: u64 = 4;
+
+/// Pixels of remembered content: 64 MB in the server for all clients together, and as much in each client.
+pub const SAVED_PIXELS_MAX: u64 = 16 << 20;
+
+/// Pieces of remembered content, each a surface of every client.
+pub const SAVED_SLOTS_MAX: usize = 48;
+
+/// Pixels of images that a client is asked to keep, or fewer if it announced less: 16 MB there, none in the server.
+pub const CACHED_PIXELS_MAX: u64 = 4 << 20;
+
+/// Images that a client is asked to keep: some 200 bytes each in the server.
+pub const CACHED_IMAGES_MAX: usize = 2048;
+
 const _: () =
     assert!(SCREEN_SIDE_MAX as u64 * (SCREEN_SIDE_MAX as u64 + 64) * 4 <= FRAME_BUFFER_BYTES_MAX);
 const _: () = assert!(CLIENT_MESSAGE_MAX <= MAIN_MESSAGE_MAX);

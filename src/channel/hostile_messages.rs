@@ -147,6 +147,7 @@ fn check_copy(body: &[u8]) {
         rect: received.rect,
         image_id: received.image_id,
         image_type: received.image_type,
+        flags: received.flags,
         data: received.data,
         palette: None,
     };
@@ -157,6 +158,8 @@ fn check_copy(body: &[u8]) {
         ReceivedCopy::decode(&out),
         Ok(ReceivedCopy {
             data_offset,
+            // Only copies of surfaces have another one.
+            source: crate::base::Point::default(),
             ..received
         })
     );
@@ -220,6 +223,7 @@ mod tests {
                 rect: crate::base::Rect::at(3, 4, 5, 6),
                 image_id: 7,
                 image_type: crate::wire::draw::ImageType::LZ_PLT,
+                flags: crate::wire::draw::ImageFlags::CACHE_ME,
                 data: &data,
                 palette: Some(crate::wire::draw::Palette { colors: &[1, 2, 3], offset_at: 5 }),
             };

@@ -77,6 +77,15 @@ impl Changes {
         &self.dirty
     }
 
+    /// Every pixel that may differ from the base.
+    pub fn region(&self) -> Region {
+        let moves = self.moves.iter().map(|(_, region)| region);
+        let fills = self.fills.iter().map(|(_, region)| region);
+        moves
+            .chain(fills)
+            .fold(self.dirty.clone(), |all, region| all.union(region))
+    }
+
     /// Moves by offset.
     pub fn moves(&self) -> &[(Point, Region)] {
         &self.moves

@@ -7,13 +7,20 @@
 //! ```
 
 pub mod changes;
+pub mod clusters;
+mod kept;
 pub mod pace;
+pub mod saved;
+mod saved_slot;
 pub mod screen;
 pub mod shadow;
+pub mod still;
 pub mod view;
 
 pub use changes::{Changes, ExactOp};
+pub use kept::Save;
 pub use pace::Pacer;
+pub use saved::{Restore, Saved, Shown};
 pub use screen::{Frame, Screen};
 pub use shadow::Shadow;
 pub use view::{Update, View};

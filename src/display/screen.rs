@@ -5,8 +5,9 @@
 //! drawn over meanwhile costs bytes, never a wrong picture: whatever any record touched is compared afterwards.
 
 use super::changes::{Changes, ExactOp};
+use super::saved::{Restore, Saved, Saves};
 use super::shadow::Shadow;
-use crate::base::{Rect, Region, Size};
+use crate::base::{Micros, Rect, Region, Size};
 use crate::ring::{PixelSource, Record};
 
 /// Copy and fill records that are followed one by one between two frames; later ones count as damage. An
@@ -19,12 +20,17 @@ const DAMAGE_BATCH: usize = 1024;
 /// Copies smaller than this are not worth a message beside the pixels around them.
 const COPY_AREA_MIN: u64 = 64;
 
-/// What happened since the last frame: apply `ops` in order, then read `changed` from the shadow.
+/// What happened since the last frame: remember `saves`, apply `ops` in order, bring back `restores`, then read
+/// `changed` from the shadow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
+    /// Of the picture before this frame.
+    pub saves: Saves,
     /// Exact operations, verified to pay.
     pub ops: Vec<ExactOp>,
-    /// Pixels that differ from what `ops` make of the frame before.
+    /// Remembered content that is there again.
+    pub restores: Vec<Restore>,
+    /// Pixels that differ from what `ops` and `restores` make of the frame before.
     pub changed: Region,
 }
 
@@ -40,6 +46,7 @@ pub struct Screen {
     /// Everything that a record touched since the last frame; `damage` holds the newest boxes of it.
     touched: Region,
     damage: Vec<Rect>,
+    saved: Saved,
 }
 
 impl Screen {
@@ -51,6 +58,7 @@ impl Screen {
             hint_count: 0,
             touched: Region::from(size.rect()),
             damage: Vec::new(),
+            saved: Saved::new(size),
         }
     }
 
@@ -67,6 +75,11 @@ impl Screen {
     /// A new mode: all pixels are unknown.
     pub fn resize(&mut self, size: Size) {
         *self = Self::new(size);
+    }
+
+    /// Nobody watches any more: what was remembered for them is not needed.
+    pub fn unwatched(&mut self) {
+        self.saved.clear();
     }
 
     /// Whether a frame would look at any pixel.
@@ -100,7 +113,7 @@ impl Screen {
     }
 
     /// Reads what was touched and returns what changed.
-    pub fn refresh(&mut self, source: &dyn PixelSource) -> Frame {
+    pub fn refresh(&mut self, now: Micros, source: &dyn PixelSource) -> Frame {
         self.flush_damage();
         self.hint_count = 0;
         let touched = self.touched.take();
@@ -108,13 +121,20 @@ impl Screen {
         let refuted = self.refuted(&hints, source);
         hints.demote(&Region::from_rects(&refuted));
         let ops = hints.take_exact();
+        let saves = self
+            .saved
+            .save(&mut self.shadow, source, &touched, &ops, now);
         for op in &ops {
             self.shadow.apply(op);
         }
-        Frame {
+        let mut frame = Frame {
+            saves,
             ops,
+            restores: Vec::new(),
             changed: self.shadow.refresh(source, &touched),
-        }
+        };
+        self.saved.recall(&self.shadow, &mut frame, now);
+        frame
     }
 
     fn damage(&mut self, rect: Rect) {
@@ -208,9 +228,13 @@ mod tests {
         Copy(Rect, Point),
         /// A record of something that never was drawn.
         Lie(Rect, Point),
+        /// A window comes up in full: one of few, so that it has often been there before.
+        Window(u32),
         /// X has published this many more of its records.
         Deliver(usize),
         Frame,
+        /// So many milliseconds go by.
+        Wait(u64),
         /// A client's socket takes this many updates.
         Send(usize, usize),
         Overrun,
@@ -228,8 +252,10 @@ mod tests {
             3 => (rect(), 0u32..3).prop_map(|(rect, color)| Op::Fill(rect, color * 0x7f)),
             4 => (rect(), delta()).prop_map(|(rect, delta)| Op::Copy(rect, delta)),
             1 => (rect(), delta()).prop_map(|(rect, delta)| Op::Lie(rect, delta)),
+            4 => (0u32..6).prop_map(Op::Window),
             3 => (0usize..6).prop_map(Op::Deliver),
             3 => Just(Op::Frame),
+            1 => (0u64..400).prop_map(Op::Wait),
             3 => (0usize..3, 0usize..9).prop_map(|(client, count)| Op::Send(client, count)),
             1 => Just(Op::Overrun),
         ]
@@ -239,13 +265,71 @@ mod tests {
         desktop: Shadow,
         records: VecDeque<Record>,
         screen: Screen,
-        clients: Vec<(View, Shadow)>,
+        clients: Vec<(View, Surfaces)>,
+        now: Micros,
+    }
+
+    /// What a client has: its screen, and what it remembers by slot.
+    struct Surfaces {
+        screen: Shadow,
+        saved: std::collections::BTreeMap<u32, Shadow>,
+    }
+
+    impl Surfaces {
+        fn copy(from: &Shadow, source: Point, to: &mut Shadow, rect: &Rect) {
+            let way = rect.origin().minus(source);
+            to.refresh(&Moved(from, way), &Region::from(*rect));
+        }
+
+        fn apply(&mut self, update: &Update, newest: &Shadow) {
+            match update {
+                Update::Exact(op) => self.screen.apply(op),
+                Update::Image(rect) => {
+                    self.screen.refresh(newest, &Region::from(*rect));
+                }
+                Update::Save(save) => {
+                    if let Some(size) = save.new {
+                        let before = self.saved.insert(save.slot, Shadow::new(size));
+                        assert!(before.is_none(), "slot {} is there", save.slot);
+                    }
+                    let slot = self.saved.get_mut(&save.slot).expect("a slot");
+                    let rect = save.rect.size().rect().translate(save.target);
+                    assert!(slot.size().rect().contains(&rect));
+                    Self::copy(&self.screen, save.rect.origin(), slot, &rect);
+                }
+                Update::Restore(restore) => {
+                    let slot = self.saved.get(&restore.slot).expect("a slot");
+                    let source = restore.rect.size().rect().translate(restore.source);
+                    assert!(slot.size().rect().contains(&source));
+                    Self::copy(slot, restore.source, &mut self.screen, &restore.rect);
+                }
+                Update::Forget(slot) => {
+                    assert!(self.saved.remove(slot).is_some(), "slot {slot}");
+                }
+            }
+        }
+    }
+
+    /// A picture that lies elsewhere.
+    struct Moved<'a>(&'a Shadow, Point);
+
+    impl PixelSource for Moved<'_> {
+        fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
+            let (x, y) = (x.cast_signed() - self.1.x, y.cast_signed() - self.1.y);
+            self.0.read_row(y.cast_unsigned(), x.cast_unsigned(), out);
+        }
     }
 
     impl Model {
         fn new() -> Self {
             let clients = (0..3)
-                .map(|_| (View::new(SIZE), Shadow::new(SIZE)))
+                .map(|_| {
+                    let surfaces = Surfaces {
+                        screen: Shadow::new(SIZE),
+                        saved: std::collections::BTreeMap::new(),
+                    };
+                    (View::new(SIZE), surfaces)
+                })
                 .collect();
             let desktop = Shadow::new(SIZE);
             Self {
@@ -253,6 +337,7 @@ mod tests {
                 records: VecDeque::new(),
                 screen: Screen::new(SIZE),
                 clients,
+                now: Micros(1),
             }
         }
 
@@ -280,17 +365,28 @@ mod tests {
                     });
                     self.records.push_back(Record::Fill { rect, color: 7 });
                 }
+                Op::Window(number) => {
+                    let (x, y) = (
+                        [0, 30, 70][number as usize % 3],
+                        [0, 9][number as usize % 2],
+                    );
+                    self.step(Op::Image(Rect::at(x, y, 80, 75), number));
+                    self.step(Op::Deliver(usize::MAX));
+                    self.now = self.now + Micros::from_millis(130);
+                    self.step(Op::Frame);
+                }
                 Op::Deliver(count) => {
                     for record in self.records.drain(..count.min(self.records.len())) {
                         self.screen.record(&record);
                     }
                 }
                 Op::Frame => {
-                    let frame = self.screen.refresh(&self.desktop);
+                    let frame = self.screen.refresh(self.now, &self.desktop);
                     self.clients
                         .iter_mut()
                         .for_each(|(view, _)| view.frame(&frame));
                 }
+                Op::Wait(ms) => self.now = self.now + Micros::from_millis(ms),
                 Op::Send(client, count) => self.send(client, count),
                 Op::Overrun => {
                     self.records.clear();
@@ -300,15 +396,13 @@ mod tests {
         }
 
         fn send(&mut self, client: usize, count: usize) {
-            let (view, surface) = &mut self.clients[client];
+            let (view, surfaces) = &mut self.clients[client];
             for _ in 0..count {
-                match view.next_update(2000) {
-                    Some(Update::Exact(op)) => surface.apply(&op),
-                    Some(Update::Image(rect)) => {
-                        surface.refresh(self.screen.shadow(), &Region::from(rect));
-                    }
-                    None => return,
-                }
+                let Some(update) = view.next_update(2000) else {
+                    view.remember();
+                    return;
+                };
+                surfaces.apply(&update, self.screen.shadow());
             }
         }
     }
@@ -334,9 +428,11 @@ mod tests {
             prop_assert_eq!(newest(model.screen.shadow()), newest(&model.desktop));
             for client in 0..3 {
                 model.send(client, usize::MAX);
-                let (view, surface) = &model.clients[client];
+                let (view, surfaces) = &model.clients[client];
                 prop_assert!(view.is_current());
-                prop_assert_eq!(newest(surface), newest(model.screen.shadow()));
+                prop_assert_eq!(newest(&surfaces.screen), newest(model.screen.shadow()));
+                let known: Vec<u32> = surfaces.saved.keys().copied().collect();
+                prop_assert_eq!(view.surfaces().collect::<Vec<_>>(), known);
             }
         }
     }
@@ -351,7 +447,7 @@ mod tests {
         model.step(Op::Copy(Rect::new(0, 0, 150, 70), Point::new(0, -20)));
         model.step(Op::Image(Rect::new(0, 70, 150, 90), 2));
         model.step(Op::Deliver(9));
-        let frame = model.screen.refresh(&model.desktop);
+        let frame = model.screen.refresh(model.now, &model.desktop);
         assert_eq!(
             frame.ops,
             [ExactOp::Copy {

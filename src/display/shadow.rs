@@ -103,6 +103,33 @@ impl Shadow {
         Region::from_rects(&changed)
     }
 
+    /// Where `source` differs from what was read last, without reading it for good: of every `row_step` rows one is
+    /// compared, and stands for those below it.
+    pub fn differing(
+        &mut self,
+        source: &dyn PixelSource,
+        region: &Region,
+        row_step: i32,
+    ) -> Region {
+        let mut line = std::mem::take(&mut self.line);
+        let mut boxes = Vec::new();
+        for rect in region.clip(&self.size.rect()).rects() {
+            let mut y = rect.top;
+            while y < rect.bottom {
+                let bottom = rect.bottom.min(y + row_step.max(1));
+                if let (Some(now), Some(before)) =
+                    (read_line(source, &mut line, rect, y), self.span(rect, y))
+                    && now != before
+                {
+                    differing_boxes(now, before, rect.left, y..bottom, &mut boxes);
+                }
+                y = bottom;
+            }
+        }
+        self.line = line;
+        Region::from_rects(&boxes)
+    }
+
     /// Whether copying `rect` from `rect - delta` brings it nearer to what `source` shows now.
     pub fn copy_pays(&mut self, source: &dyn PixelSource, rect: &Rect, delta: Point) -> bool {
         let from = rect.translate(Point::new(-delta.x, -delta.y));
@@ -267,6 +294,30 @@ fn difference(new: &[u32], old: &[u32]) -> Option<(usize, usize)> {
     let first = new.iter().zip(old).position(|(a, b)| a != b)?;
     let last = new.iter().zip(old).rposition(|(a, b)| a != b)?;
     Some((first, last))
+}
+
+/// Appends what differs in two rows that begin at column `left`, tile by tile, as boxes of these `rows`.
+fn differing_boxes(
+    now: &[u32],
+    before: &[u32],
+    left: i32,
+    rows: std::ops::Range<i32>,
+    boxes: &mut Vec<Rect>,
+) {
+    let tiles = now.chunks(TILE_WIDTH).zip(before.chunks(TILE_WIDTH));
+    let mut run = Rect::default();
+    for (index, (now, before)) in tiles.enumerate() {
+        let left = left + signed(index * TILE_WIDTH);
+        if let Some((first, last)) = difference(now, before) {
+            let (first, last) = (left + signed(first), left + signed(last + 1));
+            run = run.union_bounds(&Rect::new(first, rows.start, last, rows.end));
+        } else if !run.is_empty() {
+            boxes.push(std::mem::take(&mut run));
+        }
+    }
+    if !run.is_empty() {
+        boxes.push(run);
+    }
 }
 
 /// Appends the boxes of a row of tiles; tiles side by side become one box.

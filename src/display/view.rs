@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 
 use super::changes::{Changes, ExactOp};
+use super::kept::{Kept, Save};
+use super::saved::Restore;
 use super::screen::Frame;
 use crate::base::{Point, Rect, Region, Size};
 
@@ -12,11 +14,21 @@ const JOIN_WASTE_PIXELS: u64 = 512;
 /// Rectangles behind the first one that are looked at for joining: a few lines of text in several columns.
 const JOIN_LOOK_AHEAD: usize = 64;
 
+/// Updates that may wait for a client before it is told nothing more of what it could remember or bring back. What
+/// remains is what everybody else is sent: the newest pixels.
+const WAITING_MAX: usize = 64;
+
 /// The next thing that a client needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
     /// Apply to the client's own surface.
     Exact(ExactOp),
+    /// Copy from the client's own surface to one off the screen.
+    Save(Save),
+    /// Copy from a surface off the screen.
+    Restore(Restore),
+    /// The surface of this slot is not needed any more.
+    Forget(u32),
     /// Send the newest pixels of this rectangle.
     Image(Rect),
 }
@@ -27,8 +39,10 @@ pub enum Update {
 #[derive(Debug)]
 pub struct View {
     screen: Rect,
-    sending: VecDeque<ExactOp>,
+    sending: VecDeque<Update>,
     changes: Changes,
+    /// None before the client has seen a whole picture: then there is nothing to remember.
+    kept: Option<Kept>,
     /// Images go on from here in reading order, and from the top again at the end: on a slow line the bottom of
     /// the screen gets its turn although the top keeps changing.
     turn: Point,
@@ -43,8 +57,19 @@ impl View {
             screen: size.rect(),
             sending: VecDeque::new(),
             changes,
+            kept: None,
             turn: Point::default(),
         }
+    }
+
+    /// From now on the client remembers what is saved.
+    pub fn remember(&mut self) {
+        self.kept.get_or_insert_default();
+    }
+
+    /// Slots whose surfaces the client has by the updates that were taken.
+    pub fn surfaces(&self) -> impl Iterator<Item = u32> + use<'_> {
+        self.kept.iter().flat_map(Kept::surfaces)
     }
 
     /// Whether the client has the newest picture, or will when what it was sent arrives.
@@ -54,8 +79,12 @@ impl View {
 
     /// The shadow went on by one frame.
     pub fn frame(&mut self, frame: &Frame) {
+        self.save(frame);
         for op in &frame.ops {
             self.changes.apply(op);
+        }
+        for restore in &frame.restores {
+            self.restore(restore);
         }
         if !frame.changed.is_empty() {
             self.changes.damage(&frame.changed);
@@ -66,14 +95,76 @@ impl View {
     /// sends it before he calls again: exact operations come before the pixels that are read later.
     pub fn next_update(&mut self, pixels_max: u32) -> Option<Update> {
         if self.sending.is_empty() {
-            self.sending.extend(self.changes.take_exact());
+            self.queue_exact();
         }
-        if let Some(op) = self.sending.pop_front() {
-            return Some(Update::Exact(op));
+        if let Some(update) = self.sending.pop_front() {
+            self.note_surface(&update);
+            return Some(update);
         }
         let rect = self.next_image(u64::from(pixels_max))?;
         self.changes.settle(&Region::from(rect));
         Some(Update::Image(rect))
+    }
+
+    /// What the client is to remember is on its own surface now, where nothing is pending.
+    fn save(&mut self, frame: &Frame) {
+        let Some(kept) = &mut self.kept else {
+            return;
+        };
+        for slot in &frame.saves.forgotten {
+            if kept.forget(*slot) {
+                self.sending.push_back(Update::Forget(*slot));
+            }
+        }
+        if frame.saves.shown.is_empty() {
+            return;
+        }
+        let stale = self.changes.region();
+        for shown in &frame.saves.shown {
+            if WAITING_MAX <= self.sending.len() {
+                kept.miss(shown);
+            } else if let Some(save) = kept.save(shown, &stale) {
+                self.sending.push_back(Update::Save(save));
+            }
+        }
+    }
+
+    /// Brings back what the client can, as far as it has it, after everything that is pending; the rest is new to it.
+    fn restore(&mut self, restore: &Restore) {
+        let mut missing = Region::from(restore.rect);
+        let room = self.sending.len() < WAITING_MAX;
+        let kept = self.kept.iter().filter(|_| room);
+        let pieces: Vec<Restore> = kept.flat_map(|kept| kept.pieces(restore)).collect();
+        if !pieces.is_empty() {
+            self.queue_exact();
+        }
+        for piece in pieces {
+            missing.remove(piece.rect);
+            self.changes.settle(&Region::from(piece.rect));
+            self.sending.push_back(Update::Restore(piece));
+        }
+        if !missing.is_empty() {
+            self.changes.damage(&missing);
+        }
+    }
+
+    fn queue_exact(&mut self) {
+        let exact = self.changes.take_exact();
+        self.sending.extend(exact.into_iter().map(Update::Exact));
+    }
+
+    /// Keeps count of the client's surfaces.
+    fn note_surface(&mut self, update: &Update) {
+        match (&mut self.kept, update) {
+            (
+                Some(kept),
+                Update::Save(Save {
+                    slot, new: Some(_), ..
+                }),
+            ) => kept.created(*slot),
+            (Some(kept), Update::Forget(slot)) => kept.destroyed(*slot),
+            _ => {}
+        }
     }
 
     /// A dirty rectangle whose turn it is, joined with its neighbours where that wastes little.
@@ -150,8 +241,8 @@ mod tests {
         let corners = [Rect::at(900, 10, 8, 8), Rect::at(0, 900, 8, 8)];
         let changed = Region::from_rects(&[&letters[..], &corners[..]].concat());
         view.frame(&Frame {
-            ops: Vec::new(),
             changed,
+            ..Frame::default()
         });
         let mut sent = Vec::new();
         while let Some(Update::Image(rect)) = view.next_update(u32::MAX) {
@@ -171,8 +262,8 @@ mod tests {
                 reached = reached.max(rect.bottom);
             }
             view.frame(&Frame {
-                ops: Vec::new(),
                 changed: top.clone(),
+                ..Frame::default()
             });
         }
         assert_eq!(reached, 100);
@@ -190,6 +281,7 @@ mod tests {
         view.frame(&Frame {
             ops: vec![op],
             changed,
+            ..Frame::default()
         });
         assert_eq!(view.next_update(u32::MAX), Some(Update::Exact(op)));
         assert_eq!(

@@ -134,7 +134,7 @@ impl ScreenLoop {
         };
         match step {
             Step::Frame => {
-                session.refresh(pixels);
+                session.refresh(now, pixels);
                 self.clock.framed(now);
                 Look::Again
             }

@@ -243,6 +243,10 @@ impl Session {
         {
             self.modes.remove(&client);
         }
+        let is_display = |channel: &Channel| matches!(channel.role, Role::Display(_));
+        if !self.channels.values().any(is_display) {
+            self.picture.screen.unwatched();
+        }
         self.input.release_all(holder(key), &mut self.records);
         for other in self.registry.remove(key) {
             self.admitted.remove(&other);

@@ -12,25 +12,31 @@
 //! meanwhile (spicy-screenshot takes its first update for the whole) sees all of it or nothing. MARK makes spice-gtk
 //! show the surface, so it comes when there is a whole picture to show.
 
+use super::image_cache::{DATA_BYTES_MIN, ImageCache};
 use super::picture::Picture;
 use crate::base::limits::IMAGE_PIXELS_MAX;
-use crate::base::{Micros, Rect, Region};
+use crate::base::{Micros, Point, Rect, Region};
 use crate::channel::Outbox;
-use crate::display::{ExactOp, Frame, Pacer, Update, View};
+use crate::display::{ExactOp, Frame, Pacer, Save, Update, View};
 use crate::image::choose::{Capabilities, Encoded, Encoder};
 use crate::image::lz_palette::PALETTE_OFFSET_AT;
 use crate::wire::WireError;
 use crate::wire::caps::{Caps, display as cap};
 use crate::wire::display::{
-    ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
+    ClientMessage, InvalAllPalettes, InvalList, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
 };
-use crate::wire::draw::{CopyBits, DrawCopy, DrawFill, ImageType, Palette};
+use crate::wire::draw::{
+    CopyBits, DrawCopy, DrawFill, ImageFlags, ImageType, Palette, SurfaceCopy,
+};
 
 /// The surface that is the screen.
 const PRIMARY: u32 = 0;
 
 /// The surface on which the first picture is painted.
 const STAGING: u32 = 1;
+
+/// The surface of the first slot of remembered content; the others follow.
+const FIRST_SAVED: u32 = 2;
 
 #[derive(Debug)]
 enum Phase {
@@ -49,7 +55,7 @@ pub(super) struct DisplaySender {
     pacer: Pacer,
     capabilities: Capabilities,
     wants_monitors: bool,
-    next_image_id: u64,
+    cache: ImageCache,
     monitors_stale: bool,
     /// Pixels were sent since the last frame: what is sent next should be newer.
     sent_since_frame: bool,
@@ -74,7 +80,7 @@ impl DisplaySender {
                 local,
             },
             wants_monitors,
-            next_image_id: 1,
+            cache: ImageCache::default(),
             monitors_stale: false,
             sent_since_frame: false,
             payload: Vec::new(),
@@ -88,7 +94,8 @@ impl DisplaySender {
     /// [`WireError`] ends the connection.
     pub(super) fn handle(&mut self, number: u16, body: &[u8]) -> Result<(), WireError> {
         let message = ClientMessage::decode(number, body)?;
-        if matches!(message, ClientMessage::Init(_)) && matches!(self.phase, Phase::AwaitingInit) {
+        if let (ClientMessage::Init(init), Phase::AwaitingInit) = (message, &self.phase) {
+            self.cache.set_size(init.pixmap_cache_size);
             self.phase = Phase::AwaitingFrame;
         }
         Ok(())
@@ -111,6 +118,10 @@ impl DisplaySender {
     /// The screen has another size: the surface is made anew, at the next frame, for the shadow of the new screen holds
     /// nothing yet.
     pub(super) fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
+        for slot in self.view.surfaces() {
+            let surface_id = FIRST_SAVED + slot;
+            outbox.send(&SurfaceDestroy { surface_id });
+        }
         self.view = View::new(picture.size());
         if matches!(self.phase, Phase::Painting { .. }) {
             outbox.send(&SurfaceDestroy {
@@ -198,17 +209,26 @@ impl DisplaySender {
         let Some(update) = self.view.next_update(pixels_max) else {
             return false;
         };
-        let rect = match update {
+        match update {
             Update::Exact(op) => {
                 send_exact(self.target(), &op, outbox);
-                op.rect()
+                self.seen(&op.rect(), picture, outbox);
             }
             Update::Image(rect) => {
                 self.send_image(&rect, picture, encoder, outbox);
-                rect
+                self.seen(&rect, picture, outbox);
             }
-        };
-        self.seen(&rect, picture, outbox);
+            Update::Save(save) => send_save(&save, picture, outbox),
+            Update::Restore(restore) => outbox.send(&SurfaceCopy {
+                surface_id: PRIMARY,
+                rect: restore.rect,
+                source_id: FIRST_SAVED + restore.slot,
+                source: restore.source,
+            }),
+            Update::Forget(slot) => outbox.send(&SurfaceDestroy {
+                surface_id: FIRST_SAVED + slot,
+            }),
+        }
         true
     }
 
@@ -233,6 +253,11 @@ impl DisplaySender {
         };
         self.sent_since_frame = true;
         let surface_id = self.target();
+        let key = self.cache.key(&pixels);
+        if let Some(image_id) = key.as_ref().and_then(|key| self.cache.find(key)) {
+            outbox.send(&DrawCopy::from_cache(surface_id, *rect, image_id));
+            return;
+        }
         self.payload.clear();
         let encoded = encoder.encode(&pixels, self.capabilities, &mut self.payload);
         let (image_type, colors) = match encoded {
@@ -253,15 +278,23 @@ impl DisplaySender {
             colors,
             offset_at: PALETTE_OFFSET_AT,
         });
-        let image_id = self.next_image_id;
-        // spice-html5 keeps 31 bits of an id apart.
-        self.next_image_id = (self.next_image_id + 1) & 0x7fff_ffff;
+        let image_id = self.cache.next_id();
+        let mut flags = ImageFlags::NONE;
+        // Every image of this kind is exact, so it may be kept.
+        if let Some(key) = key.filter(|_| DATA_BYTES_MIN <= self.payload.len()) {
+            let image_ids = self.cache.keep(key, image_id, pixels.area());
+            if !image_ids.is_empty() {
+                outbox.send(&InvalList { image_ids });
+            }
+            flags = ImageFlags::CACHE_ME;
+        }
         let data = &self.payload;
         outbox.send(&DrawCopy {
             surface_id,
             rect: *rect,
             image_id,
             image_type,
+            flags,
             data,
             palette,
         });
@@ -280,13 +313,11 @@ impl DisplaySender {
         };
         unseen.remove(*rect);
         if unseen.is_empty() {
-            outbox.send(&DrawCopy {
+            outbox.send(&SurfaceCopy {
                 surface_id: PRIMARY,
                 rect: picture.size().rect(),
-                image_id: 0,
-                image_type: ImageType::SURFACE,
-                data: &STAGING.to_le_bytes(),
-                palette: None,
+                source_id: STAGING,
+                source: Point::default(),
             });
             outbox.send(&SurfaceDestroy {
                 surface_id: STAGING,
@@ -294,8 +325,30 @@ impl DisplaySender {
             self.send_monitors(picture, outbox);
             outbox.send(&Mark {});
             self.phase = Phase::Live;
+            self.view.remember();
         }
     }
+}
+
+/// A view remembers only behind its first picture, so it is the screen that is copied.
+fn send_save(save: &Save, picture: &Picture, outbox: &mut Outbox) {
+    let surface_id = FIRST_SAVED + save.slot;
+    if let Some(size) = save.new {
+        outbox.send(&SurfaceCreate {
+            surface_id,
+            width: size.width,
+            height: size.height,
+            flags: SurfaceFlags::NONE,
+            ..SurfaceCreate::primary(picture.size())
+        });
+    }
+    let size = save.rect.size();
+    outbox.send(&SurfaceCopy {
+        surface_id,
+        rect: size.rect().translate(save.target),
+        source_id: PRIMARY,
+        source: save.rect.origin(),
+    });
 }
 
 fn send_exact(surface_id: u32, op: &ExactOp, outbox: &mut Outbox) {

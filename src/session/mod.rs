@@ -6,6 +6,7 @@ mod display_sender;
 pub mod frame_clock;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
+mod image_cache;
 mod picture;
 mod registry;
 mod screen_side;

@@ -6,7 +6,7 @@
 
 use super::channel::{Channel, Role};
 use super::desktop::{Event, Session};
-use crate::base::Size;
+use crate::base::{Micros, Size};
 use crate::ring::{CursorImage, CursorState, Leds, Monitors, PixelSource, Record};
 
 impl Session {
@@ -113,8 +113,8 @@ impl Session {
     }
 
     /// Reads what was touched and hands the frame to every display.
-    pub fn refresh(&mut self, source: &dyn PixelSource) {
-        let frame = self.picture.screen.refresh(source);
+    pub fn refresh(&mut self, now: Micros, source: &dyn PixelSource) {
+        let frame = self.picture.screen.refresh(now, source);
         self.frames += 1;
         for (key, channel) in &mut self.channels {
             if let Role::Display(display) = &mut channel.role {

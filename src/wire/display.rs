@@ -37,6 +37,48 @@ wire_struct! {
     Reset = 103 {}
 }
 
+/// `SPICE_MSG_DISPLAY_INVAL_LIST` (105): the client forgets these images of its cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalList {
+    /// Ids of images that the client has.
+    pub image_ids: Vec<u64>,
+}
+
+/// `SPICE_RES_TYPE_PIXMAP`: the only kind of resource that clients cache.
+const RESOURCE_PIXMAP: u8 = 1;
+
+impl Message for InvalList {
+    const TYPE: u16 = 105;
+}
+
+impl Encode for InvalList {
+    fn encode(&self, writer: &mut ByteWriter<'_>) {
+        let ids = super::field::countable(&self.image_ids, usize::from(u16::MAX));
+        writer.u16(u16::try_from(ids.len()).unwrap_or(u16::MAX));
+        for &id in ids {
+            writer.u8(RESOURCE_PIXMAP);
+            writer.u64(id);
+        }
+    }
+}
+
+impl<'a> Decode<'a> for InvalList {
+    fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
+        let mut image_ids = Vec::new();
+        for _ in 0..reader.u16()? {
+            let resource = reader.u8()?;
+            if resource != RESOURCE_PIXMAP {
+                return Err(WireError::Unsupported {
+                    field: "resource type",
+                    value: resource.into(),
+                });
+            }
+            image_ids.push(reader.u64()?);
+        }
+        Ok(Self { image_ids })
+    }
+}
+
 wire_struct! {
     /// `SPICE_MSG_DISPLAY_INVAL_ALL_PALETTES` (108): forget all cached palettes.
     InvalAllPalettes = 108 {}
@@ -268,6 +310,8 @@ mod tests {
         mark: Mark = 102, Mark {}, [];
         surface_create: SurfaceCreate = 314, SurfaceCreate::primary(Size::new(640, 480)),
             [[0; 4], [128, 2, 0, 0], [224, 1, 0, 0], [32, 0, 0, 0], [1, 0, 0, 0]];
+        inval_list: InvalList = 105, InvalList { image_ids: vec![7, 1 << 30] },
+            [vec![2, 0], vec![1, 7, 0, 0, 0, 0, 0, 0, 0], vec![1, 0, 0, 0, 64, 0, 0, 0, 0]];
         surface_destroy: SurfaceDestroy = 315, SurfaceDestroy { surface_id: 2 }, [[2, 0, 0, 0]];
         monitors_config: MonitorsConfig = 317,
             MonitorsConfig { max_allowed: 4, heads: vec![Head::new(1, &Rect::at(3, 4, 5, 6))] },

@@ -12,7 +12,7 @@
 //! image:       id u64, type u8, flags u8, width u32, height u32, then its data       18 +
 //! ```
 
-use super::field::wire_enum;
+use super::field::{wire_enum, wire_flags};
 use super::{Decode, Encode, Message, WireError};
 use crate::base::{ByteReader, ByteWriter, Point, Rect, Size};
 
@@ -49,6 +49,18 @@ wire_enum! {
         JPEG_ALPHA = 108,
         /// LZ4.
         LZ4 = 109,
+    }
+}
+
+wire_flags! {
+    /// `SpiceImageFlags`: what the client does with an image besides drawing it.
+    ImageFlags(u8) {
+        /// It keeps the image in its cache, under the image's id.
+        CACHE_ME = 0,
+        /// The alpha channel counts as opaque.
+        HIGH_BITS_SET = 1,
+        /// It replaces the lossy image of the same id in its cache.
+        CACHE_REPLACE_ME = 2,
     }
 }
 
@@ -145,10 +157,54 @@ pub struct DrawCopy<'a> {
     pub image_id: u64,
     /// How `data` is to be read.
     pub image_type: ImageType,
+    /// What the client does with the image besides.
+    pub flags: ImageFlags,
     /// What lies behind the image descriptor, as the encoder made it.
     pub data: &'a [u8],
     /// For images with a palette.
     pub palette: Option<Palette<'a>>,
+}
+
+impl<'a> DrawCopy<'a> {
+    /// The image with this id of the client's cache; a client that has not got it waits for it for ever.
+    pub const fn from_cache(surface_id: u32, rect: Rect, image_id: u64) -> Self {
+        Self {
+            surface_id,
+            rect,
+            image_id,
+            image_type: ImageType::FROM_CACHE,
+            flags: ImageFlags::NONE,
+            data: &[],
+            palette: None,
+        }
+    }
+}
+
+/// `SPICE_MSG_DISPLAY_DRAW_COPY` (304) whose image is a part of another surface of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SurfaceCopy {
+    /// Number of the surface that is drawn on.
+    pub surface_id: u32,
+    /// Destination.
+    pub rect: Rect,
+    /// Number of the surface that is read.
+    pub source_id: u32,
+    /// Top left corner of the source.
+    pub source: Point,
+}
+
+impl Message for SurfaceCopy {
+    const TYPE: u16 = 304;
+}
+
+impl Encode for SurfaceCopy {
+    fn encode(&self, writer: &mut ByteWriter<'_>) {
+        let size = self.rect.size();
+        let source = size.rect().translate(self.source);
+        encode_copy_base(self.surface_id, &self.rect, &source, writer);
+        encode_descriptor(0, ImageType::SURFACE, ImageFlags::NONE, size, writer);
+        writer.u32(self.source_id);
+    }
 }
 
 /// Bytes of DRAW_COPY before the image.
@@ -164,18 +220,8 @@ impl Message for DrawCopy<'_> {
 impl Encode for DrawCopy<'_> {
     fn encode(&self, writer: &mut ByteWriter<'_>) {
         let size = self.rect.size();
-        encode_base(self.surface_id, &self.rect, writer);
-        writer.u32(IMAGE_OFFSET);
-        size.rect().encode(writer);
-        writer.u16(OP_PUT);
-        writer.u8(0);
-        encode_no_mask(writer);
-        debug_assert_eq!(writer.written(), IMAGE_OFFSET as usize, "the image follows");
-        writer.u64(self.image_id);
-        self.image_type.encode(writer);
-        writer.u8(0);
-        writer.u32(size.width);
-        writer.u32(size.height);
+        encode_copy_base(self.surface_id, &self.rect, &size.rect(), writer);
+        encode_descriptor(self.image_id, self.image_type, self.flags, size, writer);
         let data_at = writer.written();
         writer.bytes(self.data);
         if let Some(palette) = self.palette {
@@ -203,6 +249,10 @@ pub struct ReceivedCopy<'a> {
     pub image_id: u64,
     /// How `data` is to be read.
     pub image_type: ImageType,
+    /// What the client does with the image besides.
+    pub flags: ImageFlags,
+    /// Top left corner of what is read; not the origin only where another surface is the image.
+    pub source: Point,
     /// Of the image.
     pub size: Size,
     /// Everything behind the image descriptor, which may include what pointers lead to.
@@ -228,9 +278,10 @@ impl<'a> ReceivedCopy<'a> {
         image.bytes(image_offset)?;
         let image_id = image.u64()?;
         let image_type = ImageType::decode(&mut image)?;
-        image.u8()?;
+        let flags = ImageFlags::decode(&mut image)?;
         let size = Size::new(image.u32()?, image.u32()?);
-        if source != size.rect() || rect.size() != size {
+        let shifted = image_type != ImageType::SURFACE && source.origin() != Point::default();
+        if shifted || source.size() != size || rect.size() != size {
             return Err(WireError::Unsupported {
                 field: "scaled image of width",
                 value: size.width.into(),
@@ -242,6 +293,8 @@ impl<'a> ReceivedCopy<'a> {
             rect,
             image_id,
             image_type,
+            flags,
+            source: source.origin(),
             size,
             data: image.rest(),
             data_offset,
@@ -280,6 +333,31 @@ fn decode_base(reader: &mut ByteReader<'_>) -> Result<(u32, Rect), WireError> {
     let (surface_id, rect) = (reader.u32()?, Rect::decode(reader)?);
     expect("clip type", reader.u8()?.into(), 0)?;
     Ok((surface_id, rect))
+}
+
+/// Everything of a DRAW_COPY before its image.
+fn encode_copy_base(surface_id: u32, rect: &Rect, source: &Rect, writer: &mut ByteWriter<'_>) {
+    encode_base(surface_id, rect, writer);
+    writer.u32(IMAGE_OFFSET);
+    source.encode(writer);
+    writer.u16(OP_PUT);
+    writer.u8(0);
+    encode_no_mask(writer);
+    debug_assert_eq!(writer.written(), IMAGE_OFFSET as usize, "the image follows");
+}
+
+fn encode_descriptor(
+    image_id: u64,
+    image_type: ImageType,
+    flags: ImageFlags,
+    size: Size,
+    writer: &mut ByteWriter<'_>,
+) {
+    writer.u64(image_id);
+    image_type.encode(writer);
+    flags.encode(writer);
+    writer.u32(size.width);
+    writer.u32(size.height);
 }
 
 fn encode_no_mask(writer: &mut ByteWriter<'_>) {
@@ -338,6 +416,7 @@ mod tests {
             rect: RECT,
             image_id: 7,
             image_type,
+            flags: ImageFlags::CACHE_ME,
             data,
             palette,
         }
@@ -356,6 +435,7 @@ mod tests {
             (received.image_id, received.image_type),
             (7, ImageType::LZ4)
         );
+        assert_eq!(received.flags, ImageFlags::CACHE_ME);
         assert_eq!(received.data, [9, 9, 9, 9, 9, 0, 0, 0, 0, 5, 6]);
         for length in 0..75 {
             assert!(
@@ -363,6 +443,28 @@ mod tests {
                 "cut at {length}"
             );
         }
+    }
+
+    #[test]
+    fn parts_of_surfaces_are_copied() {
+        let mut body = Vec::new();
+        let copy = SurfaceCopy {
+            surface_id: 0,
+            rect: RECT,
+            source_id: 9,
+            source: Point::new(40, 30),
+        };
+        copy.encode(&mut ByteWriter::new(&mut body));
+        // Top, left, bottom and right of the source.
+        let source: Vec<u8> = [30_u32, 40, 34, 43].map(u32::to_le_bytes).concat();
+        assert_eq!(body[25..41], source);
+        let received = ReceivedCopy::decode(&body).unwrap();
+        assert_eq!(received.image_type, ImageType::SURFACE);
+        assert_eq!((received.rect, received.source), (RECT, copy.source));
+        assert_eq!(received.data, [9, 0, 0, 0]);
+        // Only surfaces are read in part.
+        body[57 + 8] = ImageType::LZ4.0;
+        assert!(ReceivedCopy::decode(&body).is_err());
     }
 
     #[test]

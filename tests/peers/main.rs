@@ -31,6 +31,7 @@ mod hostile;
 mod hostile_messages;
 mod idle;
 mod keyboard;
+mod memory;
 mod pointer;
 mod reference;
 mod same_drawing;

@@ -183,7 +183,7 @@ impl Attachment {
         };
         match step {
             Step::Frame => {
-                session.refresh(pixels);
+                session.refresh(now, pixels);
                 self.clock.framed(now);
                 self.frames.push(now);
                 Look::Again

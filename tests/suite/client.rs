@@ -187,7 +187,7 @@ impl Client {
                 self.display = DisplayModel::new(self.profile);
                 let init = Init {
                     pixmap_cache_id: 1,
-                    pixmap_cache_size: 20 << 20,
+                    pixmap_cache_size: display::CACHE_PIXELS as i64,
                     glz_dictionary_id: 1,
                     glz_dictionary_window_size: 12 << 18,
                 };

@@ -22,6 +22,8 @@ pub(crate) enum Op {
     Copy(Rect, i32, i32),
     /// An image whose pixels follow from the number.
     Image(Rect, u32),
+    /// The same image wherever it lies.
+    ImageAt(Rect, u32),
     /// Some glyphs in a row from the point on.
     Text(Point, u32),
     /// Every pixel of the rectangle is inverted: a raster operation, which the ring knows as damage only.
@@ -106,6 +108,11 @@ impl Producer {
             Op::Copy(rect, dx, dy) => self.copy(*rect, *dx, *dy),
             Op::Image(rect, seed) => {
                 self.paint(*rect, |x, y, _| noise(*seed, x, y));
+                self.publish(layout::DAMAGE, &[*rect], |_| [0, 0]);
+            }
+            Op::ImageAt(rect, seed) => {
+                let origin = rect.origin();
+                self.paint(*rect, |x, y, _| noise(*seed, x - origin.x, y - origin.y));
                 self.publish(layout::DAMAGE, &[*rect], |_| [0, 0]);
             }
             Op::Text(start, seed) => self.text(*start, *seed),
@@ -447,6 +454,9 @@ pub(crate) fn any_op(size: Size) -> impl proptest::strategy::Strategy<Value = Op
         (prop::collection::vec(rect(), 1..4), any::<u32>()).prop_map(|(r, c)| Op::Fill(r, c)),
         (rect(), -9..9i32, -9..9i32).prop_map(|(rect, dx, dy)| Op::Copy(rect, dx, dy)),
         (rect(), any::<u32>()).prop_map(|(rect, seed)| Op::Image(rect, seed)),
+        // Few of them, so that they come back.
+        (rect(), 0..3u32).prop_map(|(rect, seed)| Op::Image(rect, seed)),
+        (rect(), 0..3u32).prop_map(|(rect, seed)| Op::ImageAt(rect, seed)),
         (point(), any::<u32>()).prop_map(|(start, seed)| Op::Text(start, seed)),
         rect().prop_map(Op::Invert),
     ]

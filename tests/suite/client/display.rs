@@ -7,13 +7,21 @@ use caraway_server::base::{Point, Rect, Size};
 use caraway_server::image::{bitmap, lz, lz_palette, lz4};
 use caraway_server::wire::Message;
 use caraway_server::wire::display::{
-    InvalAllPalettes, Mark, MonitorsConfig, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
+    InvalAllPalettes, InvalList, Mark, MonitorsConfig, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
     SurfaceFormat,
 };
-use caraway_server::wire::draw::{CopyBits, DrawCopy, DrawFill, ImageType, ReceivedCopy};
+use caraway_server::wire::draw::{
+    CopyBits, DrawCopy, DrawFill, ImageFlags, ImageType, ReceivedCopy,
+};
 
 use super::Profile;
 use super::stream::exactly;
+
+/// Pixels that it keeps, as its INIT tells.
+pub(crate) const CACHE_PIXELS: usize = 40_000;
+
+/// Pixels of all surfaces off the screen, in screens, that any client can be asked for.
+const SAVED_SCREENS_MAX: u64 = 4;
 
 /// Number of the surface that is the screen.
 const PRIMARY: u32 = 0;
@@ -38,6 +46,12 @@ pub(crate) struct Counts {
     pub(crate) palettes: u32,
     pub(crate) lz: u32,
     pub(crate) lz4: u32,
+    /// Images by name.
+    pub(crate) cached: u32,
+    /// Copies from a surface off the screen to the screen.
+    pub(crate) restores: u32,
+    /// Copies from the screen to a surface off it.
+    pub(crate) saves: u32,
     /// Pixels of images.
     pub(crate) image_pixels: u64,
     pub(crate) marks: u32,
@@ -53,6 +67,7 @@ pub(crate) struct DisplayModel {
     pub(crate) marked: bool,
     pub(crate) monitors: Option<MonitorsConfig>,
     image_ids: BTreeSet<u64>,
+    cache: BTreeMap<u64, Vec<u32>>,
     pub(crate) counts: Counts,
 }
 
@@ -64,6 +79,7 @@ impl DisplayModel {
             marked: false,
             monitors: None,
             image_ids: BTreeSet::new(),
+            cache: BTreeMap::new(),
             counts: Counts {
                 fills: 0,
                 copies: 0,
@@ -72,6 +88,9 @@ impl DisplayModel {
                 palettes: 0,
                 lz: 0,
                 lz4: 0,
+                cached: 0,
+                restores: 0,
+                saves: 0,
                 image_pixels: 0,
                 marks: 0,
                 monitors: 0,
@@ -87,6 +106,7 @@ impl DisplayModel {
 
     pub(crate) fn hear(&mut self, number: u16, body: &[u8]) {
         match number {
+            InvalList::TYPE => self.forget_images(&exactly(body)),
             InvalAllPalettes::TYPE => {
                 exactly::<InvalAllPalettes>(body);
             }
@@ -126,6 +146,11 @@ impl DisplayModel {
         let surface = Surface { size, pixels };
         let before = self.surfaces.insert(create.surface_id, surface);
         assert!(before.is_none(), "surface {} is there", create.surface_id);
+        if self.marked {
+            let screen = self.surfaces[&PRIMARY].size.area();
+            let all: u64 = self.surfaces.values().map(|one| one.size.area()).sum();
+            assert!(all - screen <= screen * SAVED_SCREENS_MAX, "{all} pixels");
+        }
         if primary {
             (self.marked, self.monitors) = (false, None);
             self.counts.unmarked = 0;
@@ -174,7 +199,21 @@ impl DisplayModel {
         if copy.image_type == ImageType::SURFACE {
             let id = u32::from_le_bytes(copy.data.try_into().expect("a number of a surface"));
             assert_ne!(id, copy.surface_id);
-            let pixels = self.pixels(id, &copy.size.rect());
+            self.counts.restores += u32::from(copy.surface_id == PRIMARY && self.marked);
+            self.counts.saves += u32::from(id == PRIMARY);
+            let pixels = self.pixels(id, &copy.size.rect().translate(copy.source));
+            self.paint(copy.surface_id, &copy.rect, &pixels);
+            return;
+        }
+        if copy.image_type == ImageType::FROM_CACHE {
+            assert!(copy.flags == ImageFlags::NONE && copy.data.is_empty());
+            self.counts.cached += 1;
+            // A real client would wait for ever.
+            let pixels = self
+                .cache
+                .get(&copy.image_id)
+                .expect("an image that it has");
+            let pixels = pixels.clone();
             self.paint(copy.surface_id, &copy.rect, &pixels);
             return;
         }
@@ -214,11 +253,22 @@ impl DisplayModel {
             }
             other => unreachable!("the server has no reason to send {other:?}"),
         };
-        self.paint(
-            copy.surface_id,
-            &copy.rect,
-            &pixels.expect("an image of its type"),
-        );
+        let pixels = pixels.expect("an image of its type");
+        self.paint(copy.surface_id, &copy.rect, &pixels);
+        if copy.flags != ImageFlags::NONE {
+            assert_eq!(copy.flags, ImageFlags::CACHE_ME);
+            // That the id is new was seen above.
+            self.cache.insert(copy.image_id, pixels);
+            let kept: usize = self.cache.values().map(Vec::len).sum();
+            assert!(kept <= CACHE_PIXELS, "{kept} pixels, and it frees none");
+        }
+    }
+
+    fn forget_images(&mut self, list: &InvalList) {
+        assert!(!list.image_ids.is_empty(), "a message about nothing");
+        for id in &list.image_ids {
+            assert!(self.cache.remove(id).is_some(), "image {id} is not there");
+        }
     }
 
     fn pixels(&self, surface_id: u32, rect: &Rect) -> Vec<u32> {

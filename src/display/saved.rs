@@ -1,0 +1,363 @@
+//! Save-unders: content that is drawn over is remembered, by the server and by its clients, and brought back by one
+//! copy when it comes back: a menu that closes, the same menu opened again, a window, a workspace.
+//!
+//! A frame is looked at twice:
+//!
+//! 1. [`save`](Saved::save), before the shadow goes on: where a big piece of *still*, *detailed* content is about to be
+//!    replaced, its old pixels go into a **slot** here, and every client is told to copy that rectangle of its own screen
+//!    into a surface off the screen ([`Shown`]), a message of some 100 bytes. Content that a slot holds already costs
+//!    nothing; if a little of it differs (another entry was lit), that part of the slot is renewed.
+//! 2. [`recall`](Saved::recall), when the shadow holds the new pixels: what equals a slot, tile by tile, at its old place
+//!    or where a change of the same size begins, is brought back by a copy ([`Restore`]) and is no damage any more.
+//!
+//! Both compare pixels, so a wrong guess costs bytes, never a wrong picture. Slots are bounded in number and pixels; the
+//! one that was of no use for longest goes first. What a client really has is its `View`'s business: one that joined
+//! later or lags has less.
+
+use super::changes::ExactOp;
+use super::clusters::{Cluster, clusters};
+use super::saved_slot::{Comparison, Slot, detail};
+use super::screen::Frame;
+use super::shadow::Shadow;
+use super::still::Stillness;
+use crate::base::limits::{SAVED_PIXELS_MAX, SAVED_SCREENS_MAX, SAVED_SLOTS_MAX};
+use crate::base::{Micros, Point, Rect, Region, Size};
+use crate::ring::PixelSource;
+
+/// Pixels of the smallest content that is remembered or brought back.
+pub const SAVED_AREA_MIN: u64 = 4096;
+
+/// Differing neighbours in the sampled rows of the plainest content that is remembered or brought back: below some
+/// 300 bytes an image is as good.
+const DETAIL_MIN: usize = 96;
+
+/// Of a remembered rectangle at least one in so many pixels changes; else the rest is there for nothing.
+const SPARSE_MAX: u64 = 8;
+
+/// Slots that one frame may fill.
+const SAVES_PER_FRAME_MAX: usize = 4;
+
+/// Copies that one frame may bring back.
+pub const RESTORES_PER_FRAME_MAX: usize = 16;
+
+/// Copies from one slot in one frame; content in more pieces is sent.
+const RESTORE_PIECES_MAX: usize = 8;
+
+/// Of what is brought back in one piece, at most one in so many pixels is wrong and sent behind.
+const WRONG_SHARE_MAX: u64 = 4;
+
+/// Rows of which one is compared to find out where a frame replaces much.
+const GLANCE_STEP: i32 = 4;
+
+/// Content that at most one in so many pixels tells from a slot is that slot's, slightly changed.
+const RENEWAL_SHARE: u64 = 8;
+
+/// Content that the screen shows and a slot holds. Clients that lack a part of it can take it from their own screens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Number of the slot.
+    pub slot: u32,
+    /// Size of the slot.
+    pub size: Size,
+    /// What of the screen, before the frame.
+    pub rect: Rect,
+    /// Where it lies in the slot.
+    pub target: Point,
+    /// What of `rect` the slot did not hold before.
+    pub new: Rect,
+}
+
+/// A client is to bring back what it remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// Number of the slot.
+    pub slot: u32,
+    /// Where it belongs on the screen.
+    pub rect: Rect,
+    /// Where it begins in the slot.
+    pub source: Point,
+}
+
+/// Everything that is remembered of one screen.
+#[derive(Debug)]
+pub struct Saved {
+    slots: Vec<Slot>,
+    still: Stillness,
+    uses: u64,
+    pixels_max: u64,
+}
+
+impl Saved {
+    /// Nothing of a screen of this size.
+    pub fn new(size: Size) -> Self {
+        Self {
+            slots: Vec::new(),
+            still: Stillness::new(size),
+            uses: 0,
+            pixels_max: SAVED_PIXELS_MAX.min(size.area() * SAVED_SCREENS_MAX),
+        }
+    }
+
+    /// Pixels that are remembered.
+    pub fn pixels(&self) -> u64 {
+        self.slots.iter().map(Slot::area).sum()
+    }
+
+    /// Forgets everything; nobody is there to whom it would matter.
+    pub fn clear(&mut self) {
+        self.slots = Vec::new();
+    }
+
+    /// Remembers what the next frame replaces in `touched`: `shadow` is still without it, `source` shows it, and `ops`
+    /// will explain a part of it.
+    pub fn save(
+        &mut self,
+        shadow: &mut Shadow,
+        source: &dyn PixelSource,
+        touched: &Region,
+        ops: &[ExactOp],
+        now: Micros,
+    ) -> Saves {
+        let mut saves = Saves::default();
+        if touched.area() < SAVED_AREA_MIN {
+            return saves;
+        }
+        let before = self.uses;
+        for cluster in self.replaced(shadow, source, touched, ops, now) {
+            let whole = Region::from(cluster.bounds);
+            let changed = shadow.differing(source, &whole, 1);
+            let rect = changed.bounds();
+            let sparse = changed.area() * SPARSE_MAX < rect.area();
+            let plain = shadow
+                .pixels(&rect)
+                .is_none_or(|pixels| detail(&pixels) < DETAIL_MIN);
+            if rect.area() < SAVED_AREA_MIN || sparse || plain {
+                continue;
+            }
+            if !self.renew(shadow, &rect, &changed, &mut saves) {
+                self.add(shadow, &rect, before, &mut saves);
+            }
+        }
+        saves
+    }
+
+    /// Takes out of the changed pixels of `frame`, which `shadow` holds by now, what can be brought back.
+    pub fn recall(&mut self, shadow: &Shadow, frame: &mut Frame, now: Micros) {
+        if !self.slots.is_empty() && SAVED_AREA_MIN <= frame.changed.area() {
+            let clusters = clusters(&frame.changed);
+            let mut newest_first: Vec<usize> = (0..self.slots.len()).collect();
+            newest_first.sort_by_key(|&index| {
+                std::cmp::Reverse(self.slots.get(index).map_or(0, |slot| slot.used))
+            });
+            for index in newest_first {
+                if frame.changed.area() < SAVED_AREA_MIN
+                    || RESTORES_PER_FRAME_MAX <= frame.restores.len() + RESTORE_PIECES_MAX
+                {
+                    break;
+                }
+                self.recall_slot(index, shadow, &clusters, frame);
+            }
+        }
+        let ops = frame.ops.iter().map(ExactOp::rect);
+        let restored = frame.restores.iter().map(|restore| restore.rect);
+        for rect in ops.chain(restored) {
+            self.still.change(&rect, now);
+        }
+        for rect in frame.changed.rects() {
+            self.still.change(rect, now);
+        }
+    }
+
+    /// Where a frame replaces much that was still, the largest first: roughly.
+    fn replaced(
+        &self,
+        shadow: &mut Shadow,
+        source: &dyn PixelSource,
+        touched: &Region,
+        ops: &[ExactOp],
+        now: Micros,
+    ) -> Vec<Cluster> {
+        let copied: Vec<Rect> = ops
+            .iter()
+            .filter(|op| matches!(op, ExactOp::Copy { .. }))
+            .map(ExactOp::rect)
+            .collect();
+        // What scrolls or moves is not drawn over.
+        let fresh = touched.subtract(&Region::from_rects(&copied));
+        let worth = |cluster: &Cluster| {
+            SAVED_AREA_MIN <= cluster.bounds.area() && cluster.bounds.area() <= self.pixels_max / 2
+        };
+        // Most frames end here: little is touched, or what moves all the time.
+        let still: Vec<Rect> = clusters(&fresh)
+            .iter()
+            .filter(|cluster| worth(cluster))
+            .map(|cluster| fresh.clip(&cluster.bounds))
+            .filter(|part| self.still.is_still(part, now))
+            .flat_map(|part| part.rects().to_vec())
+            .collect();
+        if still.is_empty() {
+            return Vec::new();
+        }
+        let changing = shadow.differing(source, &Region::from_rects(&still), GLANCE_STEP);
+        let mut found = clusters(&changing);
+        found.retain(|cluster| {
+            worth(cluster) && self.still.is_still(&changing.clip(&cluster.bounds), now)
+        });
+        found.sort_by_key(|cluster| std::cmp::Reverse(cluster.bounds.area()));
+        found.truncate(SAVES_PER_FRAME_MAX);
+        // The rows between those that were looked at.
+        for cluster in &mut found {
+            let bounds = &mut cluster.bounds;
+            bounds.top = bounds.top.saturating_sub(GLANCE_STEP).max(0);
+        }
+        found
+    }
+
+    /// Whether a slot holds what `shadow` shows in `rect`, of which `changed` is about to change: then it is of use
+    /// again. Where it differs a little it is renewed.
+    fn renew(&mut self, shadow: &Shadow, rect: &Rect, changed: &Region, saves: &mut Saves) -> bool {
+        let uses = self.next_use();
+        let enough = changed.area() - changed.area() / RENEWAL_SHARE;
+        for slot in &mut self.slots {
+            let moved = rect.origin().minus(slot.place.origin());
+            let same_size = rect.size() == slot.place.size();
+            let offset = if same_size { moved } else { Point::default() };
+            let area = slot.place.translate(offset).intersect(rect);
+            if area.area() < enough || !slot.may_be_shown(shadow, offset, &changed.clip(&area)) {
+                continue;
+            }
+            let compared = slot.compare(shadow, offset, &area);
+            if changed.intersect(&compared.shown).area() < enough {
+                continue;
+            }
+            slot.used = uses;
+            let differing = compared.differing.bounds();
+            if offset == Point::default() && !differing.is_empty() {
+                slot.renew(&differing, shadow);
+            }
+            // Elsewhere than at its place it stays as it is, right or not.
+            if offset == Point::default() || differing.is_empty() {
+                saves.shown.push(Shown {
+                    slot: slot.id,
+                    size: slot.place.size(),
+                    rect: area,
+                    target: area.origin().minus(slot.place.origin()).minus(offset),
+                    new: differing,
+                });
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Fills a slot with what `shadow` shows in `rect`. Slots that were of use after `before`, in this very frame, stay.
+    fn add(&mut self, shadow: &Shadow, rect: &Rect, before: u64, saves: &mut Saves) {
+        let used = |slot: Option<&Slot>| slot.map_or(0, |slot| slot.used);
+        while SAVED_SLOTS_MAX <= self.slots.len() || self.pixels_max < self.pixels() + rect.area() {
+            let oldest = (0..self.slots.len()).min_by_key(|&index| used(self.slots.get(index)));
+            let Some(oldest) = oldest.filter(|&index| used(self.slots.get(index)) <= before) else {
+                return;
+            };
+            saves.forgotten.push(self.slots.swap_remove(oldest).id);
+        }
+        let used = self.next_use();
+        let is_free = |id: &u32| self.slots.iter().all(|slot| slot.id != *id);
+        let Some(id) = (0..).find(is_free) else {
+            return;
+        };
+        if let Some(slot) = Slot::new(id, *rect, used, shadow) {
+            self.slots.push(slot);
+            saves.shown.push(Shown {
+                slot: id,
+                size: rect.size(),
+                rect: *rect,
+                target: Point::default(),
+                new: *rect,
+            });
+        }
+    }
+
+    /// Brings back what lies in one slot.
+    fn recall_slot(
+        &mut self,
+        index: usize,
+        shadow: &Shadow,
+        clusters: &[Cluster],
+        frame: &mut Frame,
+    ) {
+        let uses = self.next_use();
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let moved = clusters.iter().filter_map(|cluster| {
+            let moved = cluster.bounds.origin().minus(slot.place.origin());
+            (cluster.bounds.size() == slot.place.size()).then_some(moved)
+        });
+        let offsets: Vec<Point> = [Point::default()].into_iter().chain(moved).collect();
+        for offset in offsets {
+            let place = slot.place.translate(offset);
+            let wanted = frame.changed.clip(&place);
+            if wanted.area() < SAVED_AREA_MIN || !slot.may_be_shown(shadow, offset, &wanted) {
+                continue;
+            }
+            let compared = slot.compare(shadow, offset, &wanted.bounds());
+            let pieces = pieces(&compared, &wanted, shadow);
+            if pieces.is_empty() {
+                continue;
+            }
+            slot.used = uses;
+            let restored = Region::from_rects(&pieces);
+            // What is not right in a piece is new, whether it had changed or not.
+            let wrong = compared.differing.intersect(&restored);
+            frame.changed = frame.changed.subtract(&restored).union(&wrong);
+            frame.restores.extend(pieces.iter().map(|rect| Restore {
+                slot: slot.id,
+                rect: *rect,
+                source: rect.origin().minus(place.origin()),
+            }));
+        }
+    }
+
+    fn next_use(&mut self) -> u64 {
+        self.uses += 1;
+        self.uses
+    }
+}
+
+/// What clients are to remember and forget before a frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saves {
+    /// Numbers of slots that are gone; first of all.
+    pub forgotten: Vec<u32>,
+    /// In this order.
+    pub shown: Vec<Shown>,
+}
+
+/// The rectangles that are worth bringing back where something is `wanted`. Few or none.
+fn pieces(compared: &Comparison, wanted: &Region, shadow: &Shadow) -> Vec<Rect> {
+    let gain = wanted.subtract(&compared.differing);
+    let bounds = gain.bounds();
+    if gain.area() < SAVED_AREA_MIN || gain.area() < wanted.area() / 2 {
+        return Vec::new();
+    }
+    let wrong = compared.differing.clip(&bounds);
+    let mut pieces = vec![bounds];
+    if gain.area() < WRONG_SHARE_MAX * wrong.area() {
+        pieces = compared
+            .shown
+            .rects()
+            .iter()
+            .map(|rect| gain.clip(rect))
+            .filter(|part| SAVED_AREA_MIN <= part.area())
+            .map(|part| part.bounds())
+            .collect();
+    }
+    pieces.retain(|rect| {
+        shadow
+            .pixels(rect)
+            .is_some_and(|pixels| DETAIL_MIN <= detail(&pixels))
+    });
+    pieces.sort_by_key(|rect| std::cmp::Reverse(rect.area()));
+    pieces.truncate(RESTORE_PIECES_MAX);
+    pieces
+}
