@@ -74,6 +74,8 @@ pub const CACHED_PIXELS_MAX: u64 = 4 << 20;
 
 /// Images that a client is asked to keep: some 200 bytes each in the server.
 pub const CACHED_IMAGES_MAX: usize = 2048;
+/// Rectangles of a screen that are sent as video at a time; others go as images.
+pub const VIDEOS_MAX: usize = 4;
 
 const _: () =
     assert!(SCREEN_SIDE_MAX as u64 * (SCREEN_SIDE_MAX as u64 + 64) * 4 <= FRAME_BUFFER_BYTES_MAX);

@@ -15,6 +15,10 @@ mod saved_slot;
 pub mod screen;
 pub mod shadow;
 pub mod still;
+pub mod stream_clock;
+pub mod stream_quality;
+pub mod video;
+mod video_content;
 pub mod view;
 
 pub use changes::{Changes, ExactOp};
@@ -23,4 +27,7 @@ pub use pace::Pacer;
 pub use saved::{Restore, Saved, Shown};
 pub use screen::{Frame, Screen};
 pub use shadow::Shadow;
+pub use stream_clock::StreamClock;
+pub use stream_quality::StreamQuality;
+pub use video::{Video, VideoDetector};
 pub use view::{Update, View};

@@ -238,6 +238,12 @@ mod tests {
         /// A client's socket takes this many updates.
         Send(usize, usize),
         Overrun,
+        /// A client's stream begins in these rectangles, or ends when there are none.
+        Play(usize, Vec<Rect>),
+        /// A frame of the stream is sent and shown.
+        Stream(usize),
+        /// One that was sent before is shown only now.
+        ShowLate(usize),
     }
 
     fn rect() -> impl Strategy<Value = Rect> {
@@ -258,6 +264,10 @@ mod tests {
             1 => (0u64..400).prop_map(Op::Wait),
             3 => (0usize..3, 0usize..9).prop_map(|(client, count)| Op::Send(client, count)),
             1 => Just(Op::Overrun),
+            1 => (0usize..3, prop::collection::vec(rect(), 0..3))
+                .prop_map(|(client, rects)| Op::Play(client, rects)),
+            3 => (0usize..3).prop_map(Op::Stream),
+            2 => (0usize..3).prop_map(Op::ShowLate),
         ]
     }
 
@@ -267,6 +277,8 @@ mod tests {
         screen: Screen,
         clients: Vec<(View, Surfaces)>,
         now: Micros,
+        playing: [Vec<Rect>; 3],
+        streamed: [bool; 3],
     }
 
     /// What a client has: its screen, and what it remembers by slot.
@@ -338,6 +350,8 @@ mod tests {
                 screen: Screen::new(SIZE),
                 clients,
                 now: Micros(1),
+                playing: [const { Vec::new() }; 3],
+                streamed: [false; 3],
             }
         }
 
@@ -392,6 +406,34 @@ mod tests {
                     self.records.clear();
                     self.screen.damage_all();
                 }
+                Op::Play(client, rects) => {
+                    let view = &mut self.clients[client].0;
+                    let before = std::mem::replace(&mut self.playing[client], rects);
+                    before.into_iter().for_each(|rect| view.mark_lossy(rect));
+                    view.hold(Region::from_rects(&self.playing[client]));
+                    self.streamed[client] = false;
+                }
+                Op::ShowLate(client) => {
+                    let surface = &mut self.clients[client].1.screen;
+                    for &rect in self.playing[client]
+                        .iter()
+                        .filter(|_| self.streamed[client])
+                    {
+                        surface.apply(&ExactOp::Fill { rect, color: 0xbad });
+                    }
+                }
+                Op::Stream(client) => {
+                    self.streamed[client] = true;
+                    let (view, surfaces) = &mut self.clients[client];
+                    while let Some(update) = view.next_exact() {
+                        surfaces.apply(&update, self.screen.shadow());
+                    }
+                    let surface = &mut surfaces.screen;
+                    for &rect in &self.playing[client] {
+                        view.streamed(rect);
+                        surface.apply(&ExactOp::Fill { rect, color: 0xbad });
+                    }
+                }
             }
         }
 
@@ -410,8 +452,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
-        /// Records come late or lie, pixels are read while newer ones are drawn, clients have their own pace:
-        /// in the end everyone has the desktop's pixels.
+        /// Records come late or lie, pixels are read while newer ones are drawn, clients have their own pace, and
+        /// streams show anything: in the end everyone has the desktop's pixels.
         #[test]
         fn everyone_converges(ops in prop::collection::vec(op(), 1..60)) {
             let mut model = Model::new();
@@ -420,6 +462,7 @@ mod tests {
             }
             model.step(Op::Deliver(usize::MAX));
             model.step(Op::Frame);
+            (0..3).for_each(|client| model.step(Op::Play(client, Vec::new())));
             let all = SIZE.rect();
             let newest = |shadow: &Shadow| {
                 let pixels = shadow.pixels(&all).unwrap();

@@ -130,7 +130,7 @@ impl ScreenLoop {
         let step = if session.awaits_first_frame() {
             Step::Frame
         } else {
-            self.clock.step(now, activity, session.wants_frame())
+            self.clock.step(now, activity, session.wants_frame(now))
         };
         match step {
             Step::Frame => {
