@@ -176,19 +176,25 @@ fn flat_colours_come_back(backend: &mut dyn JpegBackend) {
     }
 }
 
-/// Columns of red and blue in turn: one sample of four would show all of them in one colour.
+/// Columns, and rows, of red and blue in turn: one sample of four, or of two, would show all of
+/// them in one colour.
 fn colours_at_quarter_are_averages(backend: &mut dyn JpegBackend) {
-    let data: Vec<u32> = (0..64 * 64)
-        .map(|at| if at % 2 == 0 { 0xb0_4040 } else { 0x40_4ab0 })
-        .collect();
-    let pixels = Pixels::packed(&data, 64, 64).unwrap();
-    let decoded = round_trip(backend, &pixels, 95, Sampling::Quarter);
-    let mean = |shift: u32| {
-        let sum: u32 = decoded.iter().map(|pixel| pixel >> shift & 255).sum();
-        sum / (64 * 64)
-    };
-    let shown = mean(16) << 16 | mean(8) << 8 | mean(0);
-    assert!(near(0x78_4578, shown, 4), "{}: {shown:06x}", backend.name());
+    for turn in [1, 64] {
+        let color = |at: u32| [0xb0_4040, 0x40_4ab0][(at / turn % 2) as usize];
+        let data: Vec<u32> = (0..64 * 64).map(color).collect();
+        let pixels = Pixels::packed(&data, 64, 64).unwrap();
+        let decoded = round_trip(backend, &pixels, 95, Sampling::Quarter);
+        let mean = |shift: u32| {
+            let sum: u32 = decoded.iter().map(|pixel| pixel >> shift & 255).sum();
+            sum / (64 * 64)
+        };
+        let shown = mean(16) << 16 | mean(8) << 8 | mean(0);
+        assert!(
+            near(0x78_4578, shown, 4),
+            "{}: {shown:06x} where every {turn} change",
+            backend.name()
+        );
+    }
 }
 
 /// The last rows and columns in a colour of their own, where blocks are filled up.
