@@ -12,6 +12,7 @@ use crate::base::Size;
 /// All that a backend has to fulfil; panics where it does not.
 pub(crate) fn check(backend: &mut dyn JpegBackend) {
     strange_sizes_come_back(backend);
+    the_loudest_pictures_come_back(backend);
     likeness_grows_with_quality(backend);
     flat_colours_come_back(backend);
     colours_at_quarter_are_averages(backend);
@@ -126,6 +127,29 @@ fn strange_sizes_come_back(backend: &mut dyn JpegBackend) {
                     backend.name()
                 );
             }
+        }
+    }
+}
+
+/// The largest coefficients there can be: black and white by chance, and in the patterns of which
+/// a transform makes one single number.
+fn the_loudest_pictures_come_back(backend: &mut dyn JpegBackend) {
+    let by_chance = |at: u32| (at.wrapping_mul(0x9e37_79b1) >> 7).wrapping_mul(0x85eb_ca6b) >> 31;
+    let columns = |at: u32| u32::from(matches!(at % 8, 0 | 3 | 4 | 7)) ^ (at / 8 & 1);
+    let cells = |at: u32| columns(at % 64) ^ columns(at / 64);
+    let whole_blocks = |at: u32| (at / 8 ^ at / 512) & 1;
+    let patterns: [&dyn Fn(u32) -> u32; 4] = [&by_chance, &columns, &cells, &whole_blocks];
+    for (number, pattern) in patterns.into_iter().enumerate() {
+        let data: Vec<u32> = (0..64 * 48).map(|at| RGB * pattern(at)).collect();
+        let pixels = Pixels::packed(&data, 64, 48).unwrap();
+        for (quality, floor_db) in [(1, 4.0), (100, 45.0)] {
+            let decoded = round_trip(backend, &pixels, quality, Sampling::Full);
+            let got = psnr_db(&pixels, &decoded);
+            assert!(
+                floor_db <= got,
+                "{}: pattern {number} at {quality}: {got:.1} dB",
+                backend.name()
+            );
         }
     }
 }
