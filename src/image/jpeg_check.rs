@@ -135,9 +135,9 @@ fn strange_sizes_come_back(backend: &mut dyn JpegBackend) {
 /// a transform makes one single number.
 fn the_loudest_pictures_come_back(backend: &mut dyn JpegBackend) {
     let by_chance = |at: u32| (at.wrapping_mul(0x9e37_79b1) >> 7).wrapping_mul(0x85eb_ca6b) >> 31;
-    let columns = |at: u32| u32::from(matches!(at % 8, 0 | 3 | 4 | 7)) ^ (at / 8 & 1);
+    let columns = |at: u32| u32::from(matches!(at % 8, 0 | 3 | 4 | 7)) ^ ((at / 8) & 1);
     let cells = |at: u32| columns(at % 64) ^ columns(at / 64);
-    let whole_blocks = |at: u32| (at / 8 ^ at / 512) & 1;
+    let whole_blocks = |at: u32| ((at / 8) ^ (at / 512)) & 1;
     let patterns: [&dyn Fn(u32) -> u32; 4] = [&by_chance, &columns, &cells, &whole_blocks];
     for (number, pattern) in patterns.into_iter().enumerate() {
         let data: Vec<u32> = (0..64 * 48).map(|at| RGB * pattern(at)).collect();
