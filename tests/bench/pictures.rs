@@ -195,7 +195,7 @@ impl Sheet {
         for _ in 0..4 {
             shape.below(2);
         }
-        let height = size * if which % 5 == 0 { 0.7 } else { 0.5 };
+        let height = size * if which.is_multiple_of(5) { 0.7 } else { 0.5 };
         let mut point = |x: f32| {
             let (across, down) = (shape.below(3) as f32 / 2.0, shape.below(3) as f32 / 2.0);
             (x + across * 0.36 * size, baseline - down * height)
