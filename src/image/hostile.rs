@@ -7,7 +7,8 @@ use super::choose::{Capabilities, Encoded, Encoder};
 use super::lz::LzEncoder;
 use super::lz4::Lz4Encoder;
 use super::pixels::{Pixels, RGB};
-use super::{DecodeError, bitmap, lz, lz_palette, lz4};
+use super::quic::QuicEncoder;
+use super::{DecodeError, bitmap, lz, lz_palette, lz4, quic};
 use crate::base::Size;
 use crate::base::script::Script;
 
@@ -26,7 +27,7 @@ pub fn check(script: &[u8]) {
     if flags & 3 == 0 {
         let colors = usize::from(script.u8());
         let palette: Vec<u32> = (0..colors as u32).collect();
-        for form in 0..4 {
+        for form in 0..5 {
             check_decoder(form, script.clone().rest(), &palette, size);
         }
         return;
@@ -42,11 +43,17 @@ pub fn check(script: &[u8]) {
     if flags & 3 == 1 || payload.is_empty() {
         return;
     }
+    let quic = flags & 3 == 3;
+    if let (true, Some(pixels)) = (quic, picture.pixels()) {
+        payload.clear();
+        QuicEncoder::new().encode(&pixels, &mut payload);
+    }
     // Few decisions are left now; a small change of a good image goes deepest.
     let at = script.u32() as usize % payload.len();
     payload[at] ^= script.u8().max(1);
     payload.truncate(payload.len() - usize::from(script.u8()) % payload.len().min(9));
     let (form, palette) = match encoded {
+        _ if quic => (4, Vec::new()),
         Encoded::Solid(_) => return,
         Encoded::Bitmap => (0, Vec::new()),
         Encoded::LzRgb => (1, Vec::new()),
@@ -80,9 +87,11 @@ fn check_decoder(form: u8, payload: &[u8], palette: &[u32], size: Size) {
         pixels.iter().all(|pixel| pixel & !RGB == 0),
         "form {form}: top bytes"
     );
-    // Of a byte there are at most 255 units, of 8 pixels where they are bits.
+    // Of a byte there are at most 255 units, of 8 pixels where they are bits; QUIC needs more than a
+    // byte for a row.
+    let per_byte = if form == 4 { 8192 } else { 8 * 255 };
     assert!(
-        pixels.len() <= 8 * 255 * payload.len(),
+        pixels.len() <= per_byte * payload.len(),
         "form {form} of {}",
         payload.len()
     );
@@ -93,7 +102,8 @@ fn decode(form: u8, payload: &[u8], palette: &[u32], size: Size) -> Result<Vec<u
         0 => bitmap::decode(payload, size),
         1 => lz::decode(payload, size),
         2 => lz_palette::decode(payload, palette, size),
-        _ => lz4::decode(payload, size),
+        3 => lz4::decode(payload, size),
+        _ => quic::decode(payload, size),
     }
 }
 
@@ -123,6 +133,14 @@ fn check_forms(picture: &Picture) {
         out.len()
     );
     assert_eq!(decode(3, &out[1..], &[], size).as_ref(), Ok(&colors));
+    out.truncate(1);
+    QuicEncoder::new().encode(&pixels, &mut out);
+    assert!(
+        out.len() <= 1 + quic::encoded_len_max(area),
+        "{} of {area}",
+        out.len()
+    );
+    assert_eq!(decode(4, &out[1..], &[], size).as_ref(), Ok(&colors));
     assert_eq!(out[0], 0x77, "what stood before is left alone");
 }
 
@@ -265,10 +283,12 @@ mod tests {
         let data = [7, 8, 9, 7, 8, 9, 1, 2, 7, 7, 7, 7];
         let pixels = Pixels::packed(&data, 4, 3).map(|pixels| {
             let (mut raw, mut lz, mut lz4) = (Vec::new(), Vec::new(), Vec::new());
+            let mut quic = Vec::new();
             bitmap::encode(&pixels, &mut raw);
             LzEncoder::new().encode(&pixels, &mut lz);
             Lz4Encoder::new().encode(&pixels, &mut lz4);
-            [raw, lz, lz4]
+            QuicEncoder::new().encode(&pixels, &mut quic);
+            [raw, lz, lz4, quic]
         });
         let images = pixels
             .unwrap()

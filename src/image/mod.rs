@@ -28,6 +28,12 @@ pub mod palette;
 #[cfg(test)]
 mod pictures;
 pub mod pixels;
+pub mod quic;
+mod quic_code;
+mod quic_model;
+mod quic_predict;
+mod quic_read;
+mod quic_write;
 
 /// Why bytes are no image; all of it is the sender's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +78,14 @@ pub enum DecodeError {
     /// More pixels than the image holds.
     #[error("image has more pixels than its size says")]
     Overflow,
+    /// A run of pixels is longer than the room that it has.
+    #[error("run of {len} pixels where {room} are left")]
+    Run {
+        /// Pixels of the run, at least.
+        len: usize,
+        /// Pixels that are left of the row or of its piece.
+        room: usize,
+    },
     /// A palette index without a colour.
     #[error("palette of {colors} colours has no entry {index}")]
     PaletteIndex {

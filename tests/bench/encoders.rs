@@ -11,6 +11,7 @@ use caraway_server::image::lz::LzEncoder;
 use caraway_server::image::lz4::Lz4Encoder;
 use caraway_server::image::palette::{PaletteFinder, flat_color};
 use caraway_server::image::pixels::Pixels;
+use caraway_server::image::quic::{self, QuicEncoder};
 use divan::Bencher;
 use divan::counter::BytesCount;
 
@@ -18,12 +19,13 @@ const WIDTH: usize = 1920;
 const HEIGHT: usize = 1080;
 const STRIP_ROWS: usize = IMAGE_PIXELS_MAX as usize / WIDTH;
 
-const PICTURES: [Picture; 8] = [
+const PICTURES: [Picture; 9] = [
     Picture::Flat,
     Picture::Terminal,
     Picture::Window,
     Picture::Desktop,
     Picture::Photo,
+    Picture::Grain,
     Picture::Noise,
     Picture::Page,
     Picture::Photograph,
@@ -66,6 +68,32 @@ fn lz(bencher: Bencher<'_, '_>, picture: Picture) {
 fn lz4(bencher: Bencher<'_, '_>, picture: Picture) {
     let mut encoder = Lz4Encoder::new();
     strips(bencher, picture, |pixels, out| encoder.encode(pixels, out));
+}
+
+#[divan::bench(args = PICTURES)]
+fn quic(bencher: Bencher<'_, '_>, picture: Picture) {
+    let mut encoder = QuicEncoder::new();
+    strips(bencher, picture, |pixels, out| encoder.encode(pixels, out));
+}
+
+/// Beside the encoder, as bytes of pixels too.
+#[divan::bench(args = [Picture::Window, Picture::Photo, Picture::Grain])]
+fn quic_decode(bencher: Bencher<'_, '_>, picture: Picture) {
+    let data = picture.paint();
+    let images: Vec<_> = cut(&data)
+        .iter()
+        .map(|strip| {
+            let mut image = Vec::new();
+            QuicEncoder::new().encode(strip, &mut image);
+            (image, strip.size())
+        })
+        .collect();
+    let bytes = BytesCount::of_slice(&data);
+    bencher.counter(bytes).bench_local(|| {
+        for (image, size) in &images {
+            divan::black_box(quic::decode(image, *size)).expect("an image");
+        }
+    });
 }
 
 #[divan::bench(args = PICTURES)]
@@ -118,18 +146,20 @@ fn cut(data: &[u32]) -> Vec<Pixels<'_>> {
 #[expect(clippy::print_stdout, reason = "this is what the bench is for")]
 fn print_ratios() {
     println!(
-        "bytes of {}: lz, lz4, choose and its choices",
+        "bytes of {}: lz, lz4, quic, choose and its choices",
         WIDTH * HEIGHT * 4
     );
     for picture in PICTURES {
         let data = picture.paint();
         let (mut lz, mut lz4, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut quic, mut quic_encoder) = (Vec::new(), QuicEncoder::new());
         let (mut lz_encoder, mut lz4_encoder) = (LzEncoder::new(), Lz4Encoder::new());
         let mut encoder = Encoder::new();
         let mut choices = String::new();
         for strip in cut(&data) {
             lz_encoder.encode(&strip, &mut lz);
             lz4_encoder.encode(&strip, &mut lz4);
+            quic_encoder.encode(&strip, &mut quic);
             let capabilities = Capabilities {
                 lz4: true,
                 lz_palette: true,
@@ -144,9 +174,10 @@ fn print_ratios() {
             });
         }
         println!(
-            "{picture:?}: {} {} {} {choices}",
+            "{picture:?}: {} {} {} {} {choices}",
             lz.len(),
             lz4.len(),
+            quic.len(),
             chosen.len()
         );
     }
@@ -164,6 +195,8 @@ enum Picture {
     Desktop,
     /// Smooth shades with noise in the lowest bits.
     Photo,
+    /// A picture of a camera: shades of all sizes, some edges, grain in brightness and less in colour.
+    Grain,
     /// Random bits.
     Noise,
     /// A web page: anti-aliased text, controls, a photograph.
@@ -188,6 +221,7 @@ impl Picture {
                 canvas.window(700, 300, 1100, 700);
             }
             Self::Photo => canvas.photo(),
+            Self::Grain => canvas.grain(),
             Self::Noise => canvas.noise(),
             Self::Page => canvas.data = pictures::page(WIDTH, HEIGHT),
             Self::Photograph => canvas.data = pictures::photograph(WIDTH, HEIGHT, 2),
@@ -322,6 +356,33 @@ impl Canvas {
                 let red = wave(211.0, 0.0) + (grain & 7);
                 let green = wave(97.0, 1.0) + (grain >> 3 & 7);
                 let blue = wave(157.0, 2.0) + (grain >> 6 & 7);
+                self.data[y * WIDTH + x] = red << 16 | green << 8 | blue;
+            }
+        }
+    }
+
+    fn grain(&mut self) {
+        for y in 0..HEIGHT {
+            for x in 0..WIDTH {
+                let (column, row) = (x as f32, y as f32);
+                let (mut shade, mut scale, mut contrast) = (118.0, 230.0, 60.0);
+                for octave in 0..6 {
+                    let shift = octave as f32;
+                    let wave = (1.3 * column / scale + shift).sin();
+                    shade += wave * (row / scale + 2.0 * shift).cos() * contrast;
+                    (scale, contrast) = (scale / 1.9, contrast / 2.0);
+                }
+                if 0.3 < (column / 133.0).sin() * (row / 90.0).cos() {
+                    shade += 30.0;
+                }
+                let grain = self.next(5) + self.next(5) + self.next(5);
+                shade += grain as f32 - 6.0;
+                let mut channel = |tint: f32| {
+                    let level = shade + tint + self.next(3) as f32;
+                    level.clamp(0.0, 255.0) as u32
+                };
+                let red = channel(12.0 * (column / 300.0).sin());
+                let (green, blue) = (channel(0.0), channel(9.0 * (row / 200.0).cos()));
                 self.data[y * WIDTH + x] = red << 16 | green << 8 | blue;
             }
         }
