@@ -1,7 +1,7 @@
 //! What one client remembers: its surfaces off the screen, and which of their pixels are right.
 //!
-//! INVARIANT: a slot is listed exactly as long as the client has its surface, once everything that waits for it has been
-//! sent.
+//! INVARIANT: a slot is listed exactly as long as the client has its surface, once everything that waits for it has
+//! been sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 

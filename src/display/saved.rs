@@ -3,16 +3,17 @@
 //!
 //! A frame is looked at twice:
 //!
-//! 1. [`save`](Saved::save), before the shadow goes on: where a big piece of *still*, *detailed* content is about to be
-//!    replaced, its old pixels go into a **slot** here, and every client is told to copy that rectangle of its own screen
-//!    into a surface off the screen ([`Shown`]), a message of some 100 bytes. Content that a slot holds already costs
-//!    nothing; if a little of it differs (another entry was lit), that part of the slot is renewed.
-//! 2. [`recall`](Saved::recall), when the shadow holds the new pixels: what equals a slot, tile by tile, at its old place
-//!    or where a change of the same size begins, is brought back by a copy ([`Restore`]) and is no damage any more.
+//! 1. [`save`](Saved::save), before the shadow goes on: where a big piece of *still*, *detailed* content is about to
+//!    be replaced, its old pixels go into a **slot** here, and every client is told to copy that rectangle of its own
+//!    screen into a surface off the screen ([`Shown`]), a message of some 100 bytes. Content that a slot holds already
+//!    costs nothing; if a little of it differs (another entry was lit), that part of the slot is renewed.
+//! 2. [`recall`](Saved::recall), when the shadow holds the new pixels: what equals a slot, tile by tile, at its old
+//!    place or where a change of the same size begins, is brought back by a copy ([`Restore`]) and is no damage any
+//!    more.
 //!
-//! Both compare pixels, so a wrong guess costs bytes, never a wrong picture. Slots are bounded in number and pixels; the
-//! one that was of no use for longest goes first. What a client really has is its `View`'s business: one that joined
-//! later or lags has less.
+//! Both compare pixels, so a wrong guess costs bytes, never a wrong picture. Slots are bounded in number and pixels;
+//! the one that was of no use for longest goes first. What a client really has is its `View`'s business: one that
+//! joined later or lags has less.
 
 use super::changes::ExactOp;
 use super::clusters::{Cluster, clusters};
@@ -250,7 +251,8 @@ impl Saved {
         false
     }
 
-    /// Fills a slot with what `shadow` shows in `rect`. Slots that were of use after `before`, in this very frame, stay.
+    /// Fills a slot with what `shadow` shows in `rect`. Slots that were of use after `before`, in this very frame,
+    /// stay.
     fn add(&mut self, shadow: &Shadow, rect: &Rect, before: u64, saves: &mut Saves) {
         let used = |slot: Option<&Slot>| slot.map_or(0, |slot| slot.used);
         while SAVED_SLOTS_MAX <= self.slots.len() || self.pixels_max < self.pixels() + rect.area() {
@@ -360,4 +362,95 @@ fn pieces(compared: &Comparison, wanted: &Region, shadow: &Shadow) -> Vec<Rect> 
     pieces.sort_by_key(|rect| std::cmp::Reverse(rect.area()));
     pieces.truncate(RESTORE_PIECES_MAX);
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::display::Screen;
+    use crate::ring::Record;
+
+    const SIZE: Size = Size::new(300, 200);
+    const WINDOW: Rect = Rect::at(30, 20, 200, 150);
+
+    /// A window of one content over a page of another.
+    struct Picture(u32);
+
+    impl PixelSource for Picture {
+        fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
+            for (x, pixel) in (x..).zip(out) {
+                let at = Point::new(x.cast_signed(), y.cast_signed());
+                let seed = if WINDOW.contains_point(at) { self.0 } else { 0 };
+                let mixed = seed ^ x.wrapping_mul(0x9e37_79b1) ^ y << 16;
+                *pixel = mixed.wrapping_mul(0x85eb_ca6b) >> 8;
+            }
+        }
+    }
+
+    struct Stage {
+        screen: Screen,
+        now: Micros,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let mut stage = Self {
+                screen: Screen::new(SIZE),
+                now: Micros::from_secs(1),
+            };
+            stage.show(0);
+            stage
+        }
+
+        fn show(&mut self, seed: u32) -> Frame {
+            self.now = self.now + Micros::from_millis(200);
+            self.screen.record(&Record::Damage(SIZE.rect()));
+            self.screen.refresh(self.now, &Picture(seed))
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_was_used_last_stays() {
+        let mut stage = Stage::new();
+        let mut known = std::collections::BTreeSet::new();
+        for seed in 1..100 {
+            let frame = stage.show(seed);
+            assert_eq!(frame.changed.area(), WINDOW.area(), "all of it is new");
+            for gone in &frame.saves.forgotten {
+                assert!(known.remove(gone), "slot {gone}");
+            }
+            for shown in &frame.saves.shown {
+                assert!(known.insert(shown.slot), "slot {}", shown.slot);
+            }
+            let pixels = known.len() as u64 * WINDOW.area();
+            assert!(pixels <= SIZE.area() * SAVED_SCREENS_MAX, "{pixels}");
+        }
+        assert_eq!(known.len(), 8, "four screens");
+        for seed in [98, 97, 98, 99, 95] {
+            let frame = stage.show(seed);
+            assert!(frame.changed.is_empty() && frame.restores.len() == 1);
+            assert_eq!(frame.restores[0].rect, WINDOW);
+        }
+        assert!(!stage.show(50).changed.is_empty(), "long forgotten");
+    }
+
+    #[test]
+    fn what_is_remembered_is_told_of_once_more_but_not_as_new() {
+        let mut stage = Stage::new();
+        let first = stage.show(1).saves.shown;
+        assert_eq!(first.len(), 1);
+        assert_eq!((first[0].rect, first[0].new), (WINDOW, WINDOW));
+        stage.show(0);
+        let again = stage.show(1).saves.shown;
+        assert_eq!(again[0].slot, first[0].slot);
+        assert!(again[0].rect == WINDOW && again[0].new.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_kept_for_nobody() {
+        let mut stage = Stage::new();
+        stage.show(1);
+        stage.screen.unwatched();
+        assert!(!stage.show(0).changed.is_empty());
+    }
 }

@@ -26,7 +26,7 @@ fn watched(profile: Profile) -> (World, usize) {
 }
 
 /// Bytes of the display channel until the client shows what `ops` draw; then the screen rests for half a second.
-fn cost(world: &mut World, client: usize, ops: &[Op]) -> u64 {
+fn cost(world: &mut World, client: usize, ops: &[&Op]) -> u64 {
     let before = world.given_bytes(client, ChannelType::DISPLAY);
     ops.iter().for_each(|op| world.draw(op));
     world.run_until_exact(&[client], MS(500));
@@ -49,14 +49,13 @@ fn a_menu_costs_its_pixels_once() {
     for profile in [Profile::Gtk, Profile::Html5, Profile::Old] {
         let (mut world, client) = watched(profile);
         let menu = Rect::at(203, 55, 180, 260);
-        let open = [Op::Fill(vec![menu], 0x00f0_f0f0), Op::Image(menu, 9)];
+        let open = [&Op::Fill(vec![menu], 0x00f0_f0f0), &Op::Image(menu, 9)];
         let first = cost(&mut world, client, &open);
         assert!(100_000 < first, "{first}");
-        for round in 0..4 {
+        for _ in 0..4 {
             // It may even be the first time that it closes.
-            let close = cost(&mut world, client, &[page(menu)]);
+            let close = cost(&mut world, client, &[&page(menu)]);
             let again = cost(&mut world, client, &open);
-            eprintln!("figure: menu, round {round}: close {close} B, open {again} B");
             assert!(close <= SECOND_TIME_BYTES_MAX, "{close}");
             assert!(again <= SECOND_TIME_BYTES_MAX, "{again}");
         }
@@ -68,14 +67,13 @@ fn a_menu_whose_entries_light_up_is_still_the_same_menu() {
     let (mut world, client) = watched(Profile::Gtk);
     let menu = Rect::at(203, 55, 180, 260);
     let open = Op::Image(menu, 9);
-    cost(&mut world, client, &[open.clone()]);
+    cost(&mut world, client, &[&open]);
     for entry in 0..5 {
         let lit = Op::Invert(Rect::at(203, 75 + entry * 20, 180, 20));
-        cost(&mut world, client, &[lit]);
-        let close = cost(&mut world, client, &[page(menu)]);
+        cost(&mut world, client, &[&lit]);
+        let close = cost(&mut world, client, &[&page(menu)]);
         assert!(close <= SECOND_TIME_BYTES_MAX, "{close}");
-        let again = cost(&mut world, client, &[open.clone()]);
-        eprintln!("figure: menu that was lit: close {close} B, open {again} B");
+        let again = cost(&mut world, client, &[&open]);
         // What was lit is new to the slot: three bytes a pixel.
         assert!(again <= SECOND_TIME_BYTES_MAX + 180 * 20 * 3, "{again}");
     }
@@ -89,9 +87,8 @@ fn a_context_menu_is_known_wherever_it_opens() {
         .into_iter()
         .enumerate()
     {
-        let open = cost(&mut world, client, &[menu(x, y)]);
-        let close = cost(&mut world, client, &[page(Rect::at(x, y, 150, 200))]);
-        eprintln!("figure: context menu, place {round}: open {open} B, close {close} B");
+        let open = cost(&mut world, client, &[&menu(x, y)]);
+        let close = cost(&mut world, client, &[&page(Rect::at(x, y, 150, 200))]);
         assert!(round == 0 || open <= SECOND_TIME_BYTES_MAX, "{open}");
         assert!(close <= SECOND_TIME_BYTES_MAX, "{close}");
     }
@@ -105,24 +102,25 @@ fn windows_and_workspaces_come_back_for_next_to_nothing() {
     cost(
         &mut world,
         client,
-        &[Op::Image(left, 1), Op::Image(right, 2)],
+        &[&Op::Image(left, 1), &Op::Image(right, 2)],
     );
     let raise_left = Op::Image(common, 1);
     let raise_right = Op::Image(common, 2);
     let workspace = Op::Image(SIZE.rect(), 30);
-    let home = [page(SIZE.rect()), Op::Image(left, 1), Op::Image(right, 2)];
+    let home = [
+        &page(SIZE.rect()),
+        &Op::Image(left, 1),
+        &Op::Image(right, 2),
+    ];
     // Once each.
-    cost(&mut world, client, &[raise_left.clone()]);
-    cost(&mut world, client, &[raise_right.clone()]);
-    cost(&mut world, client, &[workspace.clone()]);
-    for round in 0..3 {
+    cost(&mut world, client, &[&raise_left]);
+    cost(&mut world, client, &[&raise_right]);
+    cost(&mut world, client, &[&workspace]);
+    for _ in 0..3 {
         let switch_home = cost(&mut world, client, &home);
-        let window = cost(&mut world, client, &[raise_left.clone()]);
-        let back = cost(&mut world, client, &[raise_right.clone()]);
-        let switch = cost(&mut world, client, &[workspace.clone()]);
-        eprintln!(
-            "figure: round {round}: window {window} B, {back} B, workspace {switch_home} B, {switch} B"
-        );
+        let window = cost(&mut world, client, &[&raise_left]);
+        let back = cost(&mut world, client, &[&raise_right]);
+        let switch = cost(&mut world, client, &[&workspace]);
         for bytes in [switch_home, window, back, switch] {
             assert!(bytes <= SECOND_TIME_BYTES_MAX, "{bytes}");
         }
@@ -133,11 +131,10 @@ fn windows_and_workspaces_come_back_for_next_to_nothing() {
 fn a_button_under_the_pointer_is_drawn_by_name() {
     let (mut world, client) = watched(Profile::Gtk);
     let button = Rect::at(33, 44, 60, 24);
-    let states = [Op::Image(button, 1), Op::Image(button, 2)];
+    let states = [&Op::Image(button, 1), &Op::Image(button, 2)];
     let first = cost(&mut world, client, &states[..1]) + cost(&mut world, client, &states[1..]);
     let before = counts(&world, client);
     let second = cost(&mut world, client, &states[..1]) + cost(&mut world, client, &states[1..]);
-    eprintln!("figure: button, two states: {first} B, then {second} B");
     assert!(second < 400 && 10 * second < first, "{first} {second}");
     assert_eq!(counts(&world, client).cached - before.cached, 2);
 }
@@ -207,16 +204,16 @@ fn a_slow_client_is_told_little_and_comes_to_the_exact_picture() {
 fn who_joins_later_lacks_what_others_remember() {
     let (mut world, client) = watched(Profile::Gtk);
     let menu = Rect::at(203, 55, 180, 260);
-    cost(&mut world, client, &[Op::Image(menu, 9)]);
+    cost(&mut world, client, &[&Op::Image(menu, 9)]);
     let late = world.join(Profile::Html5, Line::LAN);
     world.run_until_exact(&[late], MS(500));
-    let close = cost(&mut world, client, &[page(menu)]);
+    let close = cost(&mut world, client, &[&page(menu)]);
     world.run_until_exact(&[late], MS(500));
     assert!(close <= SECOND_TIME_BYTES_MAX, "{close}");
     assert_eq!(counts(&world, late).restores, 0);
     // By now it has seen the menu itself, and sees the page go that others knew before.
     for (restores, op) in [(1, Op::Image(menu, 9)), (2, page(menu))] {
-        cost(&mut world, client, &[op]);
+        cost(&mut world, client, &[&op]);
         world.run_until_exact(&[late], MS(500));
         assert_eq!(counts(&world, late).restores, restores);
     }

@@ -7,8 +7,8 @@ use crate::channel::Inbox;
 use crate::channel::outbox::ACK_WINDOW;
 use crate::image::{bitmap, lz, lz_palette, lz4};
 use crate::wire::common::{AckSync, LAST_TYPE, Pong, ServerMessage};
-use crate::wire::display::{Mark, MonitorsConfig, SurfaceCreate, SurfaceDestroy};
-use crate::wire::draw::{CopyBits, DrawFill, ImageType, ReceivedCopy};
+use crate::wire::display::{InvalList, Mark, MonitorsConfig, SurfaceCreate, SurfaceDestroy};
+use crate::wire::draw::{CopyBits, DrawFill, ImageFlags, ImageType, ReceivedCopy};
 use crate::wire::link::ChannelType;
 use crate::wire::stream::{StreamActivateReport, StreamCreate, StreamData, StreamDestroy};
 use crate::wire::{Decode, Message, cursor, inputs, main};
@@ -25,6 +25,8 @@ pub(super) struct Viewer {
     /// What MAIN_INIT said.
     pub(super) connection_id: Option<u32>,
     pub(super) surfaces: Surfaces,
+    /// Images that it was told to keep.
+    kept: BTreeMap<u64, Vec<u32>>,
     /// The screen may be shown.
     pub(super) marked: bool,
     /// Streams by their numbers, with their places on the screen.
@@ -50,6 +52,7 @@ impl Viewer {
             messages: 0,
             connection_id: None,
             surfaces: Surfaces::new(),
+            kept: BTreeMap::new(),
             marked: false,
             streams: BTreeMap::new(),
             owed: Vec::new(),
@@ -194,6 +197,12 @@ impl Viewer {
                 self.put(copy.surface_id, &copy.rect, &pixels);
             }
             304 => self.copy(body),
+            InvalList::TYPE => {
+                let list: InvalList = decoded(number, body);
+                for id in &list.image_ids {
+                    assert!(self.kept.remove(id).is_some(), "{id} in {list:?}");
+                }
+            }
             Mark::TYPE => {
                 assert!(self.surfaces.contains_key(&0), "there is something to show");
                 self.marked = true;
@@ -259,14 +268,24 @@ impl Viewer {
                 let image = data.len().saturating_sub(8 + 2 + 4 * palette.len());
                 lz_palette::decode(&data[..image], &palette, size)
             }
+            ImageType::FROM_CACHE => {
+                let kept = self.kept.get(&copy.image_id);
+                assert!(kept.is_some(), "a client would wait for ever: {copy:?}");
+                Ok(kept.cloned().unwrap_or_default())
+            }
             other => {
                 assert_eq!(other, ImageType::SURFACE);
                 let id = ByteReader::new(data).u32().unwrap_or(u32::MAX);
-                Ok(self.get(id, &size.rect()))
+                Ok(self.get(id, &size.rect().translate(copy.source)))
             }
         };
         assert!(pixels.is_ok(), "{:?} {pixels:?}", copy.image_type);
-        self.put(copy.surface_id, &copy.rect, &pixels.unwrap_or_default());
+        let pixels = pixels.unwrap_or_default();
+        self.put(copy.surface_id, &copy.rect, &pixels);
+        if copy.flags.contains(ImageFlags::CACHE_ME) {
+            let before = self.kept.insert(copy.image_id, pixels);
+            assert!(before.is_none(), "two images of one id: {copy:?}");
+        }
     }
 
     fn get(&self, id: u32, rect: &Rect) -> Vec<u32> {
