@@ -156,15 +156,29 @@ mod tests {
 
     #[test]
     fn a_stream_that_was_cut_short_leaves_no_trace() {
-        let noise = payload(|at| at.wrapping_mul(0x9e37_79b1).rotate_left(7) & 0xff_ffff);
-        let stripes = stripes();
-        for level in 1..=9 {
-            let (mut fresh, mut out) = (Vec::new(), Vec::new());
-            assert!(ZlibWrapper::new(level).wrap(&stripes, &mut fresh));
-            let mut wrapper = ZlibWrapper::new(level);
-            assert!(!wrapper.wrap(&noise, &mut out));
-            assert!(wrapper.wrap(&stripes, &mut out));
-            assert_eq!(out, fresh, "level {level}");
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(99);
+            (state >> 40) as u32
+        };
+        let noise: Vec<u32> = (0..280 * 290).map(|_| noise()).collect();
+        let noise = Pixels::packed(&noise, 280, 290).unwrap();
+        let pixel = Pixels::packed(&[0], 1, 1).unwrap();
+        let mut encoder = GlzEncoder::with_window(1 << 17);
+        let [noise, pixel] = [noise, pixel].map(|pixels| {
+            let mut out = Vec::new();
+            encoder.encode(&pixels, &mut out).unwrap();
+            out
+        });
+        for payload in [pixel, stripes()] {
+            for level in 1..=9 {
+                let (mut fresh, mut out) = (Vec::new(), Vec::new());
+                assert!(ZlibWrapper::new(level).wrap(&payload, &mut fresh));
+                let mut wrapper = ZlibWrapper::new(level);
+                assert!(!wrapper.wrap(&noise, &mut out), "level {level}");
+                assert!(wrapper.wrap(&payload, &mut out), "level {level}");
+                assert_eq!(out, fresh, "level {level}");
+            }
         }
     }
 
