@@ -77,6 +77,17 @@ pub const CACHED_IMAGES_MAX: usize = 2048;
 /// Rectangles of a screen that are sent as video at a time; others go as images.
 pub const VIDEOS_MAX: usize = 4;
 
+/// Pixels of earlier images that the server keeps for a client to refer to (GLZ), at 4 bytes each: one and a half
+/// screens of 1920x1080, and what spice-gtk offers at least.
+pub const GLZ_WINDOW_PIXELS_MAX: u32 = 3 * 1024 * 1024;
+
+/// A client that keeps fewer pixels than this gets no GLZ: not even two images would fit.
+pub const GLZ_WINDOW_PIXELS_MIN: u32 = 2 * IMAGE_PIXELS_MAX;
+
+/// Images that the server keeps for a client to refer to; each costs the client some hundred bytes beside its pixels.
+pub const GLZ_WINDOW_IMAGES_MAX: usize = 4096;
+
+const _: () = assert!(GLZ_WINDOW_PIXELS_MIN <= GLZ_WINDOW_PIXELS_MAX);
 const _: () =
     assert!(SCREEN_SIDE_MAX as u64 * (SCREEN_SIDE_MAX as u64 + 64) * 4 <= FRAME_BUFFER_BYTES_MAX);
 const _: () = assert!(CLIENT_MESSAGE_MAX <= MAIN_MESSAGE_MAX);
