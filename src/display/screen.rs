@@ -5,6 +5,7 @@
 //! drawn over meanwhile costs bytes, never a wrong picture: whatever any record touched is compared afterwards.
 
 use super::changes::{Changes, ExactOp};
+use super::motion::Motion;
 use super::shadow::Shadow;
 use crate::base::{Rect, Region, Size};
 use crate::ring::{PixelSource, Record};
@@ -35,6 +36,7 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct Screen {
     shadow: Shadow,
+    motion: Motion,
     hints: Changes,
     hint_count: u32,
     /// Everything that a record touched since the last frame; `damage` holds the newest boxes of it.
@@ -47,6 +49,7 @@ impl Screen {
     pub fn new(size: Size) -> Self {
         Self {
             shadow: Shadow::new(size),
+            motion: Motion::new(),
             hints: Changes::new(),
             hint_count: 0,
             touched: Region::from(size.rect()),
@@ -62,6 +65,12 @@ impl Screen {
     /// The newest pixels that were read.
     pub const fn shadow(&self) -> &Shadow {
         &self.shadow
+    }
+
+    /// The search for moves.
+    #[cfg(test)]
+    pub(super) const fn motion(&self) -> &Motion {
+        &self.motion
     }
 
     /// A new mode: all pixels are unknown.
@@ -107,13 +116,15 @@ impl Screen {
         let mut hints = std::mem::take(&mut self.hints);
         let refuted = self.refuted(&hints, source);
         hints.demote(&Region::from_rects(&refuted));
-        let ops = hints.take_exact();
+        let mut ops = hints.take_exact();
         for op in &ops {
             self.shadow.apply(op);
         }
+        let found = self.motion.refresh(&mut self.shadow, source, &touched);
+        ops.extend(found.ops);
         Frame {
             ops,
-            changed: self.shadow.refresh(source, &touched),
+            changed: found.changed,
         }
     }
 
@@ -180,7 +191,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
-    const SIZE: Size = Size::new(150, 90);
+    const SIZE: Size = Size::new(200, 120);
 
     impl PixelSource for Shadow {
         fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
@@ -206,6 +217,8 @@ mod tests {
         Image(Rect, u32),
         Fill(Rect, u32),
         Copy(Rect, Point),
+        /// Content that an application moves by drawing it again.
+        Redraw(Rect, Point),
         /// A record of something that never was drawn.
         Lie(Rect, Point),
         /// X has published this many more of its records.
@@ -217,7 +230,7 @@ mod tests {
     }
 
     fn rect() -> impl Strategy<Value = Rect> {
-        (0..150, 0..90, 1..120, 1..80)
+        (0..200, 0..120, 1..180, 1..110)
             .prop_map(|(x, y, w, h)| Rect::at(x, y, w, h).intersect(&SIZE.rect()))
     }
 
@@ -227,6 +240,7 @@ mod tests {
             3 => (rect(), any::<u32>()).prop_map(|(rect, seed)| Op::Image(rect, seed)),
             3 => (rect(), 0u32..3).prop_map(|(rect, color)| Op::Fill(rect, color * 0x7f)),
             4 => (rect(), delta()).prop_map(|(rect, delta)| Op::Copy(rect, delta)),
+            4 => (rect(), delta()).prop_map(|(rect, delta)| Op::Redraw(rect, delta)),
             1 => (rect(), delta()).prop_map(|(rect, delta)| Op::Lie(rect, delta)),
             3 => (0usize..6).prop_map(Op::Deliver),
             3 => Just(Op::Frame),
@@ -271,6 +285,11 @@ mod tests {
                     self.desktop.apply(&ExactOp::Copy { rect, delta });
                     let source = rect.origin().minus(delta);
                     self.records.push_back(Record::CopyBits { rect, source });
+                }
+                Op::Redraw(rect, delta) => {
+                    let rect = rect.intersect(&SIZE.rect().translate(delta));
+                    self.desktop.apply(&ExactOp::Copy { rect, delta });
+                    self.records.push_back(Record::Damage(rect));
                 }
                 Op::Lie(rect, delta) => {
                     let rect = rect.intersect(&SIZE.rect().translate(delta));
