@@ -146,6 +146,13 @@ impl Changes {
         self.bound();
     }
 
+    /// `region` now holds what the *base* has `delta` before it, whatever other moves and fills are known.
+    pub fn moved(&mut self, region: &Region, delta: Point) {
+        self.forget(region);
+        self.add_move(delta, region.clone());
+        self.bound();
+    }
+
     /// One more exact operation on top.
     pub fn apply(&mut self, op: &ExactOp) {
         match *op {

@@ -9,6 +9,7 @@
 pub mod changes;
 pub mod clusters;
 mod kept;
+pub mod motion;
 pub mod pace;
 pub mod saved;
 mod saved_slot;
@@ -23,6 +24,7 @@ pub mod view;
 
 pub use changes::{Changes, ExactOp};
 pub use kept::Save;
+pub use motion::Motion;
 pub use pace::Pacer;
 pub use saved::{Restore, Saved, Shown};
 pub use screen::{Frame, Screen};

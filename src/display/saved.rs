@@ -83,8 +83,12 @@ pub struct Restore {
 #[derive(Debug)]
 pub struct Saved {
     slots: Vec<Slot>,
+    /// What the frame replaces, for slots of their own unless it merely moves.
+    replaced: Vec<Slot>,
     still: Stillness,
     uses: u64,
+    /// `uses` when this frame began.
+    kept_before: u64,
     pixels_max: u64,
 }
 
@@ -93,8 +97,10 @@ impl Saved {
     pub fn new(size: Size) -> Self {
         Self {
             slots: Vec::new(),
+            replaced: Vec::new(),
             still: Stillness::new(size),
             uses: 0,
+            kept_before: 0,
             pixels_max: SAVED_PIXELS_MAX.min(size.area() * SAVED_SCREENS_MAX),
         }
     }
@@ -107,10 +113,11 @@ impl Saved {
     /// Forgets everything; nobody is there to whom it would matter.
     pub fn clear(&mut self) {
         self.slots = Vec::new();
+        self.replaced = Vec::new();
     }
 
-    /// Remembers what the next frame replaces in `touched`: `shadow` is still without it, `source` shows it, and `ops`
-    /// will explain a part of it.
+    /// Finds what the next frame replaces in `touched`: `shadow` is still without it, `source` shows it, and `ops` will
+    /// explain a part of it. Call [`keep`](Self::keep) next.
     pub fn save(
         &mut self,
         shadow: &mut Shadow,
@@ -120,10 +127,10 @@ impl Saved {
         now: Micros,
     ) -> Saves {
         let mut saves = Saves::default();
+        self.kept_before = self.uses;
         if touched.area() < SAVED_AREA_MIN {
             return saves;
         }
-        let before = self.uses;
         for cluster in self.replaced(shadow, source, touched, ops, now) {
             let whole = Region::from(cluster.bounds);
             let changed = shadow.differing(source, &whole, 1);
@@ -136,10 +143,23 @@ impl Saved {
                 continue;
             }
             if !self.renew(shadow, &rect, &changed, &mut saves) {
-                self.add(shadow, &rect, before, &mut saves);
+                self.replaced.extend(Slot::new(0, rect, 0, shadow));
             }
         }
         saves
+    }
+
+    /// Remembers what the frame replaces, but for what merely moved by the copies of `moves`: what scrolls is not drawn
+    /// over.
+    pub fn keep(&mut self, moves: &[ExactOp], saves: &mut Saves) {
+        let moved: Vec<Rect> = moves.iter().map(ExactOp::rect).collect();
+        let moved = Region::from_rects(&moved);
+        let before = self.kept_before;
+        for new in std::mem::take(&mut self.replaced) {
+            if moved.clip(&new.place).area() < new.area() / 2 {
+                self.add(new, before, saves);
+            }
+        }
     }
 
     /// Takes out of the changed pixels of `frame`, which `shadow` holds by now, what can be brought back.
@@ -251,32 +271,30 @@ impl Saved {
         false
     }
 
-    /// Fills a slot with what `shadow` shows in `rect`. Slots that were of use after `before`, in this very frame,
-    /// stay.
-    fn add(&mut self, shadow: &Shadow, rect: &Rect, before: u64, saves: &mut Saves) {
+    /// Gives `new` a number and a place. Slots that were of use after `before`, in this very frame, stay.
+    fn add(&mut self, mut new: Slot, before: u64, saves: &mut Saves) {
         let used = |slot: Option<&Slot>| slot.map_or(0, |slot| slot.used);
-        while SAVED_SLOTS_MAX <= self.slots.len() || self.pixels_max < self.pixels() + rect.area() {
+        while SAVED_SLOTS_MAX <= self.slots.len() || self.pixels_max < self.pixels() + new.area() {
             let oldest = (0..self.slots.len()).min_by_key(|&index| used(self.slots.get(index)));
             let Some(oldest) = oldest.filter(|&index| used(self.slots.get(index)) <= before) else {
                 return;
             };
             saves.forgotten.push(self.slots.swap_remove(oldest).id);
         }
-        let used = self.next_use();
+        new.used = self.next_use();
         let is_free = |id: &u32| self.slots.iter().all(|slot| slot.id != *id);
         let Some(id) = (0..).find(is_free) else {
             return;
         };
-        if let Some(slot) = Slot::new(id, *rect, used, shadow) {
-            self.slots.push(slot);
-            saves.shown.push(Shown {
-                slot: id,
-                size: rect.size(),
-                rect: *rect,
-                target: Point::default(),
-                new: *rect,
-            });
-        }
+        new.id = id;
+        saves.shown.push(Shown {
+            slot: id,
+            size: new.place.size(),
+            rect: new.place,
+            target: Point::default(),
+            new: new.place,
+        });
+        self.slots.push(new);
     }
 
     /// Brings back what lies in one slot.

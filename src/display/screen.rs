@@ -5,6 +5,7 @@
 //! drawn over meanwhile costs bytes, never a wrong picture: whatever any record touched is compared afterwards.
 
 use super::changes::{Changes, ExactOp};
+use super::motion::Motion;
 use super::saved::{Restore, Saved, Saves};
 use super::shadow::Shadow;
 use crate::base::{Micros, Rect, Region, Size};
@@ -41,6 +42,7 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct Screen {
     shadow: Shadow,
+    motion: Motion,
     hints: Changes,
     hint_count: u32,
     /// Everything that a record touched since the last frame; `damage` holds the newest boxes of it.
@@ -54,6 +56,7 @@ impl Screen {
     pub fn new(size: Size) -> Self {
         Self {
             shadow: Shadow::new(size),
+            motion: Motion::new(),
             hints: Changes::new(),
             hint_count: 0,
             touched: Region::from(size.rect()),
@@ -70,6 +73,12 @@ impl Screen {
     /// The newest pixels that were read.
     pub const fn shadow(&self) -> &Shadow {
         &self.shadow
+    }
+
+    /// The search for moves.
+    #[cfg(test)]
+    pub(super) const fn motion(&self) -> &Motion {
+        &self.motion
     }
 
     /// A new mode: all pixels are unknown.
@@ -120,18 +129,21 @@ impl Screen {
         let mut hints = std::mem::take(&mut self.hints);
         let refuted = self.refuted(&hints, source);
         hints.demote(&Region::from_rects(&refuted));
-        let ops = hints.take_exact();
-        let saves = self
+        let mut ops = hints.take_exact();
+        let mut saves = self
             .saved
             .save(&mut self.shadow, source, &touched, &ops, now);
         for op in &ops {
             self.shadow.apply(op);
         }
+        let found = self.motion.refresh(&mut self.shadow, source, &touched);
+        self.saved.keep(&found.ops, &mut saves);
+        ops.extend(found.ops);
         let mut frame = Frame {
             saves,
             ops,
             restores: Vec::new(),
-            changed: self.shadow.refresh(source, &touched),
+            changed: found.changed,
         };
         self.saved.recall(&self.shadow, &mut frame, now);
         frame
@@ -200,7 +212,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
-    const SIZE: Size = Size::new(150, 90);
+    const SIZE: Size = Size::new(200, 120);
 
     impl PixelSource for Shadow {
         fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
@@ -226,6 +238,8 @@ mod tests {
         Image(Rect, u32),
         Fill(Rect, u32),
         Copy(Rect, Point),
+        /// Content that an application moves by drawing it again.
+        Redraw(Rect, Point),
         /// A record of something that never was drawn.
         Lie(Rect, Point),
         /// A window comes up in full: one of few, so that it has often been there before.
@@ -247,7 +261,7 @@ mod tests {
     }
 
     fn rect() -> impl Strategy<Value = Rect> {
-        (0..150, 0..90, 1..120, 1..80)
+        (0..200, 0..120, 1..180, 1..110)
             .prop_map(|(x, y, w, h)| Rect::at(x, y, w, h).intersect(&SIZE.rect()))
     }
 
@@ -257,6 +271,7 @@ mod tests {
             3 => (rect(), any::<u32>()).prop_map(|(rect, seed)| Op::Image(rect, seed)),
             3 => (rect(), 0u32..3).prop_map(|(rect, color)| Op::Fill(rect, color * 0x7f)),
             4 => (rect(), delta()).prop_map(|(rect, delta)| Op::Copy(rect, delta)),
+            4 => (rect(), delta()).prop_map(|(rect, delta)| Op::Redraw(rect, delta)),
             1 => (rect(), delta()).prop_map(|(rect, delta)| Op::Lie(rect, delta)),
             4 => (0u32..6).prop_map(Op::Window),
             3 => (0usize..6).prop_map(Op::Deliver),
@@ -370,6 +385,11 @@ mod tests {
                     self.desktop.apply(&ExactOp::Copy { rect, delta });
                     let source = rect.origin().minus(delta);
                     self.records.push_back(Record::CopyBits { rect, source });
+                }
+                Op::Redraw(rect, delta) => {
+                    let rect = rect.intersect(&SIZE.rect().translate(delta));
+                    self.desktop.apply(&ExactOp::Copy { rect, delta });
+                    self.records.push_back(Record::Damage(rect));
                 }
                 Op::Lie(rect, delta) => {
                     let rect = rect.intersect(&SIZE.rect().translate(delta));

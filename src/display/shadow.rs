@@ -8,6 +8,7 @@
 //! in them: one typed letter costs its own box, and a region stays small.
 
 use super::changes::ExactOp;
+use super::motion::Before;
 use crate::base::{Point, Rect, Region, Size};
 use crate::image::pixels::Pixels;
 use crate::ring::PixelSource;
@@ -83,8 +84,33 @@ impl Shadow {
         }
     }
 
+    /// Row `y`, whole; none outside of the picture.
+    pub(super) fn row(&self, y: i32) -> Option<&[u32]> {
+        let start = self.index(0, y)?;
+        self.pixels.get(start..start + self.stride)
+    }
+
     /// Reads `region` from `source`, keeps it, and returns what differed from before.
     pub fn refresh(&mut self, source: &dyn PixelSource, region: &Region) -> Region {
+        self.refresh_region(source, region, None)
+    }
+
+    /// As [`refresh`](Self::refresh), and what is overwritten goes to `before`.
+    pub(super) fn refresh_keeping(
+        &mut self,
+        source: &dyn PixelSource,
+        region: &Region,
+        before: &mut Before,
+    ) -> Region {
+        self.refresh_region(source, region, Some(before))
+    }
+
+    fn refresh_region(
+        &mut self,
+        source: &dyn PixelSource,
+        region: &Region,
+        mut before: Option<&mut Before>,
+    ) -> Region {
         let mut changed = Vec::new();
         for rect in region.clip(&self.size.rect()).rects() {
             let mut top = rect.top;
@@ -92,11 +118,8 @@ impl Shadow {
                 // Tiles lie on a fixed grid, so that neighbouring rectangles report boxes that join.
                 let tile = TILE_HEIGHT.cast_signed();
                 let bottom = rect.bottom.min((top.div_euclid(tile) + 1) * tile);
-                self.refresh_band(
-                    source,
-                    &Rect::new(rect.left, top, rect.right, bottom),
-                    &mut changed,
-                );
+                let band = Rect::new(rect.left, top, rect.right, bottom);
+                self.refresh_band(source, &band, before.as_deref_mut(), &mut changed);
                 top = bottom;
             }
         }
@@ -186,36 +209,42 @@ impl Shadow {
     }
 
     /// A band within one row of tiles.
-    fn refresh_band(&mut self, source: &dyn PixelSource, band: &Rect, changed: &mut Vec<Rect>) {
+    fn refresh_band(
+        &mut self,
+        source: &dyn PixelSource,
+        band: &Rect,
+        mut keeper: Option<&mut Before>,
+        changed: &mut Vec<Rect>,
+    ) {
         let mut line = std::mem::take(&mut self.line);
-        let first_tile = band.left.cast_unsigned() as usize / TILE_WIDTH;
-        let tiles = (band.right.cast_unsigned() as usize).div_ceil(TILE_WIDTH) - first_tile;
-        let mut boxes = vec![Rect::default(); tiles];
+        let (left, right) = (
+            band.left.cast_unsigned() as usize,
+            band.right.cast_unsigned() as usize,
+        );
+        let first_tile = left / TILE_WIDTH;
+        let mut boxes = vec![Rect::default(); right.div_ceil(TILE_WIDTH) - first_tile];
         for y in band.top..band.bottom {
             let Some(now) = read_line(source, &mut line, band, y) else {
                 continue;
             };
-            let Some(before) = self.span_mut(band, y) else {
+            let Some(row) = self.row_mut(y) else {
                 continue;
             };
-            if now == before {
+            if row.get(left..right) == Some(now) {
                 continue;
             }
-            let mut column = 0;
-            for (index, tile) in boxes.iter_mut().enumerate() {
-                let end = ((first_tile + index + 1) * TILE_WIDTH
-                    - band.left.cast_unsigned() as usize)
-                    .min(now.len());
-                let (new, old) = (&now[column..end], &mut before[column..end]);
-                if let Some((first, last)) = difference(new, old) {
-                    let left = band.left + signed(column + first);
-                    *tile = tile.union_bounds(&Rect::new(
-                        left,
-                        y,
-                        band.left + signed(column + last + 1),
-                        y + 1,
-                    ));
-                    old[first..=last].copy_from_slice(&new[first..=last]);
+            let mut column = left;
+            for (tile, changed) in (first_tile..).zip(&mut boxes) {
+                let end = ((tile + 1) * TILE_WIDTH).min(right);
+                let new = &now[column - left..end - left];
+                if let Some((first, last)) = difference(new, &row[column..end]) {
+                    let edge = |index: usize| signed(column + index);
+                    let differing = Rect::new(edge(first), y, edge(last + 1), y + 1);
+                    *changed = changed.union_bounds(&differing);
+                    if let Some(before) = keeper.as_deref_mut() {
+                        before.keep(y.cast_unsigned() as usize, tile, row);
+                    }
+                    row[column + first..=column + last].copy_from_slice(&new[first..=last]);
                 }
                 column = end;
             }
@@ -248,6 +277,11 @@ impl Shadow {
     fn span(&self, rect: &Rect, y: i32) -> Option<&[u32]> {
         let start = self.index(rect.left, y)?;
         self.pixels.get(start..start + rect.width() as usize)
+    }
+
+    fn row_mut(&mut self, y: i32) -> Option<&mut [u32]> {
+        let start = self.index(0, y)?;
+        self.pixels.get_mut(start..start + self.stride)
     }
 
     fn span_mut(&mut self, rect: &Rect, y: i32) -> Option<&mut [u32]> {
@@ -287,7 +321,7 @@ fn read_line<'l>(
 }
 
 /// The first and last index at which two rows of equal length differ.
-fn difference(new: &[u32], old: &[u32]) -> Option<(usize, usize)> {
+pub(super) fn difference(new: &[u32], old: &[u32]) -> Option<(usize, usize)> {
     if new == old {
         return None;
     }
@@ -321,7 +355,7 @@ fn differing_boxes(
 }
 
 /// Appends the boxes of a row of tiles; tiles side by side become one box.
-fn join_boxes(boxes: Vec<Rect>, changed: &mut Vec<Rect>) {
+pub(super) fn join_boxes(boxes: Vec<Rect>, changed: &mut Vec<Rect>) {
     let mut run = Rect::default();
     for tile in boxes {
         if tile.is_empty() {
