@@ -7,12 +7,14 @@
 //! ```
 
 pub mod changes;
+pub mod line;
 pub mod pace;
 pub mod screen;
 pub mod shadow;
 pub mod view;
 
 pub use changes::{Changes, ExactOp};
+pub use line::{Line, Path};
 pub use pace::Pacer;
 pub use screen::{Frame, Screen};
 pub use shadow::Shadow;

@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::connection;
 use super::host::Host;
+use crate::display::Path;
 use crate::os::inherited::{InheritError, InheritedListener, adopt_listener};
 use crate::os::{peer_credentials::PeerCredentials, tcp};
 use crate::session::Origin;
@@ -81,13 +82,17 @@ async fn accept_tcp(listener: &TcpListener, host: &Rc<Host>) -> std::io::Result<
     let (stream, address) = listener.accept().await?;
     tcp::send_at_once(&stream, NOTSENT_BYTES)?;
     tcp::notice_vanished_peer(&stream, VANISHED_AFTER, KEEPALIVE_IDLE)?;
-    let local = address.ip().is_loopback();
+    let path = if address.ip().to_canonical().is_loopback() {
+        Path::Loopback
+    } else {
+        Path::Network
+    };
     spawn(
         host,
         stream,
         Origin {
             peer: address.to_string(),
-            local,
+            path,
         },
     );
     Ok(())
@@ -102,7 +107,7 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
             stream,
             Origin {
                 peer: "unix".into(),
-                local: true,
+                path: Path::Unix,
             },
         );
     } else {

@@ -26,6 +26,7 @@ use crate::channel::inputs::{InputsChannel, Seat, SharedInput};
 use crate::channel::link::Linked;
 use crate::channel::pointer::MouseMode;
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
+use crate::display::Path;
 use crate::image::choose::Encoder;
 use crate::ring::{InputRecord, Leds};
 use crate::wire::common::LAST_TYPE;
@@ -115,7 +116,7 @@ impl Session {
             leftover,
         } = linked;
         let mut outbox = Outbox::new(mini_header, now);
-        let role = self.role(client, key, now, &message, origin.local, &mut outbox);
+        let role = self.role(client, key, now, &message, origin.path, &mut outbox);
         let inbox = Inbox::new(mini_header, message_limit(message.channel_type));
         self.channels.insert(
             key,
@@ -280,13 +281,13 @@ impl Session {
         key: ChannelKey,
         now: Micros,
         message: &LinkMessage,
-        local: bool,
+        path: Path,
         outbox: &mut Outbox,
     ) -> Role {
         let caps = &message.channel_caps;
         match message.channel_type {
             ChannelType::DISPLAY => {
-                Role::Display(Box::new(DisplaySender::new(caps, local, &self.picture)))
+                Role::Display(Box::new(DisplaySender::new(caps, path, &self.picture)))
             }
             ChannelType::INPUTS => Role::Inputs(Box::new(InputsChannel::new(
                 holder(key),

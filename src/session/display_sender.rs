@@ -16,7 +16,7 @@ use super::picture::Picture;
 use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Micros, Rect, Region};
 use crate::channel::Outbox;
-use crate::display::{ExactOp, Frame, Pacer, Update, View};
+use crate::display::{ExactOp, Frame, Line, Pacer, Path, Update, View};
 use crate::image::choose::{Capabilities, Encoded, Encoder};
 use crate::image::lz_palette::PALETTE_OFFSET_AT;
 use crate::wire::WireError;
@@ -58,20 +58,19 @@ pub(super) struct DisplaySender {
 }
 
 impl DisplaySender {
-    /// For a client that announced `caps` on its display channel; `local` if it runs on this machine, where bytes
-    /// cost less than packing them.
-    pub(super) fn new(caps: &Caps, local: bool, picture: &Picture) -> Self {
+    /// For a client that announced `caps` on its display channel and comes by `path`.
+    pub(super) fn new(caps: &Caps, path: Path, picture: &Picture) -> Self {
         let lz4 = caps.has(cap::LZ4_COMPRESSION);
         // spice-html5 decodes no palettes; it is the client without MONITORS_CONFIG.
         let wants_monitors = caps.has(cap::MONITORS_CONFIG);
         Self {
             phase: Phase::AwaitingInit,
             view: View::new(picture.size()),
-            pacer: Pacer::new(),
+            pacer: Pacer::new(path),
             capabilities: Capabilities {
                 lz4,
                 lz_palette: wants_monitors,
-                local,
+                local: false,
             },
             wants_monitors,
             next_image_id: 1,
@@ -161,6 +160,7 @@ impl DisplaySender {
         if matches!(self.phase, Phase::AwaitingInit | Phase::AwaitingFrame) {
             return false;
         }
+        self.fence(now, outbox);
         let before = outbox.written_bytes();
         let room = outbox.is_window_open() && self.pacer.allows() && !outbox.is_full();
         let sent = room && self.send_next(picture, encoder, outbox);
@@ -168,11 +168,15 @@ impl DisplaySender {
         if 0 < bytes {
             self.pacer.sent(now, bytes);
         }
-        if self.pacer.wants_fence() {
-            let fence = outbox.ping(now);
-            self.pacer.fence(now, fence);
-        }
+        self.fence(now, outbox);
         sent
+    }
+
+    fn fence(&mut self, now: Micros, outbox: &mut Outbox) {
+        if self.pacer.wants_fence() {
+            let id = outbox.ping(now);
+            self.pacer.fence(now, id);
+        }
     }
 
     fn send_next(&mut self, picture: &Picture, encoder: &mut Encoder, outbox: &mut Outbox) -> bool {
@@ -234,7 +238,9 @@ impl DisplaySender {
         self.sent_since_frame = true;
         let surface_id = self.target();
         self.payload.clear();
+        self.capabilities.local = self.pacer.line() == Line::Local;
         let encoded = encoder.encode(&pixels, self.capabilities, &mut self.payload);
+        self.pacer.encoded(rect.area(), self.payload.len() as u64);
         let (image_type, colors) = match encoded {
             Encoded::Solid(color) => {
                 outbox.send(&DrawFill {
