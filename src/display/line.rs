@@ -38,7 +38,7 @@ pub const LOCAL_RTT_MAX: Micros = Micros::from_millis(3);
 /// A loopback client that takes so many bytes a second is local again (400 Mbit/s).
 pub const LOCAL_RATE_ENTER: u64 = 50_000_000;
 
-/// A loopback client that takes fewer is not local (80 Mbit/s). Decoding text keeps a client of this machine well above.
+/// A loopback client that takes fewer is not local (80 Mbit/s).
 pub const LOCAL_RATE_LEAVE: u64 = 10_000_000;
 
 /// A line that carries so many bytes a second becomes a LAN (64 Mbit/s).

@@ -11,6 +11,7 @@ pub mod line;
 pub mod pace;
 pub mod screen;
 pub mod shadow;
+mod urgent;
 pub mod view;
 
 pub use changes::{Changes, ExactOp};

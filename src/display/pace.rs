@@ -8,10 +8,10 @@
 //! - **Faster**: while the rate still grows, twice the product may be in flight, so it doubles from round trip to round
 //!   trip. Only the best rate of the last second counts, and a sender that had little to say lowers nothing.
 //! - **Slower**: an answer that comes much later than the shortest round trip means a queue, here or in a router. While
-//!   answers are late only the rate that the latest one showed counts, so a line that became slow is drained at once,
-//!   and one that merely paused is as before with the next answer in time.
-//! - **Longer**: the shortest round trip goes out of date. It can only be seen again while nothing queues, so every 10 s
-//!   of steady sending the line runs dry for one fence (BBR's "probe RTT"). If answers stay late with no more than
+//!   answers are late only the rate that the latest one showed counts, so a line that became slow is drained at once.
+//!   With answers in time the limit doubles up to what it was, so one that merely paused is full again soon.
+//! - **Longer**: the shortest round trip goes out of date. It can only be seen again while nothing queues, so every
+//!   10 s of steady sending the line runs dry for one fence (BBR's "probe RTT"). If answers stay late with no more than
 //!   [`IN_FLIGHT_MIN`] in flight, the way has become longer.
 //!
 //! There is no timer: a fence is wanted after some bytes, and an idle client has none open.
@@ -130,6 +130,8 @@ pub struct Pacer {
     rtt_min: Option<(Micros, Micros)>,
     /// Of answers that were late though little was in flight: how many, and the shortest.
     late_unqueued: (u32, Micros),
+    /// Of late answers the limit has not recovered from: the last, or the last doubling since.
+    late_at: Option<Micros>,
     rate: BestRate,
     /// The line has been full: the rate is its own.
     was_full: bool,
@@ -157,6 +159,7 @@ impl Pacer {
             fences: VecDeque::new(),
             rtt_min: None,
             late_unqueued: (0, Micros(0)),
+            late_at: None,
             rate: BestRate {
                 before: 0,
                 now: 0,
@@ -286,7 +289,13 @@ impl Pacer {
             rate,
             fence.full || (late && IN_FLIGHT_MIN < fence.before_bytes),
         );
-        self.limit_bytes = self.estimate(late.then_some(rate));
+        let estimate = self.estimate(late.then_some(rate));
+        self.limit_bytes = if late {
+            self.late_at = Some(now);
+            estimate
+        } else {
+            self.recover(now, fence.sent_at, estimate)
+        };
         let measured = Measured {
             rtt: self.rtt_min.map(|(rtt, _)| rtt),
             full_rate: self.rate_bytes_per_s(),
@@ -337,6 +346,20 @@ impl Pacer {
         }
     }
 
+    /// After late answers the limit doubles with each round trip that is in time: whether the line only paused or
+    /// became slow is known when it is asked for more.
+    fn recover(&mut self, now: Micros, sent_at: Micros, estimate: u64) -> u64 {
+        let Some(since) = self.late_at else {
+            return estimate;
+        };
+        if sent_at < since {
+            return estimate.min(self.limit_bytes);
+        }
+        let doubled = self.limit_bytes.saturating_mul(2);
+        self.late_at = (doubled < estimate && !self.probing).then_some(now);
+        estimate.min(doubled)
+    }
+
     /// Bytes that may be in flight; `late_rate` is what a late answer showed.
     fn estimate(&self, late_rate: Option<u64>) -> u64 {
         if self.probing {
@@ -365,8 +388,14 @@ mod tests {
     use super::*;
     use crate::base::limits::IMAGE_PIXELS_MAX;
 
-    /// A line of `rate` bytes a second and a fixed delay; a sender that always has something to send.
-    fn run(rate: u64, delay: Micros, seconds: u64) -> (Pacer, u64, u64) {
+    /// A line of so many bytes a second, which may change, and a fixed delay; a sender that always has something to
+    /// send. Gives the pacer, what was sent, and the most that was in flight in the second half.
+    fn run(
+        rate: impl Fn(Micros) -> u64,
+        delay: Micros,
+        seconds: u64,
+        mut look: impl FnMut(Micros, &Pacer),
+    ) -> (Pacer, u64, u64) {
         let mut pacer = Pacer::new(Path::Network);
         let mut answers: VecDeque<(Micros, u32)> = VecDeque::new();
         let (mut line_free_at, mut next_id, mut delivered, mut in_flight_max) =
@@ -392,9 +421,11 @@ mod tests {
                     u64::from(pacer.image_pixels_max(IMAGE_PIXELS_MAX))
                 };
                 pacer.sent(now, bytes);
-                line_free_at = line_free_at.max(now) + Micros(bytes * 1_000_000 / rate);
+                line_free_at =
+                    line_free_at.max(now) + Micros(bytes * 1_000_000 / rate(line_free_at.max(now)));
                 delivered += bytes;
             }
+            look(now, &pacer);
             if Micros::from_secs(seconds / 2) < now {
                 in_flight_max = in_flight_max.max(pacer.in_flight_bytes());
             }
@@ -406,7 +437,8 @@ mod tests {
     fn fills_the_line_and_queues_little() {
         for (mbit, rtt_ms) in [(100, 5), (20, 40), (2, 80), (1000, 1)] {
             let rate = mbit * 1_000_000 / 8;
-            let (pacer, delivered, in_flight) = run(rate, Micros::from_millis(rtt_ms), 8);
+            let (pacer, delivered, in_flight) =
+                run(|_| rate, Micros::from_millis(rtt_ms), 8, |_, _| {});
             let possible = rate * 8;
             assert!(
                 possible * 85 / 100 < delivered,
@@ -419,6 +451,31 @@ mod tests {
                 "{mbit} Mbit/s: {in_flight} in flight, {bound}; {pacer:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_line_that_becomes_slow_is_drained_within_a_second_and_used_again_after() {
+        let (fast, slow) = (2_500_000, 250_000);
+        let (from, until) = (Micros::from_secs(3), Micros::from_secs(8));
+        let rate = |at: Micros| {
+            if from <= at && at < until { slow } else { fast }
+        };
+        run(rate, Micros::from_millis(40), 12, |now, pacer| {
+            let in_flight = pacer.in_flight_bytes();
+            if from + Micros::from_secs(1) <= now && now < until {
+                assert!(in_flight <= 48 * 1024, "{now:?} {in_flight} {pacer:?}");
+            }
+            if from + Micros::from_secs(2) <= now && now < until {
+                // The fewest bytes that may be in flight, and a doubling.
+                assert!(in_flight <= 2 * IN_FLIGHT_MIN, "{now:?} {pacer:?}");
+                assert!(
+                    matches!(pacer.line(), Line::Wan { rate_bytes_per_s } if rate_bytes_per_s <= slow * 11 / 10)
+                );
+            }
+            if now == until + Micros::from_secs(1) {
+                assert!(fast * 40 / 1000 <= pacer.limit_bytes(), "{now:?} {pacer:?}");
+            }
+        });
     }
 
     #[test]

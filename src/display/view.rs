@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::changes::{Changes, ExactOp};
 use super::screen::Frame;
+use super::urgent::Urgent;
 use crate::base::{Point, Rect, Region, Size};
 
 /// Pixels that are sent again so that neighbouring boxes go as one image: less than a message costs.
@@ -29,6 +30,7 @@ pub struct View {
     screen: Rect,
     sending: VecDeque<ExactOp>,
     changes: Changes,
+    urgent: Urgent,
     /// Images go on from here in reading order, and from the top again at the end: on a slow line the bottom of
     /// the screen gets its turn although the top keeps changing.
     turn: Point,
@@ -43,6 +45,7 @@ impl View {
             screen: size.rect(),
             sending: VecDeque::new(),
             changes,
+            urgent: Urgent::default(),
             turn: Point::default(),
         }
     }
@@ -59,6 +62,7 @@ impl View {
         }
         if !frame.changed.is_empty() {
             self.changes.damage(&frame.changed);
+            self.urgent.note(&frame.changed);
         }
     }
 
@@ -76,8 +80,12 @@ impl View {
         Some(Update::Image(rect))
     }
 
-    /// A dirty rectangle whose turn it is, joined with its neighbours where that wastes little.
+    /// A small dirty rectangle, or the one whose turn it is, joined with its neighbours where that wastes little.
     fn next_image(&mut self, pixels_max: u64) -> Option<Rect> {
+        let urgent = self.urgent.take(self.changes.dirty(), pixels_max);
+        if urgent.is_some() {
+            return urgent;
+        }
         let dirty = self.changes.dirty().rects();
         let turn = self.turn;
         let reached =

@@ -226,6 +226,21 @@ impl Session {
         more
     }
 
+    /// What the kernel knew of a display's shortest round trip when it was linked.
+    pub fn kernel_rtt(&mut self, key: ChannelKey, rtt: Micros) {
+        if let Some(Role::Display(display)) = self.channels.get_mut(&key).map(|one| &mut one.role) {
+            display.kernel_rtt(rtt);
+        }
+    }
+
+    /// Bytes that may be in flight on a display channel.
+    pub fn in_flight_max(&self, key: ChannelKey) -> Option<u64> {
+        match &self.channels.get(&key)?.role {
+            Role::Display(display) => Some(display.in_flight_max()),
+            _ => None,
+        }
+    }
+
     /// When [`transmit`](Self::transmit) is to be called even if nothing happens.
     pub fn deadline(&self, key: ChannelKey) -> Option<Micros> {
         self.channels
@@ -327,6 +342,8 @@ impl Session {
                 Role::Display(display) => {
                     status.display_bytes = channel.outbox.written_bytes();
                     status.rtt_us = display.rtt_us();
+                    status.rate_bytes_per_s = display.rate_bytes_per_s();
+                    status.in_flight_bytes = display.in_flight_bytes();
                 }
                 _ => {}
             }

@@ -141,11 +141,31 @@ impl DisplaySender {
         self.pacer.rtt_us()
     }
 
+    /// The kernel's shortest round trip, before any fence was answered.
+    pub(super) fn kernel_rtt(&mut self, rtt: Micros) {
+        self.pacer.kernel_rtt(rtt);
+    }
+
+    /// Bytes a second that the client takes, once known.
+    pub(super) fn rate_bytes_per_s(&self) -> Option<u64> {
+        self.pacer.rate_bytes_per_s()
+    }
+
+    /// Bytes that the client has not been seen to handle.
+    pub(super) const fn in_flight_bytes(&self) -> u64 {
+        self.pacer.in_flight_bytes()
+    }
+
+    /// Bytes that may be in flight.
+    pub(super) const fn in_flight_max(&self) -> u64 {
+        self.pacer.limit_bytes()
+    }
+
     /// Whether the client could take a frame now: then it is worth reading one.
     pub(super) fn is_ready(&self, outbox: &Outbox) -> bool {
         !matches!(self.phase, Phase::AwaitingInit)
             && outbox.is_empty()
-            && outbox.is_window_open()
+            && outbox.takes_drawings()
             && (self.pacer.allows() || self.sent_since_frame)
     }
 
@@ -162,7 +182,7 @@ impl DisplaySender {
         }
         self.fence(now, outbox);
         let before = outbox.written_bytes();
-        let room = outbox.is_window_open() && self.pacer.allows() && !outbox.is_full();
+        let room = outbox.takes_drawings() && self.pacer.allows() && !outbox.is_full();
         let sent = room && self.send_next(picture, encoder, outbox);
         let bytes = outbox.written_bytes() - before;
         if 0 < bytes {
