@@ -1,7 +1,7 @@
 //! Messages to a client, and what it says about having got them.
 //!
 //! - **SET_ACK / ACK**: the client acknowledges every [`ACK_WINDOW`] messages. While more than two windows are open
-//!   nothing but answers is sent.
+//!   nothing but answers is sent, and drawings up to [`DRAWINGS_OPEN_MAX`].
 //! - **PING / PONG**: on every channel each [`limits::PING_INTERVAL`], which also keeps idle proxies awake, and as a
 //!   fence behind pixels (see `display::pace`). Pongs come in order, behind everything that was sent before.
 //!
@@ -18,6 +18,10 @@ use crate::wire::{Message, WireError};
 
 /// Messages for one acknowledgement (the reference server's).
 pub const ACK_WINDOW: u32 = 20;
+
+/// Drawings and what goes with them that a client has not acknowledged. Two windows were 40 messages in a round trip:
+/// at 80 ms, 40 small fills were all that a line carried of 2 Mbit/s or of any other.
+pub const DRAWINGS_OPEN_MAX: u32 = 16 * ACK_WINDOW;
 
 /// Pings that are remembered; a client that owes more answers is not measured by the oldest.
 const PINGS_OPEN_MAX: usize = 32;
@@ -169,6 +173,11 @@ impl Outbox {
     /// Whether the client has acknowledged enough to be sent more than answers.
     pub const fn is_window_open(&self) -> bool {
         self.unacked_messages < 2 * ACK_WINDOW
+    }
+
+    /// Whether the client has acknowledged enough to be sent drawings, whose bytes are paced besides.
+    pub const fn takes_drawings(&self) -> bool {
+        self.unacked_messages < DRAWINGS_OPEN_MAX
     }
 
     /// Whether as many bytes wait as may wait.

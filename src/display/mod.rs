@@ -9,6 +9,7 @@
 pub mod changes;
 pub mod clusters;
 mod kept;
+pub mod line;
 pub mod motion;
 pub mod pace;
 pub mod saved;
@@ -18,12 +19,14 @@ pub mod shadow;
 pub mod still;
 pub mod stream_clock;
 pub mod stream_quality;
+mod urgent;
 pub mod video;
 mod video_content;
 pub mod view;
 
 pub use changes::{Changes, ExactOp};
 pub use kept::Save;
+pub use line::{Line, Path};
 pub use motion::Motion;
 pub use pace::Pacer;
 pub use saved::{Restore, Saved, Shown};

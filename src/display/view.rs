@@ -6,6 +6,7 @@ use super::changes::{Changes, ExactOp, RECTS_MAX};
 use super::kept::{Kept, Save};
 use super::saved::Restore;
 use super::screen::Frame;
+use super::urgent::Urgent;
 use crate::base::{Point, Rect, Region, Size};
 
 /// Pixels that are sent again so that neighbouring boxes go as one image: less than a message costs.
@@ -48,6 +49,7 @@ pub struct View {
     lossy: Region,
     /// What streams show: no images go there.
     held: Region,
+    urgent: Urgent,
     /// Images go on from here in reading order, and from the top again at the end: on a slow line the bottom of
     /// the screen gets its turn although the top keeps changing.
     turn: Point,
@@ -65,6 +67,7 @@ impl View {
             kept: None,
             lossy: Region::new(),
             held: Region::new(),
+            urgent: Urgent::default(),
             turn: Point::default(),
         }
     }
@@ -122,6 +125,7 @@ impl View {
         }
         if !frame.changed.is_empty() {
             self.changes.damage(&frame.changed);
+            self.urgent.note(&frame.changed);
         }
     }
 
@@ -234,9 +238,13 @@ impl View {
         }
     }
 
-    /// A dirty rectangle whose turn it is, joined with its neighbours where that wastes little.
+    /// A small dirty rectangle, or the one whose turn it is, joined with its neighbours where that wastes little.
     fn next_image(&mut self, pixels_max: u64) -> Option<Rect> {
         let mut wanted = self.changes.dirty().subtract(&self.held);
+        let urgent = self.urgent.take(&wanted, pixels_max);
+        if urgent.is_some() {
+            return urgent;
+        }
         if wanted.is_empty() {
             wanted = self.lossy.subtract(&self.held);
         }

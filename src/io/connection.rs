@@ -8,6 +8,7 @@ use std::rc::Rc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::host::{Bell, Host, WaitingPlace};
+use super::kernel::Kernel;
 use crate::base::limits::{HANDSHAKE_DEADLINE, UNAUTHENTICATED_MAX};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::os::ticket_key::TicketKey;
@@ -50,6 +51,7 @@ pub(super) enum ConnectionError {
 pub(super) async fn serve<S>(
     host: &Rc<Host>,
     mut stream: S,
+    kernel: Kernel,
     origin: Origin,
     place: WaitingPlace,
 ) -> Result<(), ConnectionError>
@@ -67,7 +69,10 @@ where
     let is_inputs = linked.message.channel_type == ChannelType::INPUTS;
     tracing::info!(peer = %origin.peer, channel = ?linked.message.channel_type, "channel linked");
     host.with(|session| session.start(key, host.now(), linked, origin))?;
-    run(host, &guard, stream, is_inputs).await
+    if let Some(rtt) = kernel.rtt() {
+        host.with(|session| session.kernel_rtt(key, rtt));
+    }
+    run(host, &guard, stream, kernel, is_inputs).await
 }
 
 /// An admitted channel; it is closed when this is dropped, however that comes.
@@ -166,6 +171,7 @@ async fn run<S>(
     host: &Rc<Host>,
     guard: &Admitted,
     stream: S,
+    mut kernel: Kernel,
     is_inputs: bool,
 ) -> Result<(), ConnectionError>
 where
@@ -180,6 +186,9 @@ where
             output.clear();
             written = 0;
             more = host.with(|session| session.transmit(guard.key, host.now(), &mut output));
+            if let Some(bytes) = host.with(|session| session.in_flight_max(guard.key)) {
+                kernel.hold_unsent_for(bytes)?;
+            }
         }
         let rest = output.get(written..).unwrap_or_default();
         let deadline = host

@@ -8,12 +8,11 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::connection;
 use super::host::Host;
+use super::kernel::Kernel;
+use crate::display::Path;
 use crate::os::inherited::{InheritError, InheritedListener, adopt_listener};
 use crate::os::{peer_credentials::PeerCredentials, tcp};
 use crate::session::Origin;
-
-/// Bytes that the kernel may hold unsent: enough to keep a fast line busy between two turns of the task.
-const NOTSENT_BYTES: u32 = 256 * 1024;
 
 /// A client that takes no byte for so long is gone: its keys are released and its place is free.
 const VANISHED_AFTER: Duration = Duration::from_secs(120);
@@ -79,15 +78,20 @@ impl Listener {
 
 async fn accept_tcp(listener: &TcpListener, host: &Rc<Host>) -> std::io::Result<()> {
     let (stream, address) = listener.accept().await?;
-    tcp::send_at_once(&stream, NOTSENT_BYTES)?;
+    let kernel = Kernel::of_tcp(&stream)?;
     tcp::notice_vanished_peer(&stream, VANISHED_AFTER, KEEPALIVE_IDLE)?;
-    let local = address.ip().is_loopback();
+    let path = if address.ip().to_canonical().is_loopback() {
+        Path::Loopback
+    } else {
+        Path::Network
+    };
     spawn(
         host,
         stream,
+        kernel,
         Origin {
             peer: address.to_string(),
-            local,
+            path,
         },
     );
     Ok(())
@@ -100,9 +104,10 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
         spawn(
             host,
             stream,
+            Kernel::of_unix(),
             Origin {
                 peer: "unix".into(),
-                local: true,
+                path: Path::Unix,
             },
         );
     } else {
@@ -111,7 +116,7 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
     Ok(())
 }
 
-fn spawn<S>(host: &Rc<Host>, stream: S, origin: Origin)
+fn spawn<S>(host: &Rc<Host>, stream: S, kernel: Kernel, origin: Origin)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
 {
@@ -119,7 +124,7 @@ where
     let host = Rc::clone(host);
     tokio::task::spawn_local(async move {
         let peer = origin.peer.clone();
-        match connection::serve(&host, stream, origin, place).await {
+        match connection::serve(&host, stream, kernel, origin, place).await {
             Ok(()) => tracing::info!(%peer, "connection closed"),
             Err(error) => tracing::info!(%peer, %error, "connection ended"),
         }

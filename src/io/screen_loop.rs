@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
+use super::complaints::Complaints;
 use super::driver::{Driver, DriverError, DriverEvent};
 use super::host::Host;
 use crate::base::Micros;
@@ -14,6 +15,7 @@ use crate::ring::{
     Armed, Consumer, CursorError, CursorState, Mode, ModeError, Monitors, MonitorsError, Observed,
     Record, state,
 };
+use crate::session::frame_clock::FRAME_INTERVAL;
 use crate::session::{Activity, FrameClock, Session, Step, WakeFor};
 
 /// Records that are taken in one look; between two looks other tasks get their turn.
@@ -21,6 +23,10 @@ const DRAIN_BATCH: u32 = 16 * 1024;
 
 /// What the driver is changing at the moment of a look is looked at again after this long.
 const BUSY_RETRY: Micros = Micros::from_millis(2);
+
+/// Looks in a row that each found something new when they wanted to sleep. A driver that keeps changing what no frame
+/// shows is looked at no more often than once a [`BUSY_RETRY`] then.
+const RESTLESS_MAX: u32 = 16;
 
 /// Serves an attachment to its end.
 ///
@@ -30,6 +36,7 @@ pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, Driver
     let leds = state::leds(driver.memory());
     host.with(|session| session.set_leds(leds));
     let mut screen = ScreenLoop::new(driver);
+    let mut restless = 0;
     loop {
         // Before every look: what X draws without end must not keep keys waiting.
         screen.hand_over_input(host)?;
@@ -50,8 +57,18 @@ pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, Driver
             WakeFor::Idle => screen.driver.arm_for_idle(),
         };
         match armed {
-            Armed::Waiting => screen.wait(host, until).await?,
-            Armed::Changed => tokio::task::yield_now().await,
+            Armed::Waiting => {
+                restless = 0;
+                screen.wait(host, until).await?;
+            }
+            Armed::Changed if restless < RESTLESS_MAX => {
+                restless += 1;
+                tokio::task::yield_now().await;
+            }
+            Armed::Changed => {
+                restless = 0;
+                screen.wait(host, Some(host.now() + BUSY_RETRY)).await?;
+            }
         }
     }
 }
@@ -79,6 +96,11 @@ struct ScreenLoop {
     watched: bool,
     /// Something could not be read for the driver was changing it.
     busy: bool,
+    /// The mode is not followed again before.
+    mode_again: Micros,
+    /// The mode is to be followed as soon as that.
+    mode_stale: bool,
+    complaints: Complaints,
 }
 
 impl ScreenLoop {
@@ -92,6 +114,9 @@ impl ScreenLoop {
             pixels: None,
             watched: false,
             busy: false,
+            mode_again: Micros(0),
+            mode_stale: false,
+            complaints: Complaints::default(),
         }
     }
 
@@ -110,8 +135,15 @@ impl ScreenLoop {
             self.consumer = Consumer::begin_at_end(self.driver.memory());
             session.damage_all();
         }
-        self.follow(session, observed);
-        let drained = self.drain(session);
+        self.follow(session, now, observed);
+        let drained = self.drain(session, now);
+        if self.mode_stale {
+            // Whatever was drawn since is in another mode, perhaps.
+            return Look::Sleep {
+                wake: WakeFor::Nothing,
+                until: Some(self.mode_again),
+            };
+        }
         let Some(pixels) = &self.pixels else {
             let until = self.busy.then(|| now + BUSY_RETRY);
             return Look::Sleep {
@@ -150,21 +182,29 @@ impl ScreenLoop {
     }
 
     /// Reads what changed beside the ring.
-    fn follow(&mut self, session: &mut Session, observed: &Observed) {
+    fn follow(&mut self, session: &mut Session, now: Micros, observed: &Observed) {
         let seen = self.seen.replace(*observed);
         self.busy = false;
-        if self.pixels.is_none() || seen.is_none_or(|seen| observed.screen_differs(&seen)) {
-            self.follow_mode(session);
+        if self.pixels.is_none()
+            || self.mode_stale
+            || seen.is_none_or(|seen| observed.screen_differs(&seen))
+        {
+            self.follow_mode(session, now);
         }
         if seen.is_none_or(|seen| observed.cursor_differs(&seen)) {
-            self.follow_cursor(session);
+            self.follow_cursor(session, now);
         }
         if self.busy {
             self.seen = None;
         }
     }
 
-    fn follow_mode(&mut self, session: &mut Session) {
+    /// Reads the mode, at most once a frame: a driver that sets it without end costs no more than one that draws.
+    fn follow_mode(&mut self, session: &mut Session, now: Micros) {
+        self.mode_stale = now < self.mode_again;
+        if self.mode_stale {
+            return;
+        }
         let mode = match Mode::read(self.driver.memory()) {
             Ok(mode) => mode,
             Err(ModeError::Busy(_)) => {
@@ -172,31 +212,45 @@ impl ScreenLoop {
                 return;
             }
             Err(error) => {
-                tracing::error!(%error, "the driver's screen cannot be shown");
-                self.pixels = None;
+                self.mode_again = now + FRAME_INTERVAL;
+                self.cannot_show(now, &error);
                 return;
             }
         };
+        self.mode_again = now + FRAME_INTERVAL;
         if self.pixels.is_none() || self.mode != Some(mode) {
-            self.pixels = match self.driver.frame_buffer(&mode) {
-                Ok(pixels) => pixels,
-                Err(error) => {
-                    tracing::error!(%error, "the driver's screen cannot be shown");
-                    None
-                }
-            };
+            match self.driver.frame_buffer(&mode) {
+                Ok(pixels) => self.pixels = pixels,
+                Err(error) => self.cannot_show(now, &error),
+            }
             self.mode = Some(mode);
             session.set_mode(mode.size);
             session.damage_all();
         }
         match Monitors::read(self.driver.memory(), mode.size) {
-            Ok(monitors) => session.set_monitors(monitors),
+            Ok(monitors) => {
+                session.set_monitors(monitors);
+                if self.pixels.is_some() {
+                    self.complaints.settle();
+                }
+            }
             Err(MonitorsError::Busy(_)) => self.busy = true,
-            Err(error) => tracing::warn!(%error, "monitors stay as they are"),
+            Err(error) => {
+                if self.complaints.admit(now, &error.to_string()) {
+                    tracing::warn!(%error, "monitors stay as they are");
+                }
+            }
         }
     }
 
-    fn follow_cursor(&mut self, session: &mut Session) {
+    fn cannot_show(&mut self, now: Micros, error: &dyn std::error::Error) {
+        self.pixels = None;
+        if self.complaints.admit(now, &error.to_string()) {
+            tracing::error!(%error, "the driver's screen cannot be shown");
+        }
+    }
+
+    fn follow_cursor(&mut self, session: &mut Session, now: Micros) {
         let memory = self.driver.memory();
         let followed = CursorState::read(memory).and_then(|cursor| {
             if session.set_cursor(&cursor)
@@ -209,11 +263,15 @@ impl ScreenLoop {
         match followed {
             Ok(()) => {}
             Err(CursorError::Busy(_) | CursorError::Changed) => self.busy = true,
-            Err(error) => tracing::warn!(%error, "the cursor stays as it is"),
+            Err(error) => {
+                if self.complaints.admit(now, &error.to_string()) {
+                    tracing::warn!(%error, "the cursor stays as it is");
+                }
+            }
         }
     }
 
-    fn drain(&mut self, session: &mut Session) -> crate::ring::Drained {
+    fn drain(&mut self, session: &mut Session, now: Micros) -> crate::ring::Drained {
         let screen = self.mode.map(|mode| mode.size).unwrap_or_default();
         let (driver, mut mode_changed) = (&self.driver, false);
         let drained = self
@@ -226,7 +284,7 @@ impl ScreenLoop {
             session.damage_all();
         }
         if drained.overrun || mode_changed {
-            self.follow_mode(session);
+            self.follow_mode(session, now);
         }
         drained
     }

@@ -7,6 +7,7 @@ use crate::base::limits::{CLIENT_MESSAGE_MAX, MAIN_MESSAGE_MAX};
 use crate::channel::cursor::CursorChannel;
 use crate::channel::inputs::{InputsChannel, InputsError};
 use crate::channel::{CommonError, FramingError, Inbox, MainChannel, MainError, Outbox};
+use crate::display::Path;
 use crate::wire::WireError;
 use crate::wire::link::ChannelType;
 
@@ -15,8 +16,8 @@ use crate::wire::link::ChannelType;
 pub struct Origin {
     /// Address of the client, for people.
     pub peer: String,
-    /// The client runs on this machine.
-    pub local: bool,
+    /// How it comes to this machine.
+    pub path: Path,
 }
 
 /// Why a channel ends. All of it is the client's doing.

@@ -27,6 +27,7 @@ use crate::channel::inputs::{InputsChannel, Seat, SharedInput};
 use crate::channel::link::Linked;
 use crate::channel::pointer::MouseMode;
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
+use crate::display::Path;
 use crate::image::choose::Encoder;
 use crate::image::jpeg::JpegBackend;
 use crate::ring::{InputRecord, Leds};
@@ -126,7 +127,7 @@ impl Session {
             leftover,
         } = linked;
         let mut outbox = Outbox::new(mini_header, now);
-        let role = self.role(client, key, now, &message, origin.local, &mut outbox);
+        let role = self.role(client, key, now, &message, origin.path, &mut outbox);
         let inbox = Inbox::new(mini_header, message_limit(message.channel_type));
         self.channels.insert(
             key,
@@ -240,6 +241,21 @@ impl Session {
         more
     }
 
+    /// What the kernel knew of a display's shortest round trip when it was linked.
+    pub fn kernel_rtt(&mut self, key: ChannelKey, rtt: Micros) {
+        if let Some(Role::Display(display)) = self.channels.get_mut(&key).map(|one| &mut one.role) {
+            display.kernel_rtt(rtt);
+        }
+    }
+
+    /// Bytes that may be in flight on a display channel.
+    pub fn in_flight_max(&self, key: ChannelKey) -> Option<u64> {
+        match &self.channels.get(&key)?.role {
+            Role::Display(display) => Some(display.in_flight_max()),
+            _ => None,
+        }
+    }
+
     /// When [`transmit`](Self::transmit) is to be called even if nothing happens.
     pub fn deadline(&self, key: ChannelKey) -> Option<Micros> {
         let channel = self.channels.get(&key)?;
@@ -302,13 +318,13 @@ impl Session {
         key: ChannelKey,
         now: Micros,
         message: &LinkMessage,
-        local: bool,
+        path: Path,
         outbox: &mut Outbox,
     ) -> Role {
         let caps = &message.channel_caps;
         match message.channel_type {
             ChannelType::DISPLAY => {
-                Role::Display(Box::new(DisplaySender::new(caps, local, &self.picture)))
+                Role::Display(Box::new(DisplaySender::new(caps, path, &self.picture)))
             }
             ChannelType::INPUTS => Role::Inputs(Box::new(InputsChannel::new(
                 holder(key),
@@ -348,6 +364,8 @@ impl Session {
                 Role::Display(display) => {
                     status.display_bytes = channel.outbox.written_bytes();
                     status.rtt_us = display.rtt_us();
+                    status.rate_bytes_per_s = display.rate_bytes_per_s();
+                    status.in_flight_bytes = display.in_flight_bytes();
                 }
                 _ => {}
             }

@@ -19,7 +19,7 @@ use super::video_frames::VideoFrames;
 use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Micros, Point, Rect, Region};
 use crate::channel::Outbox;
-use crate::display::{ExactOp, Frame, Pacer, Save, Update, View};
+use crate::display::{ExactOp, Frame, Line, Pacer, Path, Save, Update, View};
 use crate::image::choose::{Capabilities, Encoded, Encoder};
 use crate::image::lz_palette::PALETTE_OFFSET_AT;
 use crate::wire::WireError;
@@ -77,22 +77,21 @@ pub(super) struct DisplaySender {
 }
 
 impl DisplaySender {
-    /// For a client that announced `caps` on its display channel; `local` if it runs on this machine, where bytes
-    /// cost less than packing them.
-    pub(super) fn new(caps: &Caps, local: bool, picture: &Picture) -> Self {
+    /// For a client that announced `caps` on its display channel and comes by `path`.
+    pub(super) fn new(caps: &Caps, path: Path, picture: &Picture) -> Self {
         let lz4 = caps.has(cap::LZ4_COMPRESSION);
         // spice-html5 decodes no palettes; it is the client without MONITORS_CONFIG.
         let wants_monitors = caps.has(cap::MONITORS_CONFIG);
         Self {
             phase: Phase::AwaitingInit,
             view: View::new(picture.size()),
-            pacer: Pacer::new(),
+            pacer: Pacer::new(path),
             streams: StreamSender::new(caps),
             streamed_last: false,
             capabilities: Capabilities {
                 lz4,
                 lz_palette: wants_monitors,
-                local,
+                local: false,
             },
             wants_monitors,
             cache: ImageCache::default(),
@@ -187,11 +186,31 @@ impl DisplaySender {
         self.streams.deadline()
     }
 
+    /// The kernel's shortest round trip, before any fence was answered.
+    pub(super) fn kernel_rtt(&mut self, rtt: Micros) {
+        self.pacer.kernel_rtt(rtt);
+    }
+
+    /// Bytes a second that the client takes, once known.
+    pub(super) fn rate_bytes_per_s(&self) -> Option<u64> {
+        self.pacer.rate_bytes_per_s()
+    }
+
+    /// Bytes that the client has not been seen to handle.
+    pub(super) const fn in_flight_bytes(&self) -> u64 {
+        self.pacer.in_flight_bytes()
+    }
+
+    /// Bytes that may be in flight.
+    pub(super) const fn in_flight_max(&self) -> u64 {
+        self.pacer.limit_bytes()
+    }
+
     /// Whether the client could take a frame now: then it is worth reading one.
     pub(super) fn is_ready(&self, outbox: &Outbox) -> bool {
         !matches!(self.phase, Phase::AwaitingInit)
             && outbox.is_empty()
-            && outbox.is_window_open()
+            && outbox.takes_drawings()
             && (self.pacer.allows() || self.sent_since_frame)
     }
 
@@ -208,19 +227,24 @@ impl DisplaySender {
             Phase::Creating | Phase::Painting { .. } => {}
             Phase::Live => self.streams.follow(now, picture.videos(), &mut self.view),
         }
+        self.fence(now, false, outbox);
         let before = outbox.written_bytes();
-        let room = outbox.is_window_open() && self.pacer.allows() && !outbox.is_full();
+        let room = outbox.takes_drawings() && self.pacer.allows() && !outbox.is_full();
         let sent = room && self.send_next(now, picture, encoders, outbox);
         let bytes = outbox.written_bytes() - before;
         if 0 < bytes {
             self.pacer.sent(now, bytes);
         }
-        let streamed = sent && self.streamed_last;
-        if self.pacer.wants_fence() || (streamed && self.pacer.may_fence()) {
-            let fence = outbox.ping(now);
-            self.pacer.fence(now, fence);
-        }
+        self.fence(now, sent && self.streamed_last, outbox);
         sent
+    }
+
+    /// A fence where it tells something new, behind video always.
+    fn fence(&mut self, now: Micros, streamed: bool, outbox: &mut Outbox) {
+        if self.pacer.wants_fence() || (streamed && self.pacer.may_fence()) {
+            let id = outbox.ping(now);
+            self.pacer.fence(now, id);
+        }
     }
 
     fn send_next(
@@ -349,7 +373,9 @@ impl DisplaySender {
             return;
         }
         self.payload.clear();
+        self.capabilities.local = self.pacer.line() == Line::Local;
         let encoded = encoder.encode(&pixels, self.capabilities, &mut self.payload);
+        self.pacer.encoded(rect.area(), self.payload.len() as u64);
         let (image_type, colors) = match encoded {
             Encoded::Solid(color) => {
                 outbox.send(&DrawFill {

@@ -19,6 +19,7 @@ use crate::base::script::{Script, pieces};
 use crate::base::{Micros, Point, Size};
 use crate::channel::Identity;
 use crate::channel::link::Linked;
+use crate::display::Path;
 use crate::ring::InputRecord;
 use crate::wire::caps::Caps;
 use crate::wire::header::write_message;
@@ -138,7 +139,11 @@ impl Stage {
         };
         let origin = Origin {
             peer: "peer".to_owned(),
-            local: flags & 8 != 0,
+            path: if flags & 8 == 0 {
+                Path::Network
+            } else {
+                Path::Unix
+            },
         };
         let started = self.session.start(key, self.now, linked, origin);
         assert!(started.is_ok(), "{started:?}");

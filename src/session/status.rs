@@ -28,4 +28,8 @@ pub struct ClientStatus {
     pub display_bytes: u64,
     /// Shortest round trip on the display channel lately, the client's own work included, in microseconds.
     pub rtt_us: Option<u64>,
+    /// Bytes a second that the client takes, once its line has been full.
+    pub rate_bytes_per_s: Option<u64>,
+    /// Bytes of the display channel that the client has not been seen to handle.
+    pub in_flight_bytes: u64,
 }

@@ -12,6 +12,24 @@ use caraway_server::base::Micros;
 /// The pieces in which bytes travel when the line has a rate.
 const PIECE_BYTES: usize = 1448;
 
+/// What a line does beside carrying bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Weather {
+    Steady,
+    /// Nothing goes through for `span` at every multiple of `every`, then all that waited at the line's rate: a lost
+    /// segment that is sent again, a Wi-Fi that looks around.
+    Stalls {
+        every: Micros,
+        span: Micros,
+    },
+    /// The rate is this one from a moment on until another.
+    Drop {
+        from: Micros,
+        until: Micros,
+        rate: u64,
+    },
+}
+
 /// What a line is like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
@@ -21,40 +39,74 @@ pub(crate) struct Line {
     pub(crate) delay: Micros,
     /// Bytes that may be written and unread.
     pub(crate) socket_bytes: usize,
+    pub(crate) weather: Weather,
 }
 
 impl Line {
+    /// A line of `mbit` Mbit/s and a round trip of `rtt_ms`, in any weather.
+    pub(crate) const fn of(mbit: u64, rtt_ms: u64, weather: Weather) -> Self {
+        Self {
+            rate: Some(mbit * 125_000),
+            delay: Micros(rtt_ms * 500),
+            socket_bytes: 2 * 1024 * 1024,
+            weather,
+        }
+    }
+
     /// The same host.
     pub(crate) const LOCAL: Self = Self {
         rate: None,
         delay: Micros(20),
         socket_bytes: 200 * 1024,
+        weather: Weather::Steady,
     };
     /// 100 Mbit/s in the house.
     pub(crate) const LAN: Self = Self {
         rate: Some(12_500_000),
         delay: Micros(500),
         socket_bytes: 1024 * 1024,
+        weather: Weather::Steady,
     };
     /// 10 Mbit/s across a country.
     pub(crate) const FAR: Self = Self {
         rate: Some(1_250_000),
         delay: Micros::from_millis(40),
         socket_bytes: 1024 * 1024,
+        weather: Weather::Steady,
     };
     /// 1 Mbit/s, with sockets that would hold a quarter of a minute.
     pub(crate) const SLOW: Self = Self {
         rate: Some(125_000),
         delay: Micros::from_millis(25),
         socket_bytes: 2 * 1024 * 1024,
+        weather: Weather::Steady,
     };
 
-    /// The time that this many bytes take, without the delay.
-    pub(crate) fn time_of(&self, bytes: usize) -> Micros {
-        Micros(
-            self.rate
-                .map_or(0, |rate| (bytes as u64 * 1_000_000).div_ceil(rate)),
-        )
+    /// When the line has carried `bytes` that it begins with at `start`, without the delay.
+    fn carried(&self, start: Micros, bytes: usize) -> Micros {
+        let Some(mut rate) = self.rate else {
+            return start;
+        };
+        let mut start = start;
+        match self.weather {
+            Weather::Steady => {}
+            Weather::Stalls { every, span } => {
+                let into = start.0 % every.0;
+                if into < span.0 {
+                    start = start + Micros(span.0 - into);
+                }
+            }
+            Weather::Drop {
+                from,
+                until,
+                rate: dropped,
+            } => {
+                if from <= start && start < until {
+                    rate = dropped;
+                }
+            }
+        }
+        start + Micros((bytes as u64 * 1_000_000).div_ceil(rate))
     }
 }
 
@@ -117,7 +169,7 @@ impl Shared {
             taken.len().max(1)
         };
         for part in taken.chunks(piece) {
-            self.free_at = self.free_at.max(now) + self.line.time_of(part.len());
+            self.free_at = self.line.carried(self.free_at.max(now), part.len());
             pipe.put(self.free_at + self.line.delay, part.to_vec());
         }
         taken.len()

@@ -6,6 +6,7 @@ mod client;
 mod devices;
 mod host;
 mod line;
+mod lines;
 mod memory;
 mod pace;
 mod pictures;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use caraway_server::base::limits::{IMAGE_PIXELS_MAX, OUTPUT_BYTES_MAX, PING_INTERVAL};
 use caraway_server::base::{Micros, Point, Size};
 use caraway_server::channel::link::LinkError;
+use caraway_server::display::Path;
 use caraway_server::display::pace::IN_FLIGHT_MAX;
 use caraway_server::ring::{CursorState, Monitors};
 use caraway_server::session::Origin;
@@ -266,7 +267,11 @@ impl World {
         host.hang_bell(key);
         let origin = Origin {
             peer: format!("client {number}"),
-            local: client.shared.line.rate.is_none(),
+            path: if client.shared.line.rate.is_none() {
+                Path::Unix
+            } else {
+                Path::Network
+            },
         };
         let started = host.with(|session| session.start(key, now, linked, origin));
         started.expect("nothing came with the ticket");

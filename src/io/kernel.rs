@@ -1,0 +1,102 @@
+//! What the kernel holds of a connection, and what it knows of its line.
+//!
+//! Bytes that wait in the socket are pixels that nothing can make newer. TCP_NOTSENT_LOWAT keeps those that were not
+//! even sent to a part of what the pacer allows in flight: beyond that the socket is not writable, so the next image is
+//! taken and encoded only when the line goes on. On a line that stalls this shows sooner than any fence.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::base::Micros;
+use crate::os::TcpStatus;
+use crate::os::tcp;
+
+/// Bytes that the kernel may hold unsent on a slow line: some segments, so that it never runs dry between two turns.
+const NOTSENT_MIN: u32 = 16 * 1024;
+
+/// The same on a fast line: enough to keep it busy between two turns of the task.
+const NOTSENT_MAX: u32 = 256 * 1024;
+
+/// The kernel's side of a connection; a unix socket has none of this.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// The socket again, beside the halves that are read and written.
+    socket: Option<OwnedFd>,
+    notsent_bytes: u32,
+}
+
+impl Kernel {
+    /// Prepares a TCP socket that was accepted.
+    pub(super) fn of_tcp(socket: &impl AsFd) -> io::Result<Self> {
+        tcp::send_at_once(socket, NOTSENT_MIN)?;
+        Ok(Self {
+            socket: Some(socket.as_fd().try_clone_to_owned()?),
+            notsent_bytes: NOTSENT_MIN,
+        })
+    }
+
+    /// A unix socket.
+    pub(super) const fn of_unix() -> Self {
+        Self {
+            socket: None,
+            notsent_bytes: 0,
+        }
+    }
+
+    /// The shortest round trip that the kernel has seen, the client's work not included.
+    pub(super) fn rtt(&self) -> Option<Micros> {
+        let status = TcpStatus::of(self.socket.as_ref()?).ok()?;
+        status.rtt_us_min.map(|rtt| Micros(u64::from(rtt)))
+    }
+
+    /// Lets the kernel hold what suits a pacer that allows so many bytes in flight. Costs a system call only
+    /// when that has about doubled or halved.
+    pub(super) fn hold_unsent_for(&mut self, in_flight_bytes: u64) -> io::Result<()> {
+        let share = u32::try_from(in_flight_bytes / 4).unwrap_or(u32::MAX);
+        let wanted = share.clamp(NOTSENT_MIN, NOTSENT_MAX);
+        let close = wanted / 2 < self.notsent_bytes && self.notsent_bytes / 2 < wanted;
+        match &self.socket {
+            Some(socket) if !close => {
+                self.notsent_bytes = wanted;
+                tcp::send_at_once(socket, wanted)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    fn unsent_when_full(kernel: &Kernel, server: &mut TcpStream) -> u32 {
+        while server.write(&[0; 65536]).is_ok() {}
+        let socket = kernel.socket.as_ref().unwrap();
+        TcpStatus::of(socket).unwrap().notsent_bytes
+    }
+
+    #[test]
+    fn what_the_kernel_holds_follows_the_pacer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pair = || {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let server = listener.accept().unwrap().0;
+            server.set_nonblocking(true).unwrap();
+            (client, server)
+        };
+        let (_client, mut server) = pair();
+        let slow = Kernel::of_tcp(&server).unwrap();
+        assert!(slow.rtt().unwrap() < Micros::from_secs(1));
+        // One segment of loopback may pass the mark.
+        let unsent = unsent_when_full(&slow, &mut server);
+        assert!(unsent <= NOTSENT_MIN + 64 * 1024, "{unsent}");
+        let (_client, mut server) = pair();
+        let mut fast = Kernel::of_tcp(&server).unwrap();
+        fast.hold_unsent_for(4 * 1024 * 1024).unwrap();
+        let unsent = unsent_when_full(&fast, &mut server);
+        assert!(NOTSENT_MAX / 2 < unsent, "{unsent}");
+        assert!(Kernel::of_unix().rtt().is_none());
+    }
+}
