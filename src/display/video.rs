@@ -4,7 +4,7 @@
 //! at most [`GAP_MAX`] is active. Active tiles whose changes touch each other make one rectangle, the bounds of
 //! what changed in them, which is the video's window to the pixel. It is a video when it is large enough, mostly
 //! covered by activity, and looks like a photograph: neighbouring pixels differ, but little. Typing and blinking are
-//! too small or too slow, scrolls that were recognised as copies leave too little, text and drawings do not look like it.
+//! too small or too slow, scrolls that were recognised as copies leave too little, text and drawings look otherwise.
 //!
 //! A video stays while it moves and [`END_AFTER`] longer. It grows when activity reaches beyond it, and shrinks
 //! when activity has left much of it for a while; either makes it another video with an identity of its own.
@@ -264,7 +264,9 @@ impl VideoDetector {
         if !component.is_video() {
             return;
         }
-        let grown = !video.rect.contains(&component.bounds);
+        // Activity that only reaches into it is a video of its own, as soon as this one has ended.
+        let shared = component.bounds.intersect(&video.rect).area();
+        let grown = !video.rect.contains(&component.bounds) && video.rect.area() <= 2 * shared;
         let left = component.bounds.area() * 100 < video.rect.area() * SHRUNK_MAX;
         let measured = SHRINK_INTERVAL <= now.since(video.measured_at);
         if grown || (left && measured) {
@@ -387,3 +389,6 @@ fn touch(one: &Rect, other: &Rect) -> bool {
 fn signed(columns: usize) -> i32 {
     i32::try_from(columns).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;
