@@ -21,6 +21,7 @@ use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{ListenError, Listener};
 use caraway_server::io::screen_loop;
+use caraway_server::os::JpegBackends;
 use caraway_server::os::hardening::harden_process;
 use caraway_server::os::inherited::{InheritError, adopt};
 use caraway_server::session::Session;
@@ -133,7 +134,8 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         name: arguments.name,
         uuid,
     };
-    let session = Session::new(identity, Size::default());
+    let mut session = Session::new(identity, Size::default());
+    session.set_jpeg_backend(JpegBackends::load().backend());
     let host = Rc::new(Host::new(session, policy, keys));
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));

@@ -60,6 +60,9 @@ pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 /// Pixels of one encoded image: bounds the time between two looks at input (about 0.3 ms of LZ4).
 pub const IMAGE_PIXELS_MAX: u32 = 128 * 1024;
 
+/// Rectangles of a screen that are sent as video at a time; others go as images.
+pub const VIDEOS_MAX: usize = 4;
+
 const _: () =
     assert!(SCREEN_SIDE_MAX as u64 * (SCREEN_SIDE_MAX as u64 + 64) * 4 <= FRAME_BUFFER_BYTES_MAX);
 const _: () = assert!(CLIENT_MESSAGE_MAX <= MAIN_MESSAGE_MAX);

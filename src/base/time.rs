@@ -24,6 +24,14 @@ impl Micros {
         self.0 / 1000
     }
 
+    /// The session's multimedia clock (`multi_media_time` of SPICE) at this moment: milliseconds that wrap as the
+    /// protocol's 32 bits do, and are never 0, which clients take for a mistake.
+    pub fn multimedia_time(self) -> u32 {
+        u32::try_from(self.as_millis() & u64::from(u32::MAX))
+            .unwrap_or(0)
+            .max(1)
+    }
+
     /// The span since `earlier`; zero when that lies ahead.
     pub const fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))

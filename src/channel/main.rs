@@ -74,7 +74,7 @@ impl MainChannel {
             current_mouse_mode: u32::from(mode.0),
             agent_connected: 0,
             agent_tokens: 0,
-            multi_media_time: multi_media_time(now),
+            multi_media_time: now.multimedia_time(),
             ram_hint: RAM_HINT,
         });
         if client_caps.has(caps::main::NAME_AND_UUID) {
@@ -159,13 +159,6 @@ fn channels_list() -> ChannelsList {
     ChannelsList {
         channels: channels.to_vec(),
     }
-}
-
-/// The multimedia clock in milliseconds; it wraps as the protocol's 32 bits do, and is never 0.
-fn multi_media_time(now: Micros) -> u32 {
-    u32::try_from(now.as_millis() & u64::from(u32::MAX))
-        .unwrap_or(0)
-        .max(1)
 }
 
 #[cfg(test)]

@@ -10,10 +10,17 @@ pub mod changes;
 pub mod pace;
 pub mod screen;
 pub mod shadow;
+pub mod stream_clock;
+pub mod stream_quality;
+pub mod video;
+mod video_content;
 pub mod view;
 
 pub use changes::{Changes, ExactOp};
 pub use pace::Pacer;
 pub use screen::{Frame, Screen};
 pub use shadow::Shadow;
+pub use stream_clock::StreamClock;
+pub use stream_quality::StreamQuality;
+pub use video::{Video, VideoDetector};
 pub use view::{Update, View};

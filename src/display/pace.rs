@@ -99,6 +99,16 @@ impl Pacer {
         self.rtt_min.map(|(rtt, _)| rtt.0)
     }
 
+    /// How much longer than an empty line takes `bytes` will take that are sent now, behind what is in flight; nothing
+    /// as long as the line is not known.
+    pub fn queued(&self, bytes: u64) -> Micros {
+        let (Some((rtt, _)), Some((rate, _))) = (self.rtt_min, self.rate_max) else {
+            return Micros(0);
+        };
+        let ahead = (self.in_flight_bytes() + bytes).saturating_mul(1_000_000);
+        Micros(ahead / rate.max(1)) - rtt
+    }
+
     /// Whether pixels may be sent.
     pub const fn allows(&self) -> bool {
         self.in_flight_bytes() < self.limit_bytes
@@ -131,6 +141,11 @@ impl Pacer {
             self.limit_bytes / 4
         };
         due <= unfenced && self.fences.len() < FENCES_MAX
+    }
+
+    /// Whether a fence would tell anything new: video asks for one behind every frame, for it must know what queues.
+    pub fn may_fence(&self) -> bool {
+        self.fenced_bytes < self.sent_bytes && self.fences.len() < FENCES_MAX
     }
 
     /// A PING with this id goes out behind everything that was sent.

@@ -214,6 +214,12 @@ mod tests {
         /// A client's socket takes this many updates.
         Send(usize, usize),
         Overrun,
+        /// A client's stream begins in these rectangles, or ends when there are none.
+        Play(usize, Vec<Rect>),
+        /// A frame of the stream is sent and shown.
+        Stream(usize),
+        /// One that was sent before is shown only now.
+        ShowLate(usize),
     }
 
     fn rect() -> impl Strategy<Value = Rect> {
@@ -232,6 +238,10 @@ mod tests {
             3 => Just(Op::Frame),
             3 => (0usize..3, 0usize..9).prop_map(|(client, count)| Op::Send(client, count)),
             1 => Just(Op::Overrun),
+            1 => (0usize..3, prop::collection::vec(rect(), 0..3))
+                .prop_map(|(client, rects)| Op::Play(client, rects)),
+            3 => (0usize..3).prop_map(Op::Stream),
+            2 => (0usize..3).prop_map(Op::ShowLate),
         ]
     }
 
@@ -240,6 +250,8 @@ mod tests {
         records: VecDeque<Record>,
         screen: Screen,
         clients: Vec<(View, Shadow)>,
+        playing: [Vec<Rect>; 3],
+        streamed: [bool; 3],
     }
 
     impl Model {
@@ -253,6 +265,8 @@ mod tests {
                 records: VecDeque::new(),
                 screen: Screen::new(SIZE),
                 clients,
+                playing: [const { Vec::new() }; 3],
+                streamed: [false; 3],
             }
         }
 
@@ -296,6 +310,33 @@ mod tests {
                     self.records.clear();
                     self.screen.damage_all();
                 }
+                Op::Play(client, rects) => {
+                    let view = &mut self.clients[client].0;
+                    let before = std::mem::replace(&mut self.playing[client], rects);
+                    before.into_iter().for_each(|rect| view.mark_lossy(rect));
+                    view.hold(Region::from_rects(&self.playing[client]));
+                    self.streamed[client] = false;
+                }
+                Op::ShowLate(client) => {
+                    let (_, surface) = &mut self.clients[client];
+                    for &rect in self.playing[client]
+                        .iter()
+                        .filter(|_| self.streamed[client])
+                    {
+                        surface.apply(&ExactOp::Fill { rect, color: 0xbad });
+                    }
+                }
+                Op::Stream(client) => {
+                    self.streamed[client] = true;
+                    while let Some(op) = self.clients[client].0.next_exact() {
+                        self.clients[client].1.apply(&op);
+                    }
+                    let (view, surface) = &mut self.clients[client];
+                    for &rect in &self.playing[client] {
+                        view.streamed(rect);
+                        surface.apply(&ExactOp::Fill { rect, color: 0xbad });
+                    }
+                }
             }
         }
 
@@ -316,8 +357,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
-        /// Records come late or lie, pixels are read while newer ones are drawn, clients have their own pace:
-        /// in the end everyone has the desktop's pixels.
+        /// Records come late or lie, pixels are read while newer ones are drawn, clients have their own pace, and
+        /// streams show anything: in the end everyone has the desktop's pixels.
         #[test]
         fn everyone_converges(ops in prop::collection::vec(op(), 1..60)) {
             let mut model = Model::new();
@@ -326,6 +367,7 @@ mod tests {
             }
             model.step(Op::Deliver(usize::MAX));
             model.step(Op::Frame);
+            (0..3).for_each(|client| model.step(Op::Play(client, Vec::new())));
             let all = SIZE.rect();
             let newest = |shadow: &Shadow| {
                 let pixels = shadow.pixels(&all).unwrap();

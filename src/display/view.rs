@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::changes::{Changes, ExactOp};
+use super::changes::{Changes, ExactOp, RECTS_MAX};
 use super::screen::Frame;
 use crate::base::{Point, Rect, Region, Size};
 
@@ -23,12 +23,17 @@ pub enum Update {
 
 /// What a client lacks.
 ///
-/// INVARIANT: when `sending`, then `changes`, have been applied, the client's surface is the shadow.
+/// INVARIANT: when `sending`, then `changes`, have been applied, the client's surface is the shadow, but for the lossy
+/// pixels, which copies take along: those are only like it.
 #[derive(Debug)]
 pub struct View {
     screen: Rect,
     sending: VecDeque<ExactOp>,
     changes: Changes,
+    /// Where the client's surface, as it will be when what was sent has arrived, only resembles what it should be.
+    lossy: Region,
+    /// What streams show: no images go there.
+    held: Region,
     /// Images go on from here in reading order, and from the top again at the end: on a slow line the bottom of
     /// the screen gets its turn although the top keeps changing.
     turn: Point,
@@ -43,13 +48,42 @@ impl View {
             screen: size.rect(),
             sending: VecDeque::new(),
             changes,
+            lossy: Region::new(),
+            held: Region::new(),
             turn: Point::default(),
         }
     }
 
-    /// Whether the client has the newest picture, or will when what it was sent arrives.
+    /// Whether the client has the newest picture to the last bit, or will when what it was sent arrives.
     pub fn is_current(&self) -> bool {
-        self.sending.is_empty() && self.changes.is_empty()
+        self.sending.is_empty() && self.changes.is_empty() && self.lossy.is_empty()
+    }
+
+    /// Pixels of the client that only resemble those of the picture.
+    pub const fn lossy(&self) -> &Region {
+        &self.lossy
+    }
+
+    /// The client's pixels in `rect` only resemble the picture: they are sent again when nothing else is left to send.
+    pub fn mark_lossy(&mut self, rect: Rect) {
+        self.lossy.add(rect.intersect(&self.screen));
+        self.lossy.simplify(RECTS_MAX);
+    }
+
+    /// Streams show `held`: until they show something else, neither new pixels nor exact ones go there as images.
+    pub fn hold(&mut self, held: Region) {
+        self.held = held;
+    }
+
+    /// Whether pixels of `rect` have changed that the client was not sent.
+    pub fn is_stale(&self, rect: &Rect) -> bool {
+        self.changes.dirty().intersects_rect(rect)
+    }
+
+    /// A stream's frame with the newest pixels of `rect` is sent. As with images, exact operations come before it.
+    pub fn streamed(&mut self, rect: Rect) {
+        self.changes.settle(&Region::from(rect));
+        self.mark_lossy(rect);
     }
 
     /// The shadow went on by one frame.
@@ -63,22 +97,49 @@ impl View {
     }
 
     /// The next update, images of at most `pixels_max` pixels (at least one row is always taken). Whoever takes it
-    /// sends it before he calls again: exact operations come before the pixels that are read later.
+    /// sends it before he calls again: exact operations come before the pixels that are read later, and lossy
+    /// pixels are replaced when nothing is dirty.
     pub fn next_update(&mut self, pixels_max: u32) -> Option<Update> {
-        if self.sending.is_empty() {
-            self.sending.extend(self.changes.take_exact());
-        }
-        if let Some(op) = self.sending.pop_front() {
+        if let Some(op) = self.next_exact() {
             return Some(Update::Exact(op));
         }
         let rect = self.next_image(u64::from(pixels_max))?;
-        self.changes.settle(&Region::from(rect));
+        // Neighbours may have been joined over a held place, where a frame that is on its way is still to be shown.
+        let settled = Region::from(rect).subtract(&self.held);
+        self.changes.settle(&settled);
+        self.lossy = self.lossy.subtract(&settled);
         Some(Update::Image(rect))
+    }
+
+    /// The next exact operation; none when only pixels are left.
+    pub fn next_exact(&mut self) -> Option<ExactOp> {
+        if self.sending.is_empty() {
+            self.sending.extend(self.changes.take_exact());
+        }
+        let op = self.sending.pop_front()?;
+        let rect = op.rect();
+        let mut moved = Region::new();
+        if let ExactOp::Copy { delta, .. } = op {
+            let source = rect.translate(Point::new(-delta.x, -delta.y));
+            if self.lossy.intersects_rect(&source) {
+                moved = self.lossy.clip(&source).translate(delta);
+            }
+        }
+        self.lossy.remove(rect);
+        // A frame of a stream that is on its way may still be shown over it.
+        let shown_over = self.held.clip(&rect);
+        self.lossy = self.lossy.union(&moved).union(&shown_over);
+        self.lossy.simplify(RECTS_MAX);
+        Some(op)
     }
 
     /// A dirty rectangle whose turn it is, joined with its neighbours where that wastes little.
     fn next_image(&mut self, pixels_max: u64) -> Option<Rect> {
-        let dirty = self.changes.dirty().rects();
+        let mut wanted = self.changes.dirty().subtract(&self.held);
+        if wanted.is_empty() {
+            wanted = self.lossy.subtract(&self.held);
+        }
+        let dirty = wanted.rects();
         let turn = self.turn;
         let reached =
             |rect: &Rect| turn.y < rect.top || (turn.y < rect.bottom && turn.x <= rect.left);

@@ -15,10 +15,11 @@
 use std::collections::BTreeMap;
 
 use super::channel::{Channel, ChannelError, Origin, Role, message_limit};
-use super::display_sender::DisplaySender;
+use super::display_sender::{DisplaySender, Encoders};
 use super::picture::Picture;
 use super::registry::{AdmitError, ChannelKey, ClientId, Registry};
 use super::status::{ClientStatus, Status};
+use super::video_frames::VideoFrames;
 use crate::base::{Micros, Size};
 use crate::channel::cursor::{CursorChannel, SharedCursor};
 use crate::channel::held::Holder;
@@ -27,6 +28,7 @@ use crate::channel::link::Linked;
 use crate::channel::pointer::MouseMode;
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
 use crate::image::choose::Encoder;
+use crate::image::jpeg::JpegBackend;
 use crate::ring::{InputRecord, Leds};
 use crate::wire::common::LAST_TYPE;
 use crate::wire::link::{ChannelType, LinkMessage};
@@ -56,7 +58,9 @@ pub struct Session {
     pub(super) cursor: SharedCursor,
     pub(super) input: SharedInput,
     pub(super) frames: u64,
+    pub(super) framed_at: Micros,
     encoder: Encoder,
+    video_frames: VideoFrames,
     pub(super) records: Vec<InputRecord>,
     pub(super) events: Vec<Event>,
 }
@@ -74,10 +78,17 @@ impl Session {
             cursor: SharedCursor::new(),
             input: SharedInput::new(Leds::default()),
             frames: 0,
+            framed_at: Micros(0),
             encoder: Encoder::new(),
+            video_frames: VideoFrames::new(),
             records: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Encodes video frames with `backend` from now on, in place of the encoder that is always there.
+    pub fn set_jpeg_backend(&mut self, backend: Box<dyn JpegBackend>) {
+        self.video_frames = VideoFrames::with(backend);
     }
 
     /// Makes room for a channel that has authenticated; `entropy` is a fresh random number.
@@ -209,7 +220,11 @@ impl Session {
         };
         let more = match role {
             Role::Display(display) => {
-                display.transmit(now, &self.picture, &mut self.encoder, outbox)
+                let mut encoders = Encoders {
+                    images: &mut self.encoder,
+                    video: &mut self.video_frames,
+                };
+                display.transmit(now, &self.picture, &mut encoders, outbox)
             }
             Role::Cursor(cursor) => {
                 let mode = self.modes.get(client).copied().unwrap_or(MouseMode::Client);
@@ -227,9 +242,12 @@ impl Session {
 
     /// When [`transmit`](Self::transmit) is to be called even if nothing happens.
     pub fn deadline(&self, key: ChannelKey) -> Option<Micros> {
-        self.channels
-            .get(&key)
-            .map(|channel| channel.outbox.ping_due())
+        let channel = self.channels.get(&key)?;
+        let ping_due = channel.outbox.ping_due();
+        match &channel.role {
+            Role::Display(display) => display.deadline().into_iter().chain([ping_due]).min(),
+            _ => Some(ping_due),
+        }
     }
 
     /// A connection has ended.

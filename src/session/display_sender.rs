@@ -13,6 +13,8 @@
 //! show the surface, so it comes when there is a whole picture to show.
 
 use super::picture::Picture;
+use super::stream_sender::StreamSender;
+use super::video_frames::VideoFrames;
 use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Micros, Rect, Region};
 use crate::channel::Outbox;
@@ -32,6 +34,15 @@ const PRIMARY: u32 = 0;
 /// The surface on which the first picture is painted.
 const STAGING: u32 = 1;
 
+/// What all displays encode with.
+#[derive(Debug)]
+pub(super) struct Encoders<'a> {
+    /// Images.
+    pub(super) images: &'a mut Encoder,
+    /// Frames of streams.
+    pub(super) video: &'a mut VideoFrames,
+}
+
 #[derive(Debug)]
 enum Phase {
     AwaitingInit,
@@ -47,6 +58,9 @@ pub(super) struct DisplaySender {
     phase: Phase,
     view: View,
     pacer: Pacer,
+    streams: StreamSender,
+    /// The last pixels were those of a stream: it is the turn of images.
+    streamed_last: bool,
     capabilities: Capabilities,
     wants_monitors: bool,
     next_image_id: u64,
@@ -68,6 +82,8 @@ impl DisplaySender {
             phase: Phase::AwaitingInit,
             view: View::new(picture.size()),
             pacer: Pacer::new(),
+            streams: StreamSender::new(caps),
+            streamed_last: false,
             capabilities: Capabilities {
                 lz4,
                 lz_palette: wants_monitors,
@@ -81,7 +97,7 @@ impl DisplaySender {
         }
     }
 
-    /// Takes in a message of this channel. After the client's INIT it may be sent pictures; reports and
+    /// Takes in a message of this channel. After the client's INIT it may be sent pictures;
     /// preferences about what is not served are ignored.
     ///
     /// # Errors
@@ -91,12 +107,19 @@ impl DisplaySender {
         if matches!(message, ClientMessage::Init(_)) && matches!(self.phase, Phase::AwaitingInit) {
             self.phase = Phase::AwaitingFrame;
         }
+        if let ClientMessage::StreamReport(report) = message {
+            self.streams.reported(&report, &mut self.view);
+        }
         Ok(())
     }
 
     /// The shadow went on by one frame.
-    pub(super) fn frame(&mut self, frame: &Frame) {
+    pub(super) fn frame(&mut self, now: Micros, frame: &Frame, picture: &Picture) {
         self.view.frame(frame);
+        if matches!(self.phase, Phase::Live) {
+            self.streams.frame(picture.videos());
+            self.streams.follow(now, picture.videos(), &mut self.view);
+        }
         self.sent_since_frame = false;
         if matches!(self.phase, Phase::AwaitingFrame) {
             self.phase = Phase::Creating;
@@ -108,10 +131,17 @@ impl DisplaySender {
         matches!(self.phase, Phase::AwaitingFrame)
     }
 
+    /// Whether the client has a picture that is kept up to date.
+    pub(super) const fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live)
+    }
+
     /// The screen has another size: the surface is made anew, at the next frame, for the shadow of the new screen holds
     /// nothing yet.
     pub(super) fn resize(&mut self, picture: &Picture, outbox: &mut Outbox) {
         self.view = View::new(picture.size());
+        // Clients draw frames by way of their surface.
+        self.streams.destroy_all(outbox);
         if matches!(self.phase, Phase::Painting { .. }) {
             outbox.send(&SurfaceDestroy {
                 surface_id: STAGING,
@@ -142,6 +172,11 @@ impl DisplaySender {
         self.pacer.rtt_us()
     }
 
+    /// When [`transmit`](Self::transmit) is to be called though nothing happens: what played is still then.
+    pub(super) fn deadline(&self) -> Option<Micros> {
+        self.streams.deadline()
+    }
+
     /// Whether the client could take a frame now: then it is worth reading one.
     pub(super) fn is_ready(&self, outbox: &Outbox) -> bool {
         !matches!(self.phase, Phase::AwaitingInit)
@@ -155,27 +190,36 @@ impl DisplaySender {
         &mut self,
         now: Micros,
         picture: &Picture,
-        encoder: &mut Encoder,
+        encoders: &mut Encoders<'_>,
         outbox: &mut Outbox,
     ) -> bool {
-        if matches!(self.phase, Phase::AwaitingInit | Phase::AwaitingFrame) {
-            return false;
+        match self.phase {
+            Phase::AwaitingInit | Phase::AwaitingFrame => return false,
+            Phase::Creating | Phase::Painting { .. } => {}
+            Phase::Live => self.streams.follow(now, picture.videos(), &mut self.view),
         }
         let before = outbox.written_bytes();
         let room = outbox.is_window_open() && self.pacer.allows() && !outbox.is_full();
-        let sent = room && self.send_next(picture, encoder, outbox);
+        let sent = room && self.send_next(now, picture, encoders, outbox);
         let bytes = outbox.written_bytes() - before;
         if 0 < bytes {
             self.pacer.sent(now, bytes);
         }
-        if self.pacer.wants_fence() {
+        let streamed = sent && self.streamed_last;
+        if self.pacer.wants_fence() || (streamed && self.pacer.may_fence()) {
             let fence = outbox.ping(now);
             self.pacer.fence(now, fence);
         }
         sent
     }
 
-    fn send_next(&mut self, picture: &Picture, encoder: &mut Encoder, outbox: &mut Outbox) -> bool {
+    fn send_next(
+        &mut self,
+        now: Micros,
+        picture: &Picture,
+        encoders: &mut Encoders<'_>,
+        outbox: &mut Outbox,
+    ) -> bool {
         if matches!(self.phase, Phase::Creating) {
             outbox.send(&InvalAllPalettes {});
             let primary = SurfaceCreate::primary(picture.size());
@@ -194,6 +238,44 @@ impl DisplaySender {
             self.send_monitors(picture, outbox);
             return true;
         }
+        if self.streams.send_ends(outbox) {
+            return true;
+        }
+        if let Some(op) = self.view.next_exact() {
+            send_exact(self.target(), &op, outbox);
+            self.seen(&op.rect(), picture, outbox);
+            return true;
+        }
+        // Video and the rest take turns, so that neither starves the other.
+        let streams_first = !std::mem::take(&mut self.streamed_last);
+        streams_first && self.send_stream(now, picture, encoders, outbox)
+            || self.send_update(picture, encoders, outbox)
+            || !streams_first && self.send_stream(now, picture, encoders, outbox)
+    }
+
+    fn send_stream(
+        &mut self,
+        now: Micros,
+        picture: &Picture,
+        encoders: &mut Encoders<'_>,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let (shadow, view) = (picture.shadow(), &mut self.view);
+        let frames = &mut *encoders.video;
+        let sent = self
+            .streams
+            .send_frame(now, shadow, &self.pacer, frames, view, outbox);
+        self.streamed_last |= sent;
+        self.sent_since_frame |= sent;
+        sent
+    }
+
+    fn send_update(
+        &mut self,
+        picture: &Picture,
+        encoders: &mut Encoders<'_>,
+        outbox: &mut Outbox,
+    ) -> bool {
         let pixels_max = self.pacer.image_pixels_max(IMAGE_PIXELS_MAX);
         let Some(update) = self.view.next_update(pixels_max) else {
             return false;
@@ -204,7 +286,7 @@ impl DisplaySender {
                 op.rect()
             }
             Update::Image(rect) => {
-                self.send_image(&rect, picture, encoder, outbox);
+                self.send_image(&rect, picture, encoders.images, outbox);
                 rect
             }
         };

@@ -173,7 +173,7 @@ impl Stage {
             8 => self.answer(member),
             9 => self.now = self.now + Micros(u64::from(script.number()) << (script.u8() % 16)),
             10 | 11 => self.draw(script),
-            12 => self.session.refresh(&self.screen),
+            12 => self.session.refresh(self.now, &self.screen),
             13 => self.driver(script),
             14 => self.greet(member),
             _ if 240 <= step => self.close(member),
@@ -354,7 +354,7 @@ impl Stage {
             self.now = self.now + Micros::from_millis(5);
             let mut waits = self.session.is_touched() || self.session.awaits_first_frame();
             if waits {
-                self.session.refresh(&self.screen);
+                self.session.refresh(self.now, &self.screen);
             }
             for member in 0..self.members.len() {
                 let written = |stage: &Self| {
@@ -462,7 +462,7 @@ mod tests {
     #[test]
     fn surfaces_are_destroyed_before_they_are_made_anew() {
         let mut stage = greeted();
-        stage.session.refresh(&stage.screen);
+        stage.session.refresh(stage.now, &stage.screen);
         stage.transmit(1, 1);
         stage.resize(&mut Script::new(&[0, 9, 9]));
         stage.converge();

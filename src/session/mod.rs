@@ -10,6 +10,8 @@ mod picture;
 mod registry;
 mod screen_side;
 mod status;
+mod stream_sender;
+mod video_frames;
 
 pub use channel::{ChannelError, Origin};
 pub use desktop::{Event, Session};

@@ -3,7 +3,7 @@
 use crate::base::Size;
 use crate::base::limits::MONITORS_MAX;
 use crate::channel::pointer;
-use crate::display::{Screen, Shadow};
+use crate::display::{Screen, Shadow, Video, VideoDetector};
 use crate::ring::Monitors;
 use crate::wire::display::{Head, MonitorsConfig};
 
@@ -12,6 +12,8 @@ use crate::wire::display::{Head, MonitorsConfig};
 pub(super) struct Picture {
     /// Reads the frame buffer.
     pub screen: Screen,
+    /// Watches its frames.
+    pub detector: VideoDetector,
     monitors: Monitors,
 }
 
@@ -20,6 +22,7 @@ impl Picture {
     pub(super) fn new(size: Size) -> Self {
         Self {
             screen: Screen::new(size),
+            detector: VideoDetector::new(size),
             monitors: Monitors::single(size),
         }
     }
@@ -32,6 +35,11 @@ impl Picture {
     /// The newest pixels that were read.
     pub(super) const fn shadow(&self) -> &Shadow {
         self.screen.shadow()
+    }
+
+    /// What plays on it.
+    pub(super) fn videos(&self) -> &[Video] {
+        self.detector.videos()
     }
 
     /// Monitors moved. Returns whether anything changed.

@@ -6,8 +6,12 @@
 
 use super::channel::{Channel, Role};
 use super::desktop::{Event, Session};
-use crate::base::Size;
+use crate::base::{Micros, Size};
 use crate::ring::{CursorImage, CursorState, Leds, Monitors, PixelSource, Record};
+
+/// While clients take no frames the screen is read this often all the same, if something is drawn: whether it is a
+/// video shows only by its frames, and who cannot take images as fast as they come is who needs streams most.
+pub(super) const WATCH_INTERVAL: Micros = Micros::from_millis(120);
 
 impl Session {
     /// Whether anybody is connected who would see a drawing.
@@ -15,9 +19,15 @@ impl Session {
         !self.channels.is_empty()
     }
 
-    /// Whether a display could take a frame now.
-    pub fn wants_frame(&self) -> bool {
-        self.channels.values().any(Channel::wants_frame)
+    /// Whether a display could take a frame now, or the screen has not been looked at for 120 ms.
+    pub fn wants_frame(&self, now: Micros) -> bool {
+        let overdue = WATCH_INTERVAL <= now.since(self.framed_at);
+        let watches = |channel: &Channel| match &channel.role {
+            Role::Display(display) => overdue && display.is_live(),
+            _ => false,
+        };
+        let mut channels = self.channels.values();
+        channels.any(|channel| channel.wants_frame() || watches(channel))
     }
 
     /// Whether a display waits for its first frame, which is not to be paced.
@@ -112,13 +122,16 @@ impl Session {
             .extend(cursors.map(|(key, _)| Event::Wake(*key)));
     }
 
-    /// Reads what was touched and hands the frame to every display.
-    pub fn refresh(&mut self, source: &dyn PixelSource) {
+    /// Reads what was touched, at `now`, and hands the frame to every display.
+    pub fn refresh(&mut self, now: Micros, source: &dyn PixelSource) {
         let frame = self.picture.screen.refresh(source);
+        let shadow = self.picture.screen.shadow();
+        self.picture.detector.observe(now, &frame, shadow);
         self.frames += 1;
+        self.framed_at = now;
         for (key, channel) in &mut self.channels {
             if let Role::Display(display) = &mut channel.role {
-                display.frame(&frame);
+                display.frame(now, &frame, &self.picture);
                 self.events.push(Event::Wake(*key));
             }
         }

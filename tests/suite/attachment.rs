@@ -179,11 +179,11 @@ impl Attachment {
         let step = if session.awaits_first_frame() {
             Step::Frame
         } else {
-            self.clock.step(now, activity, session.wants_frame())
+            self.clock.step(now, activity, session.wants_frame(now))
         };
         match step {
             Step::Frame => {
-                session.refresh(pixels);
+                session.refresh(now, pixels);
                 self.clock.framed(now);
                 self.frames.push(now);
                 Look::Again

@@ -52,6 +52,7 @@ impl Profile {
                 display_cap::STREAM_REPORT,
                 display_cap::LZ4_COMPRESSION,
                 display_cap::MULTI_CODEC,
+                display_cap::CODEC_MJPEG,
             ]),
             (Self::Html5, ChannelType::MAIN) => Caps::of(&[2]),
             (Self::Html5, ChannelType::DISPLAY) => {

@@ -10,4 +10,5 @@ mod pace;
 mod pictures;
 mod producer;
 mod properties;
+mod video;
 mod world;

@@ -22,6 +22,8 @@ pub(crate) enum Op {
     Copy(Rect, i32, i32),
     /// An image whose pixels follow from the number.
     Image(Rect, u32),
+    /// A frame of a film, by its number: soft shapes that move, with some grain.
+    Film(Rect, u32),
     /// Some glyphs in a row from the point on.
     Text(Point, u32),
     /// Every pixel of the rectangle is inverted: a raster operation, which the ring knows as damage only.
@@ -106,6 +108,10 @@ impl Producer {
             Op::Copy(rect, dx, dy) => self.copy(*rect, *dx, *dy),
             Op::Image(rect, seed) => {
                 self.paint(*rect, |x, y, _| noise(*seed, x, y));
+                self.publish(layout::DAMAGE, &[*rect], |_| [0, 0]);
+            }
+            Op::Film(rect, frame) => {
+                self.paint(*rect, |x, y, _| film(*frame, x, y));
                 self.publish(layout::DAMAGE, &[*rect], |_| [0, 0]);
             }
             Op::Text(start, seed) => self.text(*start, *seed),
@@ -416,6 +422,17 @@ fn black(size: Size) -> Vec<u32> {
 
 fn place(size: Size, x: i32, y: i32) -> usize {
     y.cast_unsigned() as usize * size.width as usize + x.cast_unsigned() as usize
+}
+
+/// A pixel of a film: gradients that move two pixels a frame, with grain of a few steps.
+fn film(frame: u32, x: i32, y: i32) -> u32 {
+    let (shift, grain) = (frame.cast_signed() * 2, noise(frame, x, y) & 7);
+    let wave = |at: i32, period: i32| {
+        let place = at.rem_euclid(2 * period);
+        let height = (place - period).abs() * 200 / period;
+        height.cast_unsigned() + grain
+    };
+    wave(x + shift, 90) << 16 | wave(y * 2 - shift, 110) << 8 | wave(x + y, 140)
 }
 
 fn noise(seed: u32, x: i32, y: i32) -> u32 {

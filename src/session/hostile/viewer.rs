@@ -10,6 +10,7 @@ use crate::wire::common::{AckSync, LAST_TYPE, Pong, ServerMessage};
 use crate::wire::display::{Mark, MonitorsConfig, SurfaceCreate, SurfaceDestroy};
 use crate::wire::draw::{CopyBits, DrawFill, ImageType, ReceivedCopy};
 use crate::wire::link::ChannelType;
+use crate::wire::stream::{StreamActivateReport, StreamCreate, StreamData, StreamDestroy};
 use crate::wire::{Decode, Message, cursor, inputs, main};
 
 /// What a client has of its display: surfaces with their pixels.
@@ -26,6 +27,8 @@ pub(super) struct Viewer {
     pub(super) surfaces: Surfaces,
     /// The screen may be shown.
     pub(super) marked: bool,
+    /// Streams by their numbers, with their places on the screen.
+    streams: BTreeMap<u32, Rect>,
     /// Answers that the session waits for.
     owed: Vec<Answer>,
     unacked: Option<u32>,
@@ -48,6 +51,7 @@ impl Viewer {
             connection_id: None,
             surfaces: Surfaces::new(),
             marked: false,
+            streams: BTreeMap::new(),
             owed: Vec::new(),
             unacked: None,
         }
@@ -174,6 +178,8 @@ impl Viewer {
                 let destroy: SurfaceDestroy = decoded(number, body);
                 let gone = self.surfaces.remove(&destroy.surface_id);
                 assert!(gone.is_some(), "{destroy:?}");
+                let streams = self.streams.len();
+                assert!(destroy.surface_id != 0 || streams == 0, "they point to it");
                 self.marked &= destroy.surface_id != 0;
             }
             DrawFill::TYPE => {
@@ -196,6 +202,27 @@ impl Viewer {
                 let monitors: MonitorsConfig = decoded(number, body);
                 let count = 1..=usize::from(monitors.max_allowed);
                 assert!(count.contains(&monitors.heads.len()), "{monitors:?}");
+            }
+            StreamCreate::TYPE => {
+                let create: StreamCreate = decoded(number, body);
+                let known = self.streams.insert(create.id, create.rect);
+                assert!(known.is_none() && self.marked, "{create:?}");
+            }
+            StreamActivateReport::TYPE => {
+                let activate: StreamActivateReport = decoded(number, body);
+                assert!(self.streams.contains_key(&activate.stream_id));
+            }
+            StreamData::TYPE => {
+                let frame: StreamData<'_> = decoded(number, body);
+                assert!(frame.data.starts_with(&[0xff, 0xd8]) && frame.multi_media_time != 0);
+                let rect = self.streams[&frame.id];
+                // The worst of all encoders: nothing of it may be left in the end.
+                let pixels = vec![0x00ba_dbad; rect.area() as usize];
+                self.put(0, &rect, &pixels);
+            }
+            StreamDestroy::TYPE => {
+                let destroy: StreamDestroy = decoded(number, body);
+                assert!(self.streams.remove(&destroy.id).is_some(), "{destroy:?}");
             }
             other => assert_eq!(other, 108, "INVAL_ALL_PALETTES is the last that is known"),
         }

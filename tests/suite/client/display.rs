@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use zune_jpeg::zune_core::bytestream::ZCursor;
+
 use caraway_server::base::limits::SCREEN_SIDE_MAX;
 use caraway_server::base::{Point, Rect, Size};
 use caraway_server::image::{bitmap, lz, lz_palette, lz4};
@@ -11,6 +13,10 @@ use caraway_server::wire::display::{
     SurfaceFormat,
 };
 use caraway_server::wire::draw::{CopyBits, DrawCopy, DrawFill, ImageType, ReceivedCopy};
+use caraway_server::wire::stream::{
+    StreamActivateReport, StreamClip, StreamCreate, StreamData, StreamDestroy, StreamFlags,
+    VideoCodec,
+};
 
 use super::Profile;
 use super::stream::exactly;
@@ -42,6 +48,10 @@ pub(crate) struct Counts {
     pub(crate) image_pixels: u64,
     pub(crate) marks: u32,
     pub(crate) monitors: u32,
+    /// Streams that began, and frames of streams.
+    pub(crate) streams: u32,
+    pub(crate) frames: u32,
+    pub(crate) frame_bytes: u64,
     /// Drawings on surface 0 before its MARK, since it was made last.
     pub(crate) unmarked: u32,
 }
@@ -54,6 +64,9 @@ pub(crate) struct DisplayModel {
     pub(crate) monitors: Option<MonitorsConfig>,
     image_ids: BTreeSet<u64>,
     pub(crate) counts: Counts,
+    /// By their numbers.
+    pub(crate) streams: BTreeMap<u32, StreamCreate>,
+    last_frame_time: u32,
 }
 
 impl DisplayModel {
@@ -76,7 +89,12 @@ impl DisplayModel {
                 marks: 0,
                 monitors: 0,
                 unmarked: 0,
+                streams: 0,
+                frames: 0,
+                frame_bytes: 0,
             },
+            streams: BTreeMap::new(),
+            last_frame_time: 0,
         }
     }
 
@@ -109,6 +127,18 @@ impl DisplayModel {
                 self.paint(copy.surface_id, &copy.rect, &pixels);
             }
             DrawCopy::TYPE => self.draw_copy(body),
+            StreamCreate::TYPE => self.create_stream(exactly(body)),
+            StreamActivateReport::TYPE => {
+                let activate: StreamActivateReport = exactly(body);
+                assert_ne!(self.profile, Profile::Old, "it does not know reports");
+                assert!(self.streams.contains_key(&activate.stream_id));
+            }
+            StreamData::TYPE => self.show_frame(&exactly(body)),
+            StreamDestroy::TYPE => {
+                // spice-html5 throws at one that is not there.
+                let gone = self.streams.remove(&exactly::<StreamDestroy>(body).id);
+                assert!(gone.is_some(), "a stream that is there");
+            }
             other => unreachable!("the server has no reason to say {other}"),
         }
     }
@@ -135,6 +165,9 @@ impl DisplayModel {
     fn destroy(&mut self, surface_id: u32) {
         let gone = self.surfaces.remove(&surface_id);
         assert!(gone.is_some(), "surface {surface_id} is not there");
+        // spice-gtk's streams point to their surface.
+        let drawn_on = |stream: &StreamCreate| stream.surface_id == surface_id;
+        assert!(!self.streams.values().any(drawn_on), "streams end first");
         if surface_id == PRIMARY {
             self.marked = false;
         }
@@ -167,6 +200,37 @@ impl DisplayModel {
         assert_eq!(self.counts.unmarked, 1, "one drawing brings the picture");
         self.marked = true;
         self.counts.marks += 1;
+    }
+
+    fn create_stream(&mut self, create: StreamCreate) {
+        assert!(self.marked, "there is a picture");
+        assert_eq!(create.codec, VideoCodec::MJPEG);
+        assert_eq!(create.flags, StreamFlags::TOP_DOWN);
+        assert_eq!(create.clip, StreamClip::None);
+        assert_eq!(create.stream_size, create.rect.size());
+        self.counts.streams += 1;
+        let before = self.streams.insert(create.id, create);
+        assert!(before.is_none(), "spice-gtk would ignore it: {before:?}");
+    }
+
+    fn show_frame(&mut self, frame: &StreamData<'_>) {
+        let stream = &self.streams[&frame.id];
+        let (surface_id, rect) = (stream.surface_id, stream.rect);
+        let time = frame.multi_media_time;
+        assert!(self.last_frame_time.max(1) <= time, "time goes on: {time}");
+        self.last_frame_time = time;
+        self.counts.frames += 1;
+        self.counts.frame_bytes += frame.data.len() as u64;
+        let mut decoder = zune_jpeg::JpegDecoder::new(ZCursor::new(frame.data));
+        let bytes = decoder.decode().expect("a JPEG file");
+        let info = decoder.info().expect("a size");
+        let size = Size::new(info.width.into(), info.height.into());
+        assert_eq!(size, rect.size());
+        let rgb = bytes.chunks_exact(3);
+        let pixels: Vec<u32> = rgb
+            .map(|rgb| u32::from_be_bytes([0, rgb[0], rgb[1], rgb[2]]))
+            .collect();
+        self.paint(surface_id, &rect, &pixels);
     }
 
     fn draw_copy(&mut self, body: &[u8]) {
