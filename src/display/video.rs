@@ -264,7 +264,9 @@ impl VideoDetector {
         if !component.is_video() {
             return;
         }
-        let grown = !video.rect.contains(&component.bounds);
+        // Activity that only reaches into it is a video of its own, as soon as this one has ended.
+        let shared = component.bounds.intersect(&video.rect).area();
+        let grown = !video.rect.contains(&component.bounds) && video.rect.area() <= 2 * shared;
         let left = component.bounds.area() * 100 < video.rect.area() * SHRUNK_MAX;
         let measured = SHRINK_INTERVAL <= now.since(video.measured_at);
         if grown || (left && measured) {
@@ -387,3 +389,6 @@ fn touch(one: &Rect, other: &Rect) -> bool {
 fn signed(columns: usize) -> i32 {
     i32::try_from(columns).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

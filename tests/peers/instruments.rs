@@ -52,6 +52,12 @@ pub(crate) fn x_draw() -> &'static Path {
     })
 }
 
+/// The X client that plays a film (`x_film.c`).
+pub(crate) fn x_film() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| compile("x_film", &["x_film.c"], &["x11", "xext"]))
+}
+
 fn compile(name: &str, sources: &[&str], packages: &[&str]) -> PathBuf {
     let flags = Command::new("pkg-config")
         .args(["--cflags", "--libs"])
@@ -72,6 +78,7 @@ fn compile(name: &str, sources: &[&str], packages: &[&str]) -> PathBuf {
                 .map(|source| workspace().join("tests/peers").join(source)),
         )
         .args(String::from_utf8(flags.stdout).unwrap().split_whitespace())
+        .arg("-lm")
         .output()
         .unwrap_or_else(|error| panic!("cc: {error}: run `make test-packages`"));
     assert!(

@@ -35,6 +35,7 @@ mod pointer;
 mod reference;
 mod same_drawing;
 mod start;
+mod video;
 mod viewer;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,7 @@
 //! A person with a SPICE client: the headless client on spice-gtk's library, and what can be asked of it.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -39,6 +41,22 @@ impl Watcher {
     pub(crate) fn new(desktop: &Desktop) -> Self {
         let process = Running::start(spice_peer(), Stdio::inherit(), |command| {
             desktop.client(command);
+        });
+        Self {
+            process,
+            display: desktop.display.clone(),
+        }
+    }
+
+    /// A client that has not connected yet and writes what spice-gtk has to say to a file.
+    pub(crate) fn with_log(desktop: &Desktop, log: &Path) -> Self {
+        let log = Stdio::from(File::create(log).unwrap());
+        let process = Running::start(spice_peer(), log, |command| {
+            desktop.client(
+                command
+                    .env("SPICE_DEBUG", "1")
+                    .env("G_MESSAGES_DEBUG", "all"),
+            );
         });
         Self {
             process,
