@@ -395,6 +395,8 @@ static gpointer read_commands(gpointer unused)
 
 int main(void)
 {
+    /* Standard output is for answers; what the library logs for debugging would go there too. */
+    g_log_writer_default_set_use_stderr(TRUE);
     command_lines = g_async_queue_new();
     g_thread_unref(g_thread_new("commands", read_commands, NULL));
     for (gboolean going = TRUE; going;) {
