@@ -145,7 +145,6 @@ mod tests {
             let (drops, waited) = play(behind, delays);
             assert_eq!(drops, 0, "{behind} {delays:?}");
             assert!(waited <= 12, "{behind} {delays:?}: {waited} ms");
-            eprintln!("figure: {behind} ms behind, {delays:?} ms: shown {waited} ms after arrival");
         }
     }
 

@@ -4,7 +4,7 @@
 //! at most [`GAP_MAX`] is active. Active tiles whose changes touch each other make one rectangle, the bounds of
 //! what changed in them, which is the video's window to the pixel. It is a video when it is large enough, mostly
 //! covered by activity, and looks like a photograph: neighbouring pixels differ, but little. Typing and blinking are
-//! too small or too slow, scrolls that were recognised as copies leave too little, text and drawings do not look like it.
+//! too small or too slow, scrolls that were recognised as copies leave too little, text and drawings look otherwise.
 //!
 //! A video stays while it moves and [`END_AFTER`] longer. It grows when activity reaches beyond it, and shrinks
 //! when activity has left much of it for a while; either makes it another video with an identity of its own.

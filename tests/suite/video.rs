@@ -38,8 +38,8 @@ fn psnr(world: &World, client: usize, rect: &Rect) -> f64 {
     let (mut sum, mut count) = (0.0, 0.0);
     for y in rect.top..rect.bottom {
         for x in rect.left..rect.right {
-            let at =
-                usize::try_from(y).unwrap() * SIZE.width as usize + usize::try_from(x).unwrap();
+            let at = usize::try_from(y).expect("a row") * SIZE.width as usize
+                + usize::try_from(x).expect("a column");
             for (one, other) in shown[at]
                 .to_le_bytes()
                 .iter()
@@ -67,7 +67,10 @@ fn is_exact_outside(world: &World, client: usize, rect: &Rect) -> bool {
         .enumerate()
         .all(|(at, (one, other))| {
             let (x, y) = (at % SIZE.width as usize, at / SIZE.width as usize);
-            let place = Point::new(i32::try_from(x).unwrap(), i32::try_from(y).unwrap());
+            let place = Point::new(
+                i32::try_from(x).expect("a column"),
+                i32::try_from(y).expect("a row"),
+            );
             one == other || rect.contains_point(place)
         })
 }
@@ -94,10 +97,9 @@ fn a_film_is_a_stream_within_five_frames_and_ends_exact() {
         assert!(36.0 < quality, "{quality:.1} dB");
         assert!(is_exact_outside(&world, client, &FILM));
         let each = counts.frame_bytes / u64::from(counts.frames);
-        eprintln!("figure: film 320x180: {each} bytes a frame at {quality:.1} dB");
+        assert!(each < 10_000, "{each} bytes a frame");
     }
-    let took = world.run_until_exact(&clients, EXACT);
-    eprintln!("figure: exact {took:?} after the last tick");
+    world.run_until_exact(&clients, EXACT);
     for client in clients {
         assert!(world.clients[client].display.streams.is_empty());
     }
@@ -280,7 +282,6 @@ fn on_a_slow_line_a_film_loses_frames_and_quality_but_not_its_age() {
     let mut world = World::new(SIZE);
     let client = world.join(Profile::Gtk, Line::SLOW);
     world.run_until_exact(&[client], Micros::from_secs(20));
-    let rate = Line::SLOW.rate.expect("a rate");
     let mut behind_late = 0;
     for frame in 0..300 {
         play(&mut world, FILM, frame..frame + 1);
@@ -289,13 +290,7 @@ fn on_a_slow_line_a_film_loses_frames_and_quality_but_not_its_age() {
         }
     }
     let counts = world.clients[client].display.counts;
-    eprintln!(
-        "figure: film on a line of {rate} bytes/s: {} of 300 frames, {} bytes each, {} dB",
-        counts.frames,
-        counts.frame_bytes / u64::from(counts.frames),
-        psnr(&world, client, &FILM)
-    );
-    assert!(60 <= counts.frames, "{counts:?}");
+    assert!(200 <= counts.frames, "most of 300: {counts:?}");
     assert!(behind_late <= 96 * 1024, "{behind_late}");
     world.run_until_exact(&[client], Micros::from_secs(10));
 }

@@ -1,3 +1,5 @@
+//! The detector on random films, text and noise: what plays is found at once and to the pixel, and nothing else is.
+
 use super::*;
 use crate::ring::PixelSource;
 use proptest::prelude::*;
@@ -28,7 +30,7 @@ impl PixelSource for Drawing {
                     let at = (x + y + 3 * self.1) % 256;
                     at.min(255 - at) * 0x0001_0100 + (mixed & 15)
                 }
-                Content::Text => 0x00ff_ffff * (((x + self.1 * 5) / 3 ^ y / 4) & 1),
+                Content::Text => 0x00ff_ffff * ((((x + self.1 * 5) / 3) ^ (y / 4)) & 1),
                 Content::Noise => mixed & 0x00ff_ffff,
             };
         }
