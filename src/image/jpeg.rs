@@ -10,9 +10,9 @@
 //! (`os::turbojpeg`), which is two to three times as fast. `docs/decisions/0008-jpeg.md` has the
 //! figures.
 //!
-//! Chroma at 4:2:0 is the average of two by two pixels, as libjpeg makes it. Picking one of the
-//! four, as encoders in a hurry do, costs coloured edges up to 2 dB and saves nothing: the average
-//! is taken here, while the pixels are in the cache.
+//! Chroma at 4:2:0 is the average of two by two pixels, as libjpeg makes it; one of the four alone,
+//! as encoders in a hurry take it, gives thin lines the colour of their neighbours. The average is
+//! taken while rows are converted, which costs less than converting every pixel's colour.
 
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 

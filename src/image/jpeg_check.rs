@@ -12,6 +12,7 @@ use crate::base::Size;
 /// All that a backend has to fulfil; panics where it does not.
 pub(crate) fn check(backend: &mut dyn JpegBackend) {
     strange_sizes_come_back(backend);
+    the_loudest_pictures_come_back(backend);
     likeness_grows_with_quality(backend);
     flat_colours_come_back(backend);
     colours_at_quarter_are_averages(backend);
@@ -130,6 +131,29 @@ fn strange_sizes_come_back(backend: &mut dyn JpegBackend) {
     }
 }
 
+/// The largest coefficients there can be: black and white by chance, and in the patterns of which
+/// a transform makes one single number.
+fn the_loudest_pictures_come_back(backend: &mut dyn JpegBackend) {
+    let by_chance = |at: u32| (at.wrapping_mul(0x9e37_79b1) >> 7).wrapping_mul(0x85eb_ca6b) >> 31;
+    let columns = |at: u32| u32::from(matches!(at % 8, 0 | 3 | 4 | 7)) ^ ((at / 8) & 1);
+    let cells = |at: u32| columns(at % 64) ^ columns(at / 64);
+    let whole_blocks = |at: u32| ((at / 8) ^ (at / 512)) & 1;
+    let patterns: [&dyn Fn(u32) -> u32; 4] = [&by_chance, &columns, &cells, &whole_blocks];
+    for (number, pattern) in patterns.into_iter().enumerate() {
+        let data: Vec<u32> = (0..64 * 48).map(|at| RGB * pattern(at)).collect();
+        let pixels = Pixels::packed(&data, 64, 48).unwrap();
+        for (quality, floor_db) in [(1, 4.0), (100, 45.0)] {
+            let decoded = round_trip(backend, &pixels, quality, Sampling::Full);
+            let got = psnr_db(&pixels, &decoded);
+            assert!(
+                floor_db <= got,
+                "{}: pattern {number} at {quality}: {got:.1} dB",
+                backend.name()
+            );
+        }
+    }
+}
+
 fn likeness_grows_with_quality(backend: &mut dyn JpegBackend) {
     let data = smooth(320, 200, 320);
     let pixels = Pixels::packed(&data, 320, 200).unwrap();
@@ -176,19 +200,25 @@ fn flat_colours_come_back(backend: &mut dyn JpegBackend) {
     }
 }
 
-/// Columns of red and blue in turn: one sample of four would show all of them in one colour.
+/// Columns, and rows, of red and blue in turn: one sample of four, or of two, would show all of
+/// them in one colour.
 fn colours_at_quarter_are_averages(backend: &mut dyn JpegBackend) {
-    let data: Vec<u32> = (0..64 * 64)
-        .map(|at| if at % 2 == 0 { 0xb0_4040 } else { 0x40_4ab0 })
-        .collect();
-    let pixels = Pixels::packed(&data, 64, 64).unwrap();
-    let decoded = round_trip(backend, &pixels, 95, Sampling::Quarter);
-    let mean = |shift: u32| {
-        let sum: u32 = decoded.iter().map(|pixel| pixel >> shift & 255).sum();
-        sum / (64 * 64)
-    };
-    let shown = mean(16) << 16 | mean(8) << 8 | mean(0);
-    assert!(near(0x78_4578, shown, 4), "{}: {shown:06x}", backend.name());
+    for turn in [1, 64] {
+        let color = |at: u32| [0xb0_4040, 0x40_4ab0][(at / turn % 2) as usize];
+        let data: Vec<u32> = (0..64 * 64).map(color).collect();
+        let pixels = Pixels::packed(&data, 64, 64).unwrap();
+        let decoded = round_trip(backend, &pixels, 95, Sampling::Quarter);
+        let mean = |shift: u32| {
+            let sum: u32 = decoded.iter().map(|pixel| pixel >> shift & 255).sum();
+            sum / (64 * 64)
+        };
+        let shown = mean(16) << 16 | mean(8) << 8 | mean(0);
+        assert!(
+            near(0x78_4578, shown, 4),
+            "{}: {shown:06x} where every {turn} change",
+            backend.name()
+        );
+    }
 }
 
 /// The last rows and columns in a colour of their own, where blocks are filled up.

@@ -1,6 +1,9 @@
 //! Throughput and ratio of the image encoders on fixed pictures of 1920 x 1080, encoded as the
 //! server does: in strips of at most `IMAGE_PIXELS_MAX` pixels. `cargo bench --bench encoders`.
 
+mod jpeg;
+mod pictures;
+
 use caraway_server::base::Rect;
 use caraway_server::base::limits::IMAGE_PIXELS_MAX;
 use caraway_server::image::choose::{Capabilities, Encoded, Encoder};
@@ -15,17 +18,20 @@ const WIDTH: usize = 1920;
 const HEIGHT: usize = 1080;
 const STRIP_ROWS: usize = IMAGE_PIXELS_MAX as usize / WIDTH;
 
-const PICTURES: [Picture; 6] = [
+const PICTURES: [Picture; 8] = [
     Picture::Flat,
     Picture::Terminal,
     Picture::Window,
     Picture::Desktop,
     Picture::Photo,
     Picture::Noise,
+    Picture::Page,
+    Picture::Photograph,
 ];
 
 fn main() {
     print_ratios();
+    jpeg::print_table();
     divan::main();
 }
 
@@ -160,6 +166,10 @@ enum Picture {
     Photo,
     /// Random bits.
     Noise,
+    /// A web page: anti-aliased text, controls, a photograph.
+    Page,
+    /// Soft shades of every scale with a camera's noise.
+    Photograph,
 }
 
 impl Picture {
@@ -179,6 +189,8 @@ impl Picture {
             }
             Self::Photo => canvas.photo(),
             Self::Noise => canvas.noise(),
+            Self::Page => canvas.data = pictures::page(WIDTH, HEIGHT),
+            Self::Photograph => canvas.data = pictures::photograph(WIDTH, HEIGHT, 2),
         }
         canvas.data
     }
