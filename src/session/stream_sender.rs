@@ -1,7 +1,7 @@
 //! One client's video streams: which of the screen's videos it is shown as a stream, and the next frame of each.
 //!
 //! ```text
-//!  video moves ──▶ STREAM_CREATE, STREAM_DATA ... ──▶ still, gone or another rectangle ──▶ STREAM_DESTROY ──▶ exact pixels
+//!  moves ──▶ STREAM_CREATE, STREAM_DATA ... ──▶ still, gone or another rectangle ──▶ STREAM_DESTROY ──▶ exact pixels
 //! ```
 //!
 //! While a stream lives, its rectangle is held back from images and counts as lossy. The end of the stream comes before

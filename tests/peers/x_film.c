@@ -2,8 +2,8 @@
  *
  *   x_film X Y WIDTH HEIGHT FRAMES
  *
- * The film is made up: soft shapes with texture that move against each other, edges, and some grain. It is made before it
- * is played, so that only putting it costs time. Tells {"event":"playing"} and {"event":"done","at_us":...} and then
+ * The film is made up: soft shapes with texture that move against each other, edges, and some grain. It is made before
+ * it is played, so that only putting it costs time. Tells {"event":"playing"} and {"event":"done","at_us":...} and then
  * waits for the end of its input. */
 #include <X11/Xlib.h>
 #include <X11/extensions/XShm.h>
