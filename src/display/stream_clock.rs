@@ -5,7 +5,7 @@
 //! took: a frame that takes just as long as INIT did arrives at the very millisecond at which it was sent. What it
 //! takes longer (it queues behind other bytes, it is larger, the client is busy) is its *excess*, and its time must be
 //! that much ahead. What queues before it is known; the rest is learnt from STREAM_REPORT, which tells how early the
-//! last frame came: the largest excess of the last reports counts. The reference server adds 400 ms instead.
+//! last frame came: the largest excess of the last reports but one counts. The reference server adds 400 ms instead.
 
 use std::collections::VecDeque;
 
@@ -90,9 +90,19 @@ impl StreamClock {
             .push_back(excess.clamp(-LEAD_MAX_MS, LEAD_MAX_MS));
     }
 
+    /// The second largest of the last reports: one frame that was late by far is an accident, two are the line.
     fn excess(&self) -> i32 {
-        let known = self.excess_ms.iter().max();
-        known.copied().unwrap_or(EXCESS_START_MS)
+        let (mut first, mut second) = (None, None);
+        for &excess in &self.excess_ms {
+            if first <= Some(excess) {
+                (first, second) = (Some(excess), first);
+            } else {
+                second = second.max(Some(excess));
+            }
+        }
+        let few = self.excess_ms.len() < REPORTS / 2;
+        let known = if few { first } else { second };
+        known.unwrap_or(EXCESS_START_MS)
     }
 }
 
