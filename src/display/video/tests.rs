@@ -60,7 +60,11 @@ impl Stage {
             changed = changed.union(&self.shadow.refresh(&drawing, &Region::from(*rect)));
         }
         let ops = Vec::new();
-        let frame = Frame { ops, changed };
+        let frame = Frame {
+            ops,
+            changed,
+            ..Frame::default()
+        };
         self.detector.observe(self.now, &frame, &self.shadow);
     }
 
@@ -175,6 +179,7 @@ fn a_film_grows_shrinks_and_is_dragged() {
     let frame = Frame {
         ops: vec![op],
         changed: Region::new(),
+        ..Frame::default()
     };
     stage.detector.observe(stage.now, &frame, &stage.shadow);
     assert_eq!(stage.rects(), [small.translate(Point::new(50, 60))]);
