@@ -60,6 +60,17 @@ pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 /// Pixels of one encoded image: bounds the time between two looks at input (about 0.3 ms of LZ4).
 pub const IMAGE_PIXELS_MAX: u32 = 128 * 1024;
 
+/// Pixels of earlier images that the server keeps for a client to refer to (GLZ), at 4 bytes each: one and a half
+/// screens of 1920x1080, and what spice-gtk offers at least.
+pub const GLZ_WINDOW_PIXELS_MAX: u32 = 3 * 1024 * 1024;
+
+/// A client that keeps fewer pixels than this gets no GLZ: not even two images would fit.
+pub const GLZ_WINDOW_PIXELS_MIN: u32 = 2 * IMAGE_PIXELS_MAX;
+
+/// Images that the server keeps for a client to refer to; each costs the client some hundred bytes beside its pixels.
+pub const GLZ_WINDOW_IMAGES_MAX: usize = 4096;
+
+const _: () = assert!(GLZ_WINDOW_PIXELS_MIN <= GLZ_WINDOW_PIXELS_MAX);
 const _: () =
     assert!(SCREEN_SIDE_MAX as u64 * (SCREEN_SIDE_MAX as u64 + 64) * 4 <= FRAME_BUFFER_BYTES_MAX);
 const _: () = assert!(CLIENT_MESSAGE_MAX <= MAIN_MESSAGE_MAX);

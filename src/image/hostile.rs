@@ -4,15 +4,24 @@
 //! found.
 
 use super::choose::{Capabilities, Encoded, Encoder};
+use super::glz::{self, GlzEncoder};
+use super::glz_decode::GlzDecoder;
 use super::lz::LzEncoder;
 use super::lz4::Lz4Encoder;
 use super::pixels::{Pixels, RGB};
+use super::zlib_glz::{self, ZlibWrapper};
 use super::{DecodeError, bitmap, lz, lz_palette, lz4};
-use crate::base::Size;
 use crate::base::script::Script;
+use crate::base::{Rect, Size};
 
 /// Pixels of the largest picture that a script paints.
 const AREA_MAX: u32 = 4096;
+
+/// Image types that have a decoder.
+const FORMS: u8 = 6;
+
+/// Pixels that a client of the decoders keeps.
+const GLZ_WINDOW: usize = 1 << 20;
 
 /// Runs one script: its bytes are an image, a picture to encode, or a picture whose encoding is changed.
 ///
@@ -26,13 +35,14 @@ pub fn check(script: &[u8]) {
     if flags & 3 == 0 {
         let colors = usize::from(script.u8());
         let palette: Vec<u32> = (0..colors as u32).collect();
-        for form in 0..4 {
+        for form in 0..FORMS {
             check_decoder(form, script.clone().rest(), &palette, size);
         }
         return;
     }
     let picture = Picture::paint(size, flags >> 2 & 7, &mut script);
     check_forms(&picture);
+    check_sequence(&picture, &mut script.clone());
     let capabilities = Capabilities {
         lz4: flags & 32 != 0,
         lz_palette: flags & 64 != 0,
@@ -80,9 +90,10 @@ fn check_decoder(form: u8, payload: &[u8], palette: &[u32], size: Size) {
         pixels.iter().all(|pixel| pixel & !RGB == 0),
         "form {form}: top bytes"
     );
-    // Of a byte there are at most 255 units, of 8 pixels where they are bits.
+    // Of a byte there are at most 255 units, of 8 pixels where they are bits; deflated 1032 times as many.
+    let most = if form == 5 { 1032 * 255 } else { 8 * 255 };
     assert!(
-        pixels.len() <= 8 * 255 * payload.len(),
+        pixels.len() <= most * payload.len(),
         "form {form} of {}",
         payload.len()
     );
@@ -93,7 +104,9 @@ fn decode(form: u8, payload: &[u8], palette: &[u32], size: Size) -> Result<Vec<u
         0 => bitmap::decode(payload, size),
         1 => lz::decode(payload, size),
         2 => lz_palette::decode(payload, palette, size),
-        _ => lz4::decode(payload, size),
+        3 => lz4::decode(payload, size),
+        4 => GlzDecoder::new(GLZ_WINDOW).decode(payload, size),
+        _ => zlib_glz::decode(payload, size, &mut GlzDecoder::new(GLZ_WINDOW)),
     }
 }
 
@@ -124,6 +137,54 @@ fn check_forms(picture: &Picture) {
     );
     assert_eq!(decode(3, &out[1..], &[], size).as_ref(), Ok(&colors));
     assert_eq!(out[0], 0x77, "what stood before is left alone");
+}
+
+/// Parts of the picture, one after the other, through one dictionary: what comes back is each part, and a changed
+/// payload is pixels or an error.
+fn check_sequence(picture: &Picture, script: &mut Script<'_>) {
+    let Some(whole) = picture.pixels() else {
+        return;
+    };
+    let window = 2 + script.u16() as usize % (4 * AREA_MAX as usize);
+    let mut encoder = GlzEncoder::with_window(window);
+    let mut decoder = GlzDecoder::new(window);
+    let mut wrapper = ZlibWrapper::new(u32::from(script.u8()));
+    for _ in 0..2 + script.u8() % 7 {
+        let side = |script: &mut Script<'_>, len: u32| (script.number() % len) as i32;
+        let (width, height) = (whole.width(), whole.height());
+        let (left, top) = (side(script, width), side(script, height));
+        let (right, bottom) = (side(script, width), side(script, height));
+        let rect = Rect::new(left, top, width as i32 - right, height as i32 - bottom);
+        let Some(part) = whole.part(rect) else {
+            continue;
+        };
+        let (size, area) = (part.size(), part.area());
+        let mut payload = Vec::new();
+        let encoded = encoder.encode(&part, &mut payload);
+        assert_eq!(encoded.is_ok(), area < window, "{area} in {window}");
+        if encoded.is_err() {
+            assert!(payload.is_empty());
+            continue;
+        }
+        assert!(payload.len() <= glz::encoded_len_max(area));
+        let mut deflated = Vec::new();
+        let wrapped = wrapper.wrap(&payload, &mut deflated);
+        assert!(!wrapped || deflated.len() < payload.len());
+        let mut other = decoder.clone();
+        let colors: Vec<u32> = part.rows().flatten().map(|pixel| pixel & RGB).collect();
+        let decoded = decoder.decode(&payload, size);
+        assert_eq!(decoded.as_ref(), Ok(&colors));
+        if wrapped {
+            let decoded = zlib_glz::decode(&deflated, size, &mut other.clone());
+            assert_eq!(decoded.as_ref(), Ok(&colors));
+        }
+        let at = script.u16() as usize % payload.len();
+        payload[at] ^= script.u8().max(1);
+        if let Ok(pixels) = other.decode(&payload, size) {
+            assert_eq!(pixels.len(), area);
+            assert!(pixels.iter().all(|pixel| pixel & !RGB == 0));
+        }
+    }
 }
 
 /// The encoder's own choice, twice with the same encoder: its memory of the first must not show in the second.
@@ -265,10 +326,15 @@ mod tests {
         let data = [7, 8, 9, 7, 8, 9, 1, 2, 7, 7, 7, 7];
         let pixels = Pixels::packed(&data, 4, 3).map(|pixels| {
             let (mut raw, mut lz, mut lz4) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut glz, mut deflated) = (Vec::new(), Vec::new());
             bitmap::encode(&pixels, &mut raw);
             LzEncoder::new().encode(&pixels, &mut lz);
             Lz4Encoder::new().encode(&pixels, &mut lz4);
-            [raw, lz, lz4]
+            GlzEncoder::with_window(99)
+                .encode(&pixels, &mut glz)
+                .unwrap();
+            assert!(ZlibWrapper::new(9).wrap(&glz, &mut deflated));
+            [raw, lz, lz4, glz, deflated]
         });
         let images = pixels
             .unwrap()

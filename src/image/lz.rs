@@ -13,10 +13,10 @@ use super::lz_stream::{compressed_len_max, decompress};
 use super::pixels::Pixels;
 
 /// "LZ  " read as a big-endian number.
-const MAGIC: u32 = 0x2020_5a4c;
+pub(super) const MAGIC: u32 = 0x2020_5a4c;
 
 /// Major 1, minor 1.
-const VERSION: u32 = 0x0001_0001;
+pub(super) const VERSION: u32 = 0x0001_0001;
 
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 7 * 4;

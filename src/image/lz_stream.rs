@@ -20,7 +20,7 @@ use crate::base::{ByteReader, Truncated};
 use super::DecodeError;
 
 /// Literals of one segment.
-const LITERALS_MAX: usize = 32;
+pub(super) const LITERALS_MAX: usize = 32;
 
 /// The first distance, less 1, that needs the long form.
 pub(super) const FAR: usize = 8191;
@@ -196,7 +196,8 @@ impl<'a> Segments<'a> {
         self.len
     }
 
-    fn byte(&mut self, byte: usize) {
+    /// Writes one byte.
+    pub(super) fn byte(&mut self, byte: usize) {
         self.place[self.len] = byte.to_le_bytes()[0];
         self.len += 1;
     }

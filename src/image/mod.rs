@@ -11,6 +11,11 @@ use crate::base::{Size, Truncated};
 
 pub mod bitmap;
 pub mod choose;
+pub mod glz;
+pub mod glz_decode;
+mod glz_search;
+mod glz_stream;
+mod glz_window;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 #[cfg(test)]
@@ -24,6 +29,7 @@ pub mod palette;
 #[cfg(test)]
 mod pictures;
 pub mod pixels;
+pub mod zlib_glz;
 
 /// Why bytes are no image; all of it is the sender's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +85,33 @@ pub enum DecodeError {
     /// The block is not LZ4.
     #[error("corrupt lz4 block")]
     Lz4Block,
+    /// A GLZ image whose id is not the one after the last.
+    #[error("image {told} of the dictionary where {expected} is next")]
+    ImageId {
+        /// What the image says.
+        told: u64,
+        /// The next one.
+        expected: u64,
+    },
+    /// A GLZ reference or header that names an image which is not there.
+    #[error("image {distance} ids back where the dictionary goes back {held}")]
+    ImageDistance {
+        /// How many ids back.
+        distance: u32,
+        /// How many of them the dictionary holds.
+        held: usize,
+    },
+    /// The dictionary would exceed the window.
+    #[error("dictionary of {pixels} pixels in a window of {window}")]
+    Window {
+        /// Pixels of all its images.
+        pixels: usize,
+        /// Most of them.
+        window: usize,
+    },
+    /// The data is not a zlib stream of the announced length.
+    #[error("corrupt zlib data")]
+    Zlib,
 }
 
 /// Pixels of an image that a decoder may build.

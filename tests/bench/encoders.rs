@@ -2,18 +2,25 @@
 //! server does: in strips of at most `IMAGE_PIXELS_MAX` pixels. `cargo bench --bench encoders`.
 
 use caraway_server::base::Rect;
-use caraway_server::base::limits::IMAGE_PIXELS_MAX;
+use caraway_server::base::limits::{GLZ_WINDOW_PIXELS_MAX, IMAGE_PIXELS_MAX};
 use caraway_server::image::choose::{Capabilities, Encoded, Encoder};
+use caraway_server::image::glz::GlzEncoder;
 use caraway_server::image::lz::LzEncoder;
 use caraway_server::image::lz4::Lz4Encoder;
 use caraway_server::image::palette::{PaletteFinder, flat_color};
 use caraway_server::image::pixels::Pixels;
+use caraway_server::image::zlib_glz::ZlibWrapper;
 use divan::Bencher;
 use divan::counter::BytesCount;
 
 const WIDTH: usize = 1920;
 const HEIGHT: usize = 1080;
-const STRIP_ROWS: usize = IMAGE_PIXELS_MAX as usize / WIDTH;
+
+const ALL: Capabilities = Capabilities {
+    lz4: true,
+    lz_palette: true,
+    local: false,
+};
 
 const PICTURES: [Picture; 6] = [
     Picture::Flat,
@@ -26,19 +33,15 @@ const PICTURES: [Picture; 6] = [
 
 fn main() {
     print_ratios();
+    print_sequences();
     divan::main();
 }
 
 #[divan::bench(args = PICTURES)]
 fn choose(bencher: Bencher<'_, '_>, picture: Picture) {
     let mut encoder = Encoder::new();
-    let capabilities = Capabilities {
-        lz4: true,
-        lz_palette: true,
-        local: false,
-    };
     strips(bencher, picture, |pixels, out| {
-        divan::black_box(encoder.encode(pixels, capabilities, out));
+        divan::black_box(encoder.encode(pixels, ALL, out));
     });
 }
 
@@ -54,6 +57,61 @@ fn choose_for_html5(bencher: Bencher<'_, '_>, picture: Picture) {
 fn lz(bencher: Bencher<'_, '_>, picture: Picture) {
     let mut encoder = LzEncoder::new();
     strips(bencher, picture, |pixels, out| encoder.encode(pixels, out));
+}
+
+/// Two pictures in turn, so that what there was before is alike and not the same.
+#[divan::bench(args = PICTURES)]
+fn glz(bencher: Bencher<'_, '_>, picture: Picture) {
+    let (data, other) = (picture.paint(), picture.paint_other());
+    let (strips, others) = (cut(&data), cut(&other));
+    let mut encoder = glz_encoder();
+    let mut out = Vec::new();
+    bencher
+        .counter(BytesCount::new(2 * size_of_val(&data[..])))
+        .bench_local(|| {
+            for strip in strips.iter().chain(&others) {
+                out.clear();
+                encoder.encode(strip, &mut out).expect("a strip fits");
+            }
+        });
+}
+
+/// The same picture again and again.
+#[divan::bench(args = PICTURES)]
+fn glz_again(bencher: Bencher<'_, '_>, picture: Picture) {
+    let mut encoder = glz_encoder();
+    strips(bencher, picture, |pixels, out| {
+        encoder.encode(pixels, out).expect("a strip fits");
+    });
+}
+
+/// Deflates the GLZ of a picture that was not there before; bytes are those of the pixels.
+#[divan::bench(args = PICTURES)]
+fn zlib_1(bencher: Bencher<'_, '_>, picture: Picture) {
+    let data = picture.paint();
+    let mut encoder = glz_encoder();
+    let payloads: Vec<Vec<u8>> = cut(&data)
+        .iter()
+        .map(|strip| {
+            let mut out = Vec::new();
+            encoder.encode(strip, &mut out).expect("a strip fits");
+            out
+        })
+        .collect();
+    let mut wrapper = ZlibWrapper::new(1);
+    let mut out = Vec::new();
+    bencher
+        .counter(BytesCount::of_slice(&data))
+        .bench_local(|| {
+            for payload in &payloads {
+                out.clear();
+                divan::black_box(wrapper.wrap(payload, &mut out));
+            }
+        });
+}
+
+fn glz_encoder() -> GlzEncoder {
+    GlzEncoder::new(GLZ_WINDOW_PIXELS_MAX).expect("a window")
 }
 
 #[divan::bench(args = PICTURES)]
@@ -98,12 +156,20 @@ fn strips(
 }
 
 fn cut(data: &[u32]) -> Vec<Pixels<'_>> {
+    cut_rect(data, Rect::new(0, 0, WIDTH as i32, HEIGHT as i32))
+}
+
+/// What is inside of `rect`, in strips.
+fn cut_rect(data: &[u32], rect: Rect) -> Vec<Pixels<'_>> {
     let side = |pixels: usize| u32::try_from(pixels).expect("a screen's side");
     let whole = Pixels::packed(data, side(WIDTH), side(HEIGHT)).expect("a screen");
+    let inside = whole.part(rect).expect("pixels");
+    let rows = IMAGE_PIXELS_MAX / inside.width();
     let mut strips = Vec::new();
-    for top in (0..HEIGHT).step_by(STRIP_ROWS) {
-        let rect = Rect::new(0, top as i32, WIDTH as i32, (top + STRIP_ROWS) as i32);
-        strips.push(whole.part(rect).expect("rows"));
+    for top in (0..inside.height()).step_by(rows as usize) {
+        let (top, bottom) = (top as i32, (top + rows) as i32);
+        let rect = Rect::new(0, top, inside.width() as i32, bottom);
+        strips.push(inside.part(rect).expect("rows"));
     }
     strips
 }
@@ -124,12 +190,7 @@ fn print_ratios() {
         for strip in cut(&data) {
             lz_encoder.encode(&strip, &mut lz);
             lz4_encoder.encode(&strip, &mut lz4);
-            let capabilities = Capabilities {
-                lz4: true,
-                lz_palette: true,
-                local: false,
-            };
-            choices.push(match encoder.encode(&strip, capabilities, &mut chosen) {
+            choices.push(match encoder.encode(&strip, ALL, &mut chosen) {
                 Encoded::Solid(_) => 's',
                 Encoded::Bitmap => 'b',
                 Encoded::LzPalette { .. } => 'p',
@@ -143,6 +204,67 @@ fn print_ratios() {
             lz4.len(),
             chosen.len()
         );
+    }
+}
+
+/// Says for each picture what encoders make of it and of what comes after it on a screen.
+#[expect(clippy::print_stdout, reason = "this is what the bench is for")]
+fn print_sequences() {
+    println!("bytes of what comes after a picture: lz, choose, glz, zlib_glz level 1, level 3");
+    for picture in PICTURES {
+        let data = picture.paint();
+        let before = cut(&data);
+        let other = picture.paint_other();
+        let mut scrolled = data[48 * WIDTH..].to_vec();
+        scrolled.extend_from_slice(&other[..48 * WIDTH]);
+        let moved: Vec<u32> = [&other[..37 * WIDTH + 111], &data[..]].concat();
+        let clock: Vec<u32> = data
+            .iter()
+            .enumerate()
+            .map(|(at, pixel)| {
+                if at % 99_991 < 8 {
+                    !pixel & 0xff_ffff
+                } else {
+                    *pixel
+                }
+            })
+            .collect();
+        let window = Rect::new(700, 300, 1800, 1000);
+        let after = [
+            ("nothing before", cut(&data)),
+            ("another one", cut(&other)),
+            ("the same again", cut(&data)),
+            ("a few pixels changed", cut(&clock)),
+            ("a window of it", cut_rect(&data, window)),
+            ("scrolled", cut(&scrolled)),
+            ("elsewhere", cut(&moved[..WIDTH * HEIGHT])),
+        ];
+        for (index, (name, strips)) in after.iter().enumerate() {
+            let mut sums = [0; 5];
+            let (mut lz, mut choose, mut glz) = (LzEncoder::new(), Encoder::new(), glz_encoder());
+            let mut wrappers = [ZlibWrapper::new(1), ZlibWrapper::new(3)];
+            let mut out = Vec::new();
+            for strip in before.iter().filter(|_| 0 < index) {
+                glz.encode(strip, &mut out).expect("a strip fits");
+            }
+            for strip in strips {
+                out.clear();
+                lz.encode(strip, &mut out);
+                sums[0] += out.len();
+                out.clear();
+                let _ = choose.encode(strip, ALL, &mut out);
+                sums[1] += out.len();
+                let mut payload = Vec::new();
+                glz.encode(strip, &mut payload).expect("a strip fits");
+                sums[2] += payload.len();
+                for (wrapper, sum) in wrappers.iter_mut().zip(&mut sums[3..]) {
+                    out.clear();
+                    let shorter = wrapper.wrap(&payload, &mut out);
+                    *sum += if shorter { out.len() } else { payload.len() };
+                }
+            }
+            println!("{picture:?}, {name}: {sums:?}");
+        }
     }
 }
 
@@ -164,9 +286,18 @@ enum Picture {
 
 impl Picture {
     fn paint(self) -> Vec<u32> {
+        self.paint_with(88_172_645_463_325)
+    }
+
+    /// The same kind of picture with other words.
+    fn paint_other(self) -> Vec<u32> {
+        self.paint_with(46_332_588_172_645)
+    }
+
+    fn paint_with(self, random: u64) -> Vec<u32> {
         let mut canvas = Canvas {
             data: vec![0x2e_3436; WIDTH * HEIGHT],
-            random: 88_172_645_463_325,
+            random,
         };
         match self {
             Self::Flat => {}
