@@ -104,7 +104,7 @@ impl Desktop {
     }
 
     /// The reference, with what makes Debian 12's package start: its compiled-in defaults are lost, so that buffer
-    /// sizes and head count must be given.
+    /// sizes, head count and what it compresses must be given.
     pub(crate) fn xspice(geometry: &str) -> Self {
         let port = free_port();
         let device = format!(
@@ -113,6 +113,10 @@ impl Desktop {
             Option "SpiceAddr" "127.0.0.1"
             Option "SpiceDisableTicketing" "1"
             Option "NumHeads" "1"
+            Option "SpiceImageCompression" "auto_glz"
+            Option "SpiceStreamingVideo" "filter"
+            Option "SpiceJpegWanCompression" "auto"
+            Option "SpiceZlibGlzWanCompression" "auto"
             Option "FrameBufferSize" "64"
             Option "SurfaceBufferSize" "256"
             Option "CommandBufferSize" "256"
@@ -169,6 +173,28 @@ impl Desktop {
         )
     }
 
+    /// The peer of the other protocol, without a password.
+    pub(crate) fn tigervnc(geometry: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let display = free_display();
+        let port = free_port();
+        let log = std::fs::File::create(folder.path().join("xorg.log")).unwrap();
+        let process = Running::start(
+            Path::new("/usr/bin/Xtigervnc"),
+            Stdio::from(log),
+            |command| {
+                command
+                    .arg(&display)
+                    .args(["-geometry", geometry, "-depth", "24"])
+                    .args(["-rfbport", &port.to_string(), "-SecurityTypes", "None"])
+                    .args(["-localhost", "-noreset", "-nolisten", "tcp"]);
+            },
+        );
+        let mut desktop = Self::of_an_x_server(display, process, folder);
+        desktop.uri = format!("vnc://127.0.0.1:{port}");
+        desktop
+    }
+
     fn xorg(
         geometry: &str,
         device: impl FnOnce(&Path) -> String,
@@ -188,7 +214,7 @@ impl Desktop {
         std::fs::write(empty.join("none.conf"), "").unwrap();
         let display = free_display();
         let log = std::fs::File::create(folder.path().join("stderr.log")).unwrap();
-        let mut process = Running::start(
+        let process = Running::start(
             Path::new("/usr/lib/xorg/Xorg"),
             Stdio::from(log),
             |command| {
@@ -205,26 +231,7 @@ impl Desktop {
                 command.arg("-logfile").arg(folder.path().join("xorg.log"));
             },
         );
-        let socket = format!("/tmp/.X11-unix/X{}", &display[1..]);
-        let up = wait_until(START_TIMEOUT, || {
-            std::os::unix::net::UnixStream::connect(&socket).is_ok() || !process.is_running()
-        });
-        assert!(
-            up && process.is_running(),
-            "Xorg: {}",
-            log_of(folder.path(), "stderr.log")
-        );
-        let xorg_pid = process.pid();
-        let desktop = Self {
-            display,
-            uri: String::new(),
-            password: String::new(),
-            xauthority: PathBuf::new(),
-            xorg_pid,
-            process,
-            is_ours: false,
-            folder,
-        };
+        let desktop = Self::of_an_x_server(display, process, folder);
         let result = desktop
             .client(Command::new("xrandr").args(["-s", geometry]))
             .output()
@@ -240,6 +247,30 @@ impl Desktop {
             log_of(desktop.folder.path(), "xorg.log"),
         );
         desktop
+    }
+
+    /// An X server that was just started, once it takes connections.
+    fn of_an_x_server(display: String, mut process: Running, folder: tempfile::TempDir) -> Self {
+        let socket = format!("/tmp/.X11-unix/X{}", &display[1..]);
+        let up = wait_until(START_TIMEOUT, || {
+            std::os::unix::net::UnixStream::connect(&socket).is_ok() || !process.is_running()
+        });
+        let log = format!(
+            "{}{}",
+            log_of(folder.path(), "stderr.log"),
+            log_of(folder.path(), "xorg.log")
+        );
+        assert!(up && process.is_running(), "no X server: {log}");
+        Self {
+            display,
+            uri: String::new(),
+            password: String::new(),
+            xauthority: PathBuf::new(),
+            xorg_pid: process.pid(),
+            process,
+            is_ours: false,
+            folder,
+        }
     }
 
     /// The server's process id now: another one after it was restarted. The X server itself where SPICE lives in it.

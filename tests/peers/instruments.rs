@@ -34,6 +34,7 @@ pub(crate) fn spice_peer() -> &'static Path {
     BUILT.get_or_init(|| {
         compile(
             "spice_peer",
+            "peers",
             &sources,
             &["spice-client-glib-2.0", "x11", "xext"],
         )
@@ -46,13 +47,15 @@ pub(crate) fn x_draw() -> &'static Path {
     BUILT.get_or_init(|| {
         compile(
             "x_draw",
+            "peers",
             &["x_draw.c", "random_drawing.c"],
             &["x11", "xext", "xrender"],
         )
     })
 }
 
-fn compile(name: &str, sources: &[&str], packages: &[&str]) -> PathBuf {
+/// Compiles `sources` of the directory `folder` of the tests with the flags that pkg-config has for `packages`.
+pub(crate) fn compile(name: &str, folder: &str, sources: &[&str], packages: &[&str]) -> PathBuf {
     let flags = Command::new("pkg-config")
         .args(["--cflags", "--libs"])
         .args(packages)
@@ -69,7 +72,7 @@ fn compile(name: &str, sources: &[&str], packages: &[&str]) -> PathBuf {
         .args(
             sources
                 .iter()
-                .map(|source| workspace().join("tests/peers").join(source)),
+                .map(|source| workspace().join("tests").join(folder).join(source)),
         )
         .args(String::from_utf8(flags.stdout).unwrap().split_whitespace())
         .output()

@@ -1,0 +1,367 @@
+//! One load on one server: the course of a measurement.
+//!
+//! The application draws a first frame; the viewer must show the desktop pixel by pixel before anything counts. Some
+//! frames warm up. Then bytes and CPU time are read, the frames are drawn while the viewer's screen is watched for
+//! their numbers, the picture becomes exact, and bytes and CPU time are read again: what it takes to become exact is
+//! part of the price. Reading the desktop's picture costs its server CPU time too, which is left out of the count.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::desktop::Desktop;
+use crate::figures::{Figures, ages_ms, percentile, psnr_db};
+use crate::loads::{self, Load};
+use crate::output_folder;
+use crate::process::{Running, cpu_time};
+use crate::seat::{Seat, now_us, save_picture};
+use crate::servers::Stand;
+use crate::sockets::bytes_sent;
+use crate::strip;
+use crate::x_client::XClient;
+
+/// How long the application may take to draw its first frame, or one run beyond its due time.
+const DRAWING_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a viewer may take to show a still desktop exactly.
+const STILL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long the last frame may take to be shown.
+const LAST_FRAME_TIMEOUT_US: i64 = 3_000_000;
+
+/// A screen that has not changed for so long rests.
+const QUIET: Duration = Duration::from_millis(300);
+const QUIET_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a picture may take to become exact after its load.
+const EXACT_TIMEOUT_US: i64 = 5_000_000;
+
+/// Between two looks for things that are not told of as changes of the screen.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Between a key and the next: longer than any frame takes, as a fast typist.
+const KEY_PAUSE: Duration = Duration::from_millis(70);
+const KEY_TIMEOUT_US: i64 = 1_000_000;
+
+/// Frames of the run that looks at the moving image's quality, the ones looked at and how far apart they are.
+const QUALITY_FRAMES: u32 = 60;
+const QUALITY_SAMPLES: usize = 6;
+const QUALITY_DISTANCE: u32 = 5;
+
+/// The program that draws, on one desktop.
+pub(crate) struct Drawing {
+    program: Running,
+    /// Where the strip is, from the root window's corner.
+    strip: (u16, u16),
+    /// The image that moves: left, top, width, height.
+    moving: Option<[u16; 4]>,
+    /// Number of the last frame.
+    last: u32,
+}
+
+impl Drawing {
+    /// Starts it and waits for frame 0.
+    pub(crate) fn start(load: &Load, desktop: &Desktop) -> Self {
+        let program = Running::start(loads::program(), Stdio::inherit(), |command| {
+            desktop.client(command.arg(load.drawn_as));
+        });
+        let ready = program.event("ready", DRAWING_TIMEOUT);
+        let numbers = |value: &Value| -> Vec<u16> {
+            let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            list.iter()
+                .map(|number| u16::try_from(number.as_u64().unwrap()).unwrap())
+                .collect()
+        };
+        let strip = numbers(&ready["strip"]);
+        Self {
+            program,
+            strip: (strip[0], strip[1]),
+            moving: numbers(&ready["moving"]).try_into().ok(),
+            last: 0,
+        }
+    }
+
+    /// Has `frames` drawn and waits for the end of it.
+    pub(crate) fn run(&mut self, frames: u32, rate: f64) {
+        self.begin(frames, rate);
+        let mut drawn = Vec::new();
+        while !self.note(&mut drawn, DRAWING_TIMEOUT) {}
+    }
+
+    fn begin(&mut self, frames: u32, rate: f64) {
+        self.last += frames;
+        self.program.send(&format!("run {frames} {rate}"));
+    }
+
+    /// Takes an answer of the program into `drawn`, if there is one in time; says whether the run is over.
+    fn note(&mut self, drawn: &mut Vec<(u32, i64)>, timeout: Duration) -> bool {
+        let Some(line) = self.program.try_line(timeout) else {
+            assert!(self.program.is_running(), "the application has ended");
+            assert!(timeout < DRAWING_TIMEOUT, "the application hangs");
+            return false;
+        };
+        let answer: Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        if answer["event"] == "frame" {
+            let number = u32::try_from(answer["frame"].as_u64().unwrap()).unwrap();
+            drawn.push((number % strip::NUMBERS, answer["at_us"].as_i64().unwrap()));
+        }
+        answer["event"] == "done"
+    }
+
+    /// The pixels of the moving image in frame `number`.
+    fn moving_image(&mut self, number: u32) -> Vec<u32> {
+        let path = output_folder().join("moving.raw");
+        self.program
+            .send(&format!("save {number} {}", path.display()));
+        self.program.event("done", DRAWING_TIMEOUT);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        bytes
+            .chunks_exact(4)
+            .map(|pixel| u32::from_le_bytes(pixel.try_into().unwrap()) & 0x00ff_ffff)
+            .collect()
+    }
+}
+
+/// What a server has cost so far.
+struct Cost {
+    bytes: u64,
+    cpu: Duration,
+}
+
+fn cpu(desktop: &Desktop) -> Duration {
+    desktop.cost_pids().into_iter().map(cpu_time).sum()
+}
+
+impl Cost {
+    fn so_far(desktop: &Desktop) -> Self {
+        Self {
+            bytes: bytes_sent(desktop.port()),
+            cpu: cpu(desktop),
+        }
+    }
+}
+
+/// Measures `load` on `stand`; `drawing_cost` is what the drawing alone costs X. Panics with a sentence when that
+/// cannot be done.
+pub(crate) fn run(load: &Load, stand: &mut Stand, drawing_cost: Duration) -> Figures {
+    let name = stand.name();
+    let (desktop, seat) = stand.watched();
+    let x = XClient::connect(desktop);
+    let mut drawing = Drawing::start(load, desktop);
+    await_still_desktop(&format!("{}-{name}", load.name), &x, seat);
+    let (mut drawn, mut seen) = (Vec::new(), Vec::new());
+    let play = if load.by_key { by_keys } else { at_rate };
+    play(
+        load,
+        load.warm_up,
+        &mut drawing,
+        seat,
+        &mut drawn,
+        &mut seen,
+    );
+    assert!(
+        !seen.is_empty(),
+        "no frame is to be seen, see {}",
+        seat.save(&format!("{}-{name}-lost", load.name))
+    );
+    seat.wait_quiet(QUIET, QUIET_TIMEOUT);
+    drawn.clear();
+    seen.clear();
+
+    let before = Cost::so_far(desktop);
+    play(load, load.frames, &mut drawing, seat, &mut drawn, &mut seen);
+    let ended_us = drawn.last().unwrap().1;
+    seat.wait_quiet(QUIET, QUIET_TIMEOUT);
+    let spent = cpu(desktop) - before.cpu;
+    let picture = x.picture();
+    let after_look = cpu(desktop);
+    let exact_ms = await_exact(&picture, seat, ended_us);
+    let after = Cost::so_far(desktop);
+    seat.save(&format!("{}-{name}", load.name));
+
+    let ages = ages_ms(&drawn, &seen);
+    assert!(!ages.is_empty(), "no frame was seen after the warm-up");
+    assert!(seat.viewer_is_running(), "the viewer has ended");
+    let shown = ages.len() as f64;
+    let spent_ms = (spent + (after.cpu - after_look)).as_secs_f64() * 1000.0;
+    let drawing_ms = drawing_cost.as_secs_f64() * 1000.0;
+    Figures {
+        load: load.name.to_owned(),
+        server: name.to_owned(),
+        failure: None,
+        drawn: load.frames,
+        shown: u32::try_from(ages.len()).unwrap(),
+        kb_per_frame: (after.bytes - before.bytes) as f64 / 1000.0 / shown,
+        cpu_ms_per_frame: spent_ms / shown,
+        net_cpu_ms_per_frame: (spent_ms - drawing_ms) / shown,
+        age_p50_ms: percentile(&ages, 50.0),
+        age_p95_ms: percentile(&ages, 95.0),
+        exact_ms,
+        psnr_db: drawing
+            .moving
+            .map(|area| quality(load, area, &mut drawing, seat)),
+    }
+}
+
+/// Waits until the viewer's screen equals the desktop's, which proves that it shows it unscaled and unmoved.
+fn await_still_desktop(name: &str, desktop: &XClient, seat: &mut Seat) {
+    let deadline_us = now_us() + i64::try_from(STILL_TIMEOUT.as_micros()).unwrap();
+    loop {
+        seat.wait_quiet(QUIET, QUIET_TIMEOUT);
+        let (theirs, shown) = (desktop.picture(), seat.screen.picture());
+        let wrong = theirs
+            .iter()
+            .zip(&shown)
+            .filter(|(one, other)| one != other)
+            .count();
+        if wrong == 0 && theirs.len() == shown.len() {
+            return;
+        }
+        if deadline_us < now_us() {
+            let files = [
+                seat.save(&format!("{name}-wrong")),
+                save_picture(&format!("{name}-right"), desktop),
+            ];
+            panic!(
+                "the viewer does not show the still desktop, {wrong} pixels differ: {}",
+                files.join(" beside ")
+            );
+        }
+    }
+}
+
+/// Notes the number that the screen shows when it is not the one noted last.
+fn look(seat: &Seat, strip: (u16, u16), seen: &mut Vec<(u32, i64)>) {
+    if let Some(number) = seat.number(strip)
+        && seen.last().is_none_or(|(last, _)| *last != number)
+    {
+        seen.push((number, now_us()));
+    }
+}
+
+/// Has frames drawn at the load's rate and looks for them until the last one is there, or much too late.
+fn at_rate(
+    load: &Load,
+    frames: u32,
+    drawing: &mut Drawing,
+    seat: &mut Seat,
+    drawn: &mut Vec<(u32, i64)>,
+    seen: &mut Vec<(u32, i64)>,
+) {
+    drawing.begin(frames, load.rate);
+    let last = drawing.last % strip::NUMBERS;
+    let mut deadline_us = i64::MAX;
+    while now_us() < deadline_us
+        && (deadline_us == i64::MAX || seen.last().is_none_or(|(number, _)| *number != last))
+    {
+        if seat.wait_change(TICK) {
+            look(seat, drawing.strip, seen);
+        }
+        while deadline_us == i64::MAX && !drawing.program_is_silent(drawn, &mut deadline_us) {}
+    }
+}
+
+impl Drawing {
+    /// Takes one answer; says whether there was none, and sets the deadline of the last frame at the end of the run.
+    fn program_is_silent(&mut self, drawn: &mut Vec<(u32, i64)>, deadline_us: &mut i64) -> bool {
+        let count = drawn.len();
+        if self.note(drawn, Duration::ZERO) {
+            *deadline_us = now_us() + LAST_FRAME_TIMEOUT_US;
+        }
+        drawn.len() == count
+    }
+}
+
+/// Has each frame drawn by a key in the viewer; the frame's age begins with the key.
+fn by_keys(
+    _: &Load,
+    frames: u32,
+    drawing: &mut Drawing,
+    seat: &mut Seat,
+    drawn: &mut Vec<(u32, i64)>,
+    seen: &mut Vec<(u32, i64)>,
+) {
+    drawing.program.send(&format!("keys {frames}"));
+    for _ in 0..frames {
+        drawing.last += 1;
+        let number = drawing.last % strip::NUMBERS;
+        let pressed_us = now_us();
+        seat.key(true);
+        drawn.push((number, pressed_us));
+        while now_us() < pressed_us + KEY_TIMEOUT_US
+            && seen.last().is_none_or(|(last, _)| *last != number)
+        {
+            if seat.wait_change(TICK) {
+                look(seat, drawing.strip, seen);
+            }
+        }
+        seat.key(false);
+        std::thread::sleep(KEY_PAUSE);
+    }
+    assert!(
+        seen.last()
+            .is_some_and(|(number, _)| *number == drawing.last % strip::NUMBERS),
+        "keys do not reach the application, see {}",
+        seat.save("key-lost")
+    );
+    let mut ignored = Vec::new();
+    while !drawing.note(&mut ignored, DRAWING_TIMEOUT) {}
+}
+
+/// Time in ms from the last frame until the screen equals `picture`; `None` when that does not come to pass.
+fn await_exact(picture: &[u32], seat: &mut Seat, ended_us: i64) -> Option<f64> {
+    loop {
+        if seat.screen.picture() == picture {
+            return Some((seat.changed_us - ended_us).max(0) as f64 / 1000.0);
+        }
+        if ended_us + EXACT_TIMEOUT_US < now_us() {
+            return None;
+        }
+        seat.wait_change(TICK);
+    }
+}
+
+/// Mean quality of the moving image while it moves, from some frames of one more run.
+fn quality(
+    load: &Load,
+    [x, y, width, height]: [u16; 4],
+    drawing: &mut Drawing,
+    seat: &mut Seat,
+) -> f64 {
+    let frames = QUALITY_FRAMES.min(load.frames);
+    let begins = drawing.last;
+    drawing.begin(frames, load.rate);
+    let mut samples: Vec<(u32, Vec<u32>)> = Vec::new();
+    let mut drawn = Vec::new();
+    loop {
+        if drawing.note(&mut drawn, Duration::ZERO) {
+            break;
+        }
+        let distance = if frames < QUALITY_FRAMES {
+            1
+        } else {
+            QUALITY_DISTANCE
+        };
+        let next = samples.last().map_or(begins, |(number, _)| *number) + distance;
+        if !seat.wait_change(TICK) || samples.len() == QUALITY_SAMPLES {
+            continue;
+        }
+        let number = seat.number(drawing.strip);
+        let Some(number) = number.filter(|number| (next..=drawing.last).contains(number)) else {
+            continue;
+        };
+        let pixels = seat.screen.area(x, y, width, height);
+        // A frame that came in between would make a picture of two.
+        if seat.number(drawing.strip) == Some(number) {
+            samples.push((number, pixels));
+        }
+    }
+    let ratios = samples
+        .iter()
+        .map(|(number, shown)| psnr_db(shown, &drawing.moving_image(*number)));
+    let sum: f64 = ratios.sum();
+    sum / samples.len() as f64
+}
