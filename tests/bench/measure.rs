@@ -324,7 +324,8 @@ fn await_exact(picture: &[u32], seat: &mut Seat, ended_us: i64) -> Option<f64> {
     }
 }
 
-/// Mean quality of the moving image while it moves, from some frames of one more run.
+/// Quality of the moving image while it moves: the median of some frames of one more run, for a frame may be caught
+/// while the viewer paints it; NaN when none was seen.
 fn quality(
     load: &Load,
     [x, y, width, height]: [u16; 4],
@@ -359,9 +360,12 @@ fn quality(
             samples.push((number, pixels));
         }
     }
-    let ratios = samples
-        .iter()
-        .map(|(number, shown)| psnr_db(shown, &drawing.moving_image(*number)));
-    let sum: f64 = ratios.sum();
-    sum / samples.len() as f64
+    let mut ratios = Vec::new();
+    for (number, shown) in samples {
+        ratios.push(psnr_db(&shown, &drawing.moving_image(number)));
+    }
+    if ratios.is_empty() {
+        return f64::NAN;
+    }
+    percentile(&ratios, 50.0)
 }
