@@ -4,11 +4,12 @@
 #include "load.h"
 
 #include <cairo.h>
+#include <stdio.h>
 #include <string.h>
 
 #define OCTAVES 7
 #define OCTAVE_SIDE_MAX 256 /* of the coarsest octave; each next is half of it */
-#define NOISE 2             /* a sensor's, to either side */
+#define NOISE 1             /* a sensor's, to either side */
 
 static const char *const words[] = {
     "the",    "of",      "and",     "window", "server",   "light",  "picture", "in",     "a",        "to",
@@ -32,6 +33,17 @@ void random_line(uint32_t *state, char *line, int columns)
             line[length++] = ' ';
     }
     line[length] = 0;
+}
+
+void random_log_line(uint32_t *state, char *verb, char *path)
+{
+    static const char *const verbs[] = { "  CC  ", "  CC  ", "  LD  ", "  GEN " };
+    const char *parts[4];
+
+    for (int i = 0; i < 4; i++)
+        parts[i] = words[next_random(state) % (sizeof words / sizeof *words)];
+    strcpy(verb, verbs[next_random(state) % 4]);
+    snprintf(path, LOG_LINE_MAX, "drivers/%s/%s-%s/%s.o", parts[0], parts[1], parts[2], parts[3]);
 }
 
 static int lattice(uint32_t seed, int octave, int x, int y)

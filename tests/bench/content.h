@@ -11,6 +11,10 @@
 /* A line of at most `columns` characters of English words; `line` has room for one more. */
 void random_line(uint32_t *state, char *line, int columns);
 
+/* A line as compilers' logs have them: what is done, and to which file. Both have room for `LOG_LINE_MAX`. */
+#define LOG_LINE_MAX 80
+void random_log_line(uint32_t *state, char *verb, char *path);
+
 /*
  * A picture with the statistics of a photograph: detail that halves with each octave of scale, few hues, and a
  * sensor's noise. `stride` is in pixels.

@@ -110,24 +110,19 @@ static void typing_prepare(struct stage *stage)
     fill_strip(stage, 0);
 }
 
-/* Terminal: a window full of coloured text that scrolls by a copy, and a status line that stays. */
+/* Terminal: a window full of a compiler's log that scrolls by a copy, and a status line that stays. */
 
 static void terminal_lines(struct stage *stage, int first_row, int rows, uint32_t *state)
 {
     int width = TERMINAL_COLUMNS * font->max_advance_width;
-    char line[TERMINAL_COLUMNS + 1];
+    char verb[LOG_LINE_MAX], path[LOG_LINE_MAX];
 
     fill(stage, 0x101418, TERMINAL_LEFT, TERMINAL_TOP + first_row * font->height, width, rows * font->height);
     for (int row = first_row; row < first_row + rows; row++) {
-        const XftColor *colours[] = { &white, &white, &green, &blue };
         int baseline = TERMINAL_TOP + row * font->height + font->ascent;
-        /* A word of a file's name in one colour, the rest in another, as tools print. */
-        random_line(state, line, (int)(next_random(state) % 14) + 6);
-        int behind = TERMINAL_LEFT + (int)(strlen(line) + 1) * font->max_advance_width;
-        int left = TERMINAL_COLUMNS - (int)strlen(line) - 2;
-        write_text(colours[next_random(state) % 4], TERMINAL_LEFT, baseline, line);
-        random_line(state, line, (int)(next_random(state) % (uint32_t)left) + 1);
-        write_text(&white, behind, baseline, line);
+        random_log_line(state, verb, path);
+        write_text(verb[2] == 'C' ? &green : &blue, TERMINAL_LEFT, baseline, verb);
+        write_text(&white, TERMINAL_LEFT + (int)strlen(verb) * font->max_advance_width, baseline, path);
     }
 }
 

@@ -80,6 +80,19 @@ pub(crate) fn psnr_db(shown: &[u32], drawn: &[u32]) -> f64 {
     (10.0 * (255.0 * 255.0 / mean).log10()).min(PSNR_MAX_DB)
 }
 
+/// Pixels of two pictures in which a colour differs by more than `tolerance` levels.
+pub(crate) fn differing(one: &[u32], other: &[u32], tolerance: u32) -> usize {
+    let is_far = |one: u32, other: u32| {
+        [0, 8, 16]
+            .iter()
+            .any(|shift| tolerance < (one >> shift & 0xff).abs_diff(other >> shift & 0xff))
+    };
+    one.iter()
+        .zip(other)
+        .filter(|(one, other)| is_far(**one, **other))
+        .count()
+}
+
 /// Ages in ms of the frames that were seen: pairs of number and time (us) as drawn and as seen. A number that was seen
 /// before it was drawn is torn out of two others and none at all.
 pub(crate) fn ages_ms(drawn: &[(u32, i64)], seen: &[(u32, i64)]) -> Vec<f64> {
@@ -121,6 +134,13 @@ mod tests {
         assert!((one_off - 48.13).abs() < 0.01, "{one_off}");
         let worst = psnr_db(&[0x00ff_ffff], &[0]);
         assert!(worst.abs() < 1e-9, "{worst}");
+    }
+
+    #[test]
+    fn pixels_differ_by_their_worst_colour() {
+        assert_eq!(differing(&[0x0010_2030, 5], &[0x0010_2031, 5], 0), 1);
+        assert_eq!(differing(&[0x0010_2030, 5], &[0x0050_2031, 5], 64), 0);
+        assert_eq!(differing(&[0x0010_2030, 5], &[0x0051_2031, 5], 64), 1);
     }
 
     #[test]

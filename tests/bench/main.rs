@@ -4,7 +4,8 @@
 //! own, lets numbered frames of each load be drawn on each (`load.c`), watches the viewers' screens for the numbers
 //! and prints a table. In the environment, all with defaults:
 //!
-//! - `LOADS` and `SERVERS`: which ones, by name and in that order, with blanks between.
+//! - `LOADS` and `SERVERS`: which ones, by name and in that order, with blanks between. Besides the default servers
+//!   there is `xspice-streaming`, which makes MJPEG streams, as Xspice was meant to and Debian's does not.
 //! - `JSON`: where the figures go, `target/bench/figures.json` unless said otherwise.
 //! - `COMPARE`: such a file of an earlier run; a second table then tells what changed.
 //!
@@ -46,7 +47,7 @@ use std::path::PathBuf;
 
 use crate::figures::Figures;
 use crate::loads::LOADS;
-use crate::servers::{SERVERS, Stand};
+use crate::servers::{DEFAULT_SERVERS, SERVERS, Stand};
 
 /// Where the pictures and figures go.
 fn output_folder() -> PathBuf {
@@ -55,8 +56,13 @@ fn output_folder() -> PathBuf {
     folder
 }
 
-/// What a variable of the environment asks for: all of `known` unless it names some of them.
-fn chosen<T: Copy>(variable: &str, known: &[T], name: impl Fn(&T) -> &str) -> Vec<T> {
+/// What a variable of the environment asks for: `default` unless it names some of `known`.
+fn chosen<T: Copy>(
+    variable: &str,
+    known: &[T],
+    default: &[T],
+    name: impl Fn(&T) -> &str,
+) -> Vec<T> {
     let wanted = std::env::var(variable).unwrap_or_default();
     let all: Vec<&str> = known.iter().map(&name).collect();
     let pick = |word: &str| {
@@ -65,7 +71,7 @@ fn chosen<T: Copy>(variable: &str, known: &[T], name: impl Fn(&T) -> &str) -> Ve
     };
     let picked: Vec<T> = wanted.split_whitespace().map(pick).collect();
     if picked.is_empty() {
-        known.to_vec()
+        default.to_vec()
     } else {
         picked
     }
@@ -81,17 +87,21 @@ fn reason(panic: &(dyn std::any::Any + Send)) -> String {
 /// Runs `load` on each of `stands` and prints a line for each as soon as it is known.
 fn run_load(load: &loads::Load, stands: &mut [Stand]) -> Vec<Figures> {
     println!("\n{}: {}", load.name, load.about);
-    println!("{}", table::HEADING);
+    println!("{}", table::heading());
     let drawing = stands[0].drawing_cost(load);
     let mut results = Vec::new();
     for stand in &mut stands[1..] {
+        // The sentence goes into the table; where it came from would only tear that apart.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| ()));
         let outcome = catch_unwind(AssertUnwindSafe(|| measure::run(load, stand, drawing)));
+        std::panic::set_hook(hook);
         let figures = match outcome {
             Ok(figures) => figures,
             Err(panic) => {
                 // What is left of it may be in any state.
                 stand.clear();
-                Figures::failed(load.name, stand.name(), reason(&*panic))
+                Figures::failed(load.name, stand.server().name(), reason(&*panic))
             }
         };
         println!("{}", table::line(&figures));
@@ -103,8 +113,8 @@ fn run_load(load: &loads::Load, stands: &mut [Stand]) -> Vec<Figures> {
 #[test]
 #[ignore = "minutes long: run by make bench"]
 fn bench_the_same_work_beside_the_peers() {
-    let loads = chosen("LOADS", LOADS, |load| load.name);
-    let servers = chosen("SERVERS", SERVERS, |server| server.name());
+    let loads = chosen("LOADS", LOADS, LOADS, |load| load.name);
+    let servers = chosen("SERVERS", SERVERS, DEFAULT_SERVERS, |server| server.name());
     let compared = std::env::var_os("COMPARE").map(|path| table::read(&PathBuf::from(path)));
     let mut results = Vec::new();
     let mut geometries: Vec<&str> = loads.iter().map(|load| load.geometry).collect();

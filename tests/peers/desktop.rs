@@ -104,8 +104,17 @@ impl Desktop {
     }
 
     /// The reference, with what makes Debian 12's package start: its compiled-in defaults are lost, so that buffer
-    /// sizes, head count and what it compresses must be given.
+    /// sizes, head count and what it compresses must be given. Without streams, as it is then.
     pub(crate) fn xspice(geometry: &str) -> Self {
+        Self::xspice_with(geometry, "off")
+    }
+
+    /// The reference with video streams, as it was meant to be by default.
+    pub(crate) fn xspice_streaming(geometry: &str) -> Self {
+        Self::xspice_with(geometry, "filter")
+    }
+
+    fn xspice_with(geometry: &str, streaming: &str) -> Self {
         let port = free_port();
         let device = format!(
             r#"Driver "spiceqxl"
@@ -114,7 +123,7 @@ impl Desktop {
             Option "SpiceDisableTicketing" "1"
             Option "NumHeads" "1"
             Option "SpiceImageCompression" "auto_glz"
-            Option "SpiceStreamingVideo" "filter"
+            Option "SpiceStreamingVideo" "{streaming}"
             Option "SpiceJpegWanCompression" "auto"
             Option "SpiceZlibGlzWanCompression" "auto"
             Option "FrameBufferSize" "64"
@@ -291,7 +300,8 @@ impl Desktop {
 
     /// Where this desktop's SPICE server listens on loopback.
     pub(crate) fn port(&self) -> u16 {
-        self.uri
+        let address = self.uri.split('?').next().unwrap();
+        address
             .rsplit(':')
             .next()
             .unwrap()
