@@ -26,7 +26,7 @@
 
 static struct shared_image image;
 
-/* The strip comes last in reading order, so that a frame whose number is to be seen is there as a whole. */
+/* A strip at either end in reading order: a frame that shows its number in both is there as a whole. */
 static void place_image(struct stage *stage, struct load *load, int width, int height, int x, int y)
 {
     create_shared_image(stage, &image, width, height);
@@ -35,6 +35,8 @@ static void place_image(struct stage *stage, struct load *load, int width, int h
     load->moving_y = y;
     stage->strip_x = (x + width - STRIP_WIDTH) / STRIP_BLOCK_SIDE * STRIP_BLOCK_SIDE;
     stage->strip_y = (y + height - STRIP_BLOCK_SIDE) / STRIP_BLOCK_SIDE * STRIP_BLOCK_SIDE;
+    stage->first_strip_x = x;
+    stage->first_strip_y = y;
 }
 
 static void show_image(struct stage *stage, const struct load *load, long frame)

@@ -99,14 +99,20 @@ void fill_strip(struct stage *stage, long frame)
     stage->strip_frame = frame;
 }
 
-void paint_strip(const struct stage *stage, long frame, struct shared_image *image, int image_x, int image_y)
+static void paint_strip_at(long frame, struct shared_image *image, int x, int y)
 {
     for (int row = 0; row < STRIP_BLOCK_SIDE; row++) {
-        uint32_t *pixels =
-            image->pixels + (stage->strip_y - image_y + row) * image->width + (stage->strip_x - image_x);
+        uint32_t *pixels = image->pixels + (y + row) * image->width + x;
         for (int column = 0; column < STRIP_WIDTH; column++)
             pixels[column] = (uint32_t)block_colour(frame, column / STRIP_BLOCK_SIDE);
     }
+}
+
+void paint_strip(const struct stage *stage, long frame, struct shared_image *image, int image_x, int image_y)
+{
+    paint_strip_at(frame, image, stage->strip_x - image_x, stage->strip_y - image_y);
+    if (stage->first_strip_x >= 0)
+        paint_strip_at(frame, image, stage->first_strip_x - image_x, stage->first_strip_y - image_y);
 }
 
 static int64_t now_us(void)
@@ -147,7 +153,7 @@ static void open_stage(struct stage *stage)
     stage->gc = XCreateGC(stage->display, stage->window, 0, NULL);
     XSetGraphicsExposures(stage->display, stage->gc, False);
     stage->strip_window = stage->window;
-    stage->strip_frame = -1;
+    stage->first_strip_x = -1;
 }
 
 static void draw_frame(struct stage *stage, struct load *load, long frame)
@@ -215,7 +221,7 @@ static void obey(struct stage *stage, struct load *load)
 
 int main(int count, char **words)
 {
-    struct stage stage;
+    struct stage stage = { .strip_frame = -1 };
 
     for (size_t i = 0; count == 2 && i < sizeof loads / sizeof *loads; i++) {
         struct load *load = loads[i];
@@ -224,7 +230,13 @@ int main(int count, char **words)
         open_stage(&stage);
         load->prepare(&stage);
         XSync(stage.display, False);
-        printf("{\"event\":\"ready\",\"strip\":[%d,%d]", stage.strip_x, stage.strip_y);
+        printf("{\"event\":\"ready\",\"strips\":[[%d,%d]", stage.strip_x, stage.strip_y);
+        if (stage.first_strip_x >= 0)
+            printf(",[%d,%d]", stage.first_strip_x, stage.first_strip_y);
+        printf("]");
+        if (stage.witness_width)
+            printf(",\"witness\":[%d,%d,%d,%d]", stage.witness_x, stage.witness_y, stage.witness_width,
+                   stage.witness_height);
         if (load->moving)
             printf(",\"moving\":[%d,%d,%d,%d]", load->moving_x, load->moving_y, load->moving->width,
                    load->moving->height);

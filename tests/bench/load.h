@@ -26,6 +26,9 @@ struct stage {
     Window window;
     GC gc;
     int strip_x, strip_y;  /* root coordinates; the load's `prepare` sets them */
+    int first_strip_x, first_strip_y; /* of a copy that comes before the rest of the frame; -1 where there is none */
+    /* Part of the picture that is one thing after odd frames and another after even ones; of width 0 elsewhere. */
+    int witness_x, witness_y, witness_width, witness_height;
     Window strip_window;   /* where the strip is drawn with fills; None when it is part of an image */
     long strip_frame;      /* number that the strip shows; -1 before the first */
 };
@@ -69,7 +72,7 @@ void put_shared_image(struct stage *stage, Drawable drawable, const struct share
 /* Brings the strip to `frame` by filling the blocks that differ. */
 void fill_strip(struct stage *stage, long frame);
 
-/* Writes the strip into an image whose top left pixel is at (`image_x`, `image_y`) of the root window. */
+/* Writes the strip, and its copy if there is one, into an image whose top left pixel is at (`image_x`, `image_y`) of the root window. */
 void paint_strip(const struct stage *stage, long frame, struct shared_image *image, int image_x, int image_y);
 
 #endif

@@ -57,8 +57,12 @@ const QUALITY_DISTANCE: u32 = 5;
 /// The program that draws, on one desktop.
 pub(crate) struct Drawing {
     program: Running,
-    /// Where the strip is, from the root window's corner.
-    strip: (u16, u16),
+    /// Where the strips are, from the root window's corner. A frame is shown when all of them have its number.
+    strips: Vec<(u16, u16)>,
+    /// Part of the picture (left, top, width, height) that has two looks by turns.
+    witness: Option<[u16; 4]>,
+    /// How it looks after even and odd frames, once that is known: then a frame is shown when it looks so.
+    looks: Option<[Vec<u32>; 2]>,
     /// The image that moves: left, top, width, height.
     moving: Option<[u16; 4]>,
     /// Number of the last frame.
@@ -78,10 +82,15 @@ impl Drawing {
                 .map(|number| u16::try_from(number.as_u64().unwrap()).unwrap())
                 .collect()
         };
-        let strip = numbers(&ready["strip"]);
+        let places = ready["strips"].as_array().unwrap().iter();
         Self {
             program,
-            strip: (strip[0], strip[1]),
+            strips: places
+                .map(|place| numbers(place))
+                .map(|place| (place[0], place[1]))
+                .collect(),
+            witness: numbers(&ready["witness"]).try_into().ok(),
+            looks: None,
             moving: numbers(&ready["moving"]).try_into().ok(),
             last: 0,
         }
@@ -92,6 +101,40 @@ impl Drawing {
         self.begin(frames, rate);
         let mut drawn = Vec::new();
         while !self.note(&mut drawn, DRAWING_TIMEOUT) {}
+    }
+
+    /// Learns how the witness looks by turns, from the desktop itself, with two more frames.
+    fn learn_looks(&mut self, desktop: &XClient, seat: &mut Seat, rate: f64) {
+        let Some([x, y, width, height]) = self.witness else {
+            return;
+        };
+        let mut looks = [Vec::new(), Vec::new()];
+        for _ in 0..2 {
+            self.run(1, rate);
+            looks[self.last as usize % 2] = desktop.area(x, y, width, height);
+            seat.wait_quiet(QUIET, QUIET_TIMEOUT);
+        }
+        assert_ne!(looks[0], looks[1], "the witness always looks the same");
+        self.looks = Some(looks);
+    }
+
+    /// The number of the frame that the viewer's screen shows as a whole, if that can be told.
+    fn shown(&self, seat: &Seat) -> Option<u32> {
+        let number = seat.number(self.strips[0])?;
+        if self.strips[1..]
+            .iter()
+            .any(|strip| seat.number(*strip) != Some(number))
+        {
+            return None;
+        }
+        if let (Some(looks), Some([x, y, width, height])) = (&self.looks, self.witness) {
+            let distances = [0, 1]
+                .map(|turn| differing(&looks[turn], &seat.screen.area(x, y, width, height), FAR));
+            let other = distances[1 - number as usize % 2];
+            // Nearer to what it should be: JPEG may stand between.
+            return (distances[number as usize % 2] < other).then_some(number);
+        }
+        Some(number)
     }
 
     fn begin(&mut self, frames: u32, rate: f64) {
@@ -160,9 +203,10 @@ pub(crate) fn run(load: &Load, stand: &mut Stand, drawing_cost: Duration) -> Fig
         &format!("{}-{name}", load.name),
         &x,
         seat,
-        drawing.strip,
+        &drawing,
         is_exact,
     );
+    drawing.learn_looks(&x, seat, load.rate);
     let (mut drawn, mut seen) = (Vec::new(), Vec::new());
     let play = if load.by_key { by_keys } else { at_rate };
     play(
@@ -223,7 +267,7 @@ fn await_still_desktop(
     name: &str,
     desktop: &XClient,
     seat: &mut Seat,
-    strip: (u16, u16),
+    drawing: &Drawing,
     is_exact: bool,
 ) {
     let deadline_us = now_us() + i64::try_from(STILL_TIMEOUT.as_micros()).unwrap();
@@ -237,7 +281,7 @@ fn await_still_desktop(
         } else {
             (theirs.len() as f64 * FAR_SHARE_MAX) as usize
         };
-        if wrong <= allowed && theirs.len() == shown.len() && seat.number(strip) == Some(0) {
+        if wrong <= allowed && theirs.len() == shown.len() && drawing.shown(seat) == Some(0) {
             return;
         }
         if deadline_us < now_us() {
@@ -254,8 +298,8 @@ fn await_still_desktop(
 }
 
 /// Notes the number that the screen shows when it is not the one noted last.
-fn look(seat: &Seat, strip: (u16, u16), seen: &mut Vec<(u32, i64)>) {
-    if let Some(number) = seat.number(strip)
+fn look(seat: &Seat, drawing: &Drawing, seen: &mut Vec<(u32, i64)>) {
+    if let Some(number) = drawing.shown(seat)
         && seen.last().is_none_or(|(last, _)| *last != number)
     {
         seen.push((number, now_us()));
@@ -278,7 +322,7 @@ fn at_rate(
         && (deadline_us == i64::MAX || seen.last().is_none_or(|(number, _)| *number != last))
     {
         if seat.wait_change(TICK) {
-            look(seat, drawing.strip, seen);
+            look(seat, drawing, seen);
         }
         while deadline_us == i64::MAX && !drawing.program_is_silent(drawn, &mut deadline_us) {}
     }
@@ -315,7 +359,7 @@ fn by_keys(
             && seen.last().is_none_or(|(last, _)| *last != number)
         {
             if seat.wait_change(TICK) {
-                look(seat, drawing.strip, seen);
+                look(seat, drawing, seen);
             }
         }
         seat.key(false);
@@ -370,13 +414,13 @@ fn quality(
         if !seat.wait_change(TICK) || samples.len() == QUALITY_SAMPLES {
             continue;
         }
-        let number = seat.number(drawing.strip);
+        let number = drawing.shown(seat);
         let Some(number) = number.filter(|number| (next..=drawing.last).contains(number)) else {
             continue;
         };
         let pixels = seat.screen.area(x, y, width, height);
         // A frame that came in between would make a picture of two.
-        if seat.number(drawing.strip) == Some(number) {
+        if drawing.shown(seat) == Some(number) {
             samples.push((number, pixels));
         }
     }

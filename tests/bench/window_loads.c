@@ -9,6 +9,9 @@
 
 #define WINDOWS_MAX 5
 
+#define WITNESS_WIDTH 96
+#define WITNESS_HEIGHT 64
+
 #define DRAGGED_WIDTH 800
 #define DRAGGED_HEIGHT 600
 #define DRAG_STEP 8 /* pixels a frame across, and half of it down */
@@ -52,6 +55,15 @@ static void add_strip(struct stage *stage)
                       CWBackPixel | CWOverrideRedirect, &attributes);
     XMapRaised(stage->display, stage->strip_window);
     XSync(stage->display, False);
+}
+
+/* Where the picture tells by itself which of two states the windows are in. */
+static void set_witness(struct stage *stage, int x, int y)
+{
+    stage->witness_x = x;
+    stage->witness_y = y;
+    stage->witness_width = WITNESS_WIDTH;
+    stage->witness_height = WITNESS_HEIGHT;
 }
 
 /* Draws what X says is to be seen of the windows now. */
@@ -132,6 +144,7 @@ static void menu_prepare(struct stage *stage)
     map(stage, add_page(stage, 320, 24, 1280, 1032 - 2 * STRIP_BLOCK_SIDE, 33));
     struct shown *menu = add_window(stage, 420, 64, MENU_WIDTH, MENU_HEIGHT);
     paint_menu(menu->image.pixels, MENU_WIDTH, MENU_HEIGHT, MENU_ROWS);
+    set_witness(stage, 420 + MENU_WIDTH / 4, 64 + MENU_HEIGHT - 100);
     menu_draw(stage, 0);
 }
 
@@ -156,6 +169,7 @@ static void workspace_prepare(struct stage *stage)
     add_photo(stage, 900, 200, 960, 640, 42);
     add_page(stage, 200, 60, 1200, 880, 43);
     add_page(stage, 760, 300, 900, 700, 44);
+    set_witness(stage, 1200, 700);
     workspace_draw(stage, 0);
 }
 
