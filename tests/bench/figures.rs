@@ -19,6 +19,9 @@ pub(crate) struct Figures {
     pub(crate) cpu_ms_per_frame: f64,
     /// The same without what Xorg's dummy driver spends on drawing the same frames.
     pub(crate) net_cpu_ms_per_frame: f64,
+    /// How long the application waits for X until it has drawn a frame, at the median. Where X draws through the server,
+    /// this is part of the delay.
+    pub(crate) x_p50_ms: f64,
     /// From the drawn frame (in X) to its number in the viewer's window.
     pub(crate) age_p50_ms: f64,
     pub(crate) age_p95_ms: f64,
@@ -43,6 +46,7 @@ impl Figures {
             kb_per_frame: 0.0,
             cpu_ms_per_frame: 0.0,
             net_cpu_ms_per_frame: 0.0,
+            x_p50_ms: 0.0,
             age_p50_ms: 0.0,
             age_p95_ms: 0.0,
             exact_ms: None,
@@ -93,9 +97,19 @@ pub(crate) fn differing(one: &[u32], other: &[u32], tolerance: u32) -> usize {
         .count()
 }
 
-/// Ages in ms of the frames that were seen: pairs of number and time (us) as drawn and as seen. A number that was seen
+/// A frame that the application drew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drawn {
+    pub(crate) number: u32,
+    /// When X had drawn it, or when its key was pressed.
+    pub(crate) at_us: i64,
+    /// How long X took for it.
+    pub(crate) x_us: i64,
+}
+
+/// Ages in ms of the frames that were seen: as drawn, and pairs of number and time (us) as seen. A number that was seen
 /// before it was drawn is torn out of two others and none at all.
-pub(crate) fn ages_ms(drawn: &[(u32, i64)], seen: &[(u32, i64)]) -> Vec<f64> {
+pub(crate) fn ages_ms(drawn: &[Drawn], seen: &[(u32, i64)]) -> Vec<f64> {
     let first_seen = |frame: u32, at_us: i64| {
         // X may have shown it before it told the application so.
         seen.iter()
@@ -103,9 +117,9 @@ pub(crate) fn ages_ms(drawn: &[(u32, i64)], seen: &[(u32, i64)]) -> Vec<f64> {
     };
     drawn
         .iter()
-        .filter_map(|(frame, at_us)| {
-            let (_, seen_us) = first_seen(*frame, *at_us)?;
-            Some((seen_us - at_us).max(0) as f64 / 1000.0)
+        .filter_map(|frame| {
+            let (_, seen_us) = first_seen(frame.number, frame.at_us)?;
+            Some((seen_us - frame.at_us).max(0) as f64 / 1000.0)
         })
         .collect()
 }
@@ -145,7 +159,12 @@ mod tests {
 
     #[test]
     fn ages_of_the_frames_that_were_seen() {
-        let drawn = [(1, 100_000), (2, 133_000), (3, 166_000), (4, 199_000)];
+        let drawn =
+            [(1, 100_000), (2, 133_000), (3, 166_000), (4, 199_000)].map(|(number, at_us)| Drawn {
+                number,
+                at_us,
+                x_us: 0,
+            });
         // 2 was skipped; 4 was misread long before it was drawn, and X was slow to tell of 3.
         let seen = [(4, 101_000), (1, 110_000), (3, 165_000), (4, 220_000)];
         assert_eq!(ages_ms(&drawn, &seen), [10.0, 0.0, 21.0]);

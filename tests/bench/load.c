@@ -8,8 +8,8 @@
  *   keys FRAMES          draws one frame at each key press
  *   save FRAME PATH      draws that frame once more (of loads that have a moving image, where a frame does not depend on
  *                        those before) and writes the image: raw, 4 bytes a pixel, little-endian 0x00RRGGBB
- * Answers are lines of JSON; `at_us` is CLOCK_MONOTONIC after X has carried out all of the frame. Ends when standard
- * input does, and with exit code 1 when the X connection breaks.
+ * Answers are lines of JSON; `at_us` is CLOCK_MONOTONIC after X has carried out all of the frame, `x_us` how long that
+ * took X since it had all of it. Ends when standard input does, and with exit code 1 when the X connection breaks.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -159,8 +159,11 @@ static void open_stage(struct stage *stage)
 static void draw_frame(struct stage *stage, struct load *load, long frame)
 {
     load->draw(stage, frame);
+    int64_t handed_us = now_us();
     XSync(stage->display, False);
-    printf("{\"event\":\"frame\",\"frame\":%ld,\"at_us\":%lld}\n", frame, (long long)now_us());
+    int64_t at_us = now_us();
+    printf("{\"event\":\"frame\",\"frame\":%ld,\"at_us\":%lld,\"x_us\":%lld}\n", frame, (long long)at_us,
+           (long long)(at_us - handed_us));
     fflush(stdout);
 }
 

@@ -9,7 +9,7 @@ use crate::instruments;
 pub(crate) struct Load {
     /// Its name in the table and in `LOADS`.
     pub(crate) name: &'static str,
-    /// Its name for the program that draws it.
+    /// Its name for the program that draws it, or `CHROMIUM`.
     pub(crate) drawn_as: &'static str,
     pub(crate) about: &'static str,
     pub(crate) geometry: &'static str,
@@ -22,6 +22,9 @@ pub(crate) struct Load {
     /// Whether each frame is a person's key press in the viewer.
     pub(crate) by_key: bool,
 }
+
+/// The load that a browser draws.
+pub(crate) const CHROMIUM: &str = "chromium";
 
 const DESKTOP: &str = "1920x1080";
 const LARGE: &str = "3840x2160";
@@ -128,6 +131,16 @@ pub(crate) const LOADS: &[Load] = &[
         8,
         1.5,
     ),
+    Load {
+        drawn_as: CHROMIUM,
+        ..load(
+            "chromium",
+            "Chromium scrolls a page by 12 pixels a frame, 30 frames a second",
+            30,
+            120,
+            30.0,
+        )
+    },
     large("fills-4k", "fills", "fills at 3840x2160", 60, 30.0),
     large(
         "page-4k",

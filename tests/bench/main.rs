@@ -33,6 +33,8 @@ mod process;
 #[path = "../peers/x_client.rs"]
 mod x_client;
 
+mod chromium;
+mod drawing;
 mod figures;
 mod loads;
 mod measure;
@@ -113,12 +115,17 @@ fn run_load(load: &loads::Load, stands: &mut [Stand]) -> Vec<Figures> {
 #[test]
 #[ignore = "minutes long: run by make bench"]
 fn bench_the_same_work_beside_the_peers() {
-    let loads = chosen("LOADS", LOADS, LOADS, |load| load.name);
+    let mut loads = chosen("LOADS", LOADS, LOADS, |load| load.name);
     let servers = chosen("SERVERS", SERVERS, DEFAULT_SERVERS, |server| server.name());
     let compared = std::env::var_os("COMPARE").map(|path| table::read(&PathBuf::from(path)));
     let mut results = Vec::new();
     let mut geometries: Vec<&str> = loads.iter().map(|load| load.geometry).collect();
     geometries.dedup();
+    let is_asked_for = std::env::var("LOADS").is_ok_and(|names| !names.is_empty());
+    if !is_asked_for && !std::path::Path::new(chromium::PROGRAM).exists() {
+        loads.retain(|load| load.drawn_as != loads::CHROMIUM);
+        println!("Without Chromium, which is not installed (apt-get install chromium).");
+    }
     for geometry in geometries {
         println!("\nStarting desktops and viewers of {geometry}.");
         let mut stands = vec![Stand::dummy(geometry)];

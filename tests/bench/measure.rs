@@ -5,38 +5,24 @@
 //! their numbers, the picture becomes exact, and bytes and CPU time are read again: what it takes to become exact is
 //! part of the price. Reading the desktop's picture costs its server CPU time too, which is left out of the count.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::desktop::Desktop;
-use crate::figures::{Figures, ages_ms, differing, percentile, psnr_db};
-use crate::loads::{self, Load};
-use crate::output_folder;
-use crate::process::{Running, cpu_time};
-use crate::seat::{Seat, now_us, save_picture};
+use crate::drawing::{DRAWING_TIMEOUT, Drawing, FAR};
+use crate::figures::{Drawn, Figures, ages_ms, differing, percentile, psnr_db};
+use crate::loads::Load;
+use crate::process::cpu_time;
+use crate::seat::{QUIET, QUIET_TIMEOUT, Seat, now_us, save_picture};
 use crate::servers::Stand;
 use crate::sockets::bytes_sent;
 use crate::strip;
 use crate::x_client::XClient;
 
-/// How long the application may take to draw its first frame, or one run beyond its due time.
-const DRAWING_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// How long a viewer may take to show a still desktop exactly.
 const STILL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A colour that is so many levels off is not what JPEG makes of it, but another picture's.
-const FAR: u32 = 64;
+/// The share of pixels that may be far off all the same.
 const FAR_SHARE_MAX: f64 = 0.0005;
-
-/// How long the last frame may take to be shown.
-const LAST_FRAME_TIMEOUT_US: i64 = 3_000_000;
-
-/// A screen that has not changed for so long rests.
-const QUIET: Duration = Duration::from_millis(300);
-const QUIET_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a picture may take to become exact after its load.
 const EXACT_TIMEOUT_US: i64 = 3_000_000;
@@ -53,125 +39,6 @@ const KEY_TIMEOUT_US: i64 = 1_000_000;
 const QUALITY_FRAMES: u32 = 60;
 const QUALITY_SAMPLES: usize = 6;
 const QUALITY_DISTANCE: u32 = 5;
-
-/// The program that draws, on one desktop.
-pub(crate) struct Drawing {
-    program: Running,
-    /// Where the strips are, from the root window's corner. A frame is shown when all of them have its number.
-    strips: Vec<(u16, u16)>,
-    /// Part of the picture (left, top, width, height) that has two looks by turns.
-    witness: Option<[u16; 4]>,
-    /// How it looks after even and odd frames, once that is known: then a frame is shown when it looks so.
-    looks: Option<[Vec<u32>; 2]>,
-    /// The image that moves: left, top, width, height.
-    moving: Option<[u16; 4]>,
-    /// Number of the last frame.
-    last: u32,
-}
-
-impl Drawing {
-    /// Starts it and waits for frame 0.
-    pub(crate) fn start(load: &Load, desktop: &Desktop) -> Self {
-        let program = Running::start(loads::program(), Stdio::inherit(), |command| {
-            desktop.client(command.arg(load.drawn_as));
-        });
-        let ready = program.event("ready", DRAWING_TIMEOUT);
-        let numbers = |value: &Value| -> Vec<u16> {
-            let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-            list.iter()
-                .map(|number| u16::try_from(number.as_u64().unwrap()).unwrap())
-                .collect()
-        };
-        let places = ready["strips"].as_array().unwrap().iter();
-        Self {
-            program,
-            strips: places
-                .map(|place| numbers(place))
-                .map(|place| (place[0], place[1]))
-                .collect(),
-            witness: numbers(&ready["witness"]).try_into().ok(),
-            looks: None,
-            moving: numbers(&ready["moving"]).try_into().ok(),
-            last: 0,
-        }
-    }
-
-    /// Has `frames` drawn and waits for the end of it.
-    pub(crate) fn run(&mut self, frames: u32, rate: f64) {
-        self.begin(frames, rate);
-        let mut drawn = Vec::new();
-        while !self.note(&mut drawn, DRAWING_TIMEOUT) {}
-    }
-
-    /// Learns how the witness looks by turns, from the desktop itself, with two more frames.
-    fn learn_looks(&mut self, desktop: &XClient, seat: &mut Seat, rate: f64) {
-        let Some([x, y, width, height]) = self.witness else {
-            return;
-        };
-        let mut looks = [Vec::new(), Vec::new()];
-        for _ in 0..2 {
-            self.run(1, rate);
-            looks[self.last as usize % 2] = desktop.area(x, y, width, height);
-            seat.wait_quiet(QUIET, QUIET_TIMEOUT);
-        }
-        assert_ne!(looks[0], looks[1], "the witness always looks the same");
-        self.looks = Some(looks);
-    }
-
-    /// The number of the frame that the viewer's screen shows as a whole, if that can be told.
-    fn shown(&self, seat: &Seat) -> Option<u32> {
-        let number = seat.number(self.strips[0])?;
-        if self.strips[1..]
-            .iter()
-            .any(|strip| seat.number(*strip) != Some(number))
-        {
-            return None;
-        }
-        if let (Some(looks), Some([x, y, width, height])) = (&self.looks, self.witness) {
-            let distances = [0, 1]
-                .map(|turn| differing(&looks[turn], &seat.screen.area(x, y, width, height), FAR));
-            let other = distances[1 - number as usize % 2];
-            // Nearer to what it should be: JPEG may stand between.
-            return (distances[number as usize % 2] < other).then_some(number);
-        }
-        Some(number)
-    }
-
-    fn begin(&mut self, frames: u32, rate: f64) {
-        self.last += frames;
-        self.program.send(&format!("run {frames} {rate}"));
-    }
-
-    /// Takes an answer of the program into `drawn`, if there is one in time; says whether the run is over.
-    fn note(&mut self, drawn: &mut Vec<(u32, i64)>, timeout: Duration) -> bool {
-        let Some(line) = self.program.try_line(timeout) else {
-            assert!(self.program.is_running(), "the application has ended");
-            assert!(timeout < DRAWING_TIMEOUT, "the application hangs");
-            return false;
-        };
-        let answer: Value =
-            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
-        if answer["event"] == "frame" {
-            let number = u32::try_from(answer["frame"].as_u64().unwrap()).unwrap();
-            drawn.push((number % strip::NUMBERS, answer["at_us"].as_i64().unwrap()));
-        }
-        answer["event"] == "done"
-    }
-
-    /// The pixels of the moving image in frame `number`.
-    fn moving_image(&mut self, number: u32) -> Vec<u32> {
-        let path = output_folder().join("moving.raw");
-        self.program
-            .send(&format!("save {number} {}", path.display()));
-        self.program.event("done", DRAWING_TIMEOUT);
-        let bytes = std::fs::read(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        bytes
-            .chunks_exact(4)
-            .map(|pixel| u32::from_le_bytes(pixel.try_into().unwrap()) & 0x00ff_ffff)
-            .collect()
-    }
-}
 
 /// What a server has cost so far.
 struct Cost {
@@ -228,7 +95,7 @@ pub(crate) fn run(load: &Load, stand: &mut Stand, drawing_cost: Duration) -> Fig
 
     let before = Cost::so_far(desktop);
     play(load, load.frames, &mut drawing, seat, &mut drawn, &mut seen);
-    let ended_us = drawn.last().unwrap().1;
+    let ended_us = drawn.last().unwrap().at_us;
     seat.wait_quiet(QUIET, QUIET_TIMEOUT);
     let spent = cpu(desktop) - before.cpu;
     let picture = x.picture();
@@ -240,6 +107,10 @@ pub(crate) fn run(load: &Load, stand: &mut Stand, drawing_cost: Duration) -> Fig
     let ages = ages_ms(&drawn, &seen);
     assert!(!ages.is_empty(), "no frame was seen after the warm-up");
     assert!(seat.viewer_is_running(), "the viewer has ended");
+    let x_ms: Vec<f64> = drawn
+        .iter()
+        .map(|frame| frame.x_us as f64 / 1000.0)
+        .collect();
     let shown = ages.len() as f64;
     let spent_ms = (spent + (after.cpu - after_look)).as_secs_f64() * 1000.0;
     let drawing_ms = drawing_cost.as_secs_f64() * 1000.0;
@@ -252,6 +123,7 @@ pub(crate) fn run(load: &Load, stand: &mut Stand, drawing_cost: Duration) -> Fig
         kb_per_frame: (after.bytes - before.bytes) as f64 / 1000.0 / shown,
         cpu_ms_per_frame: spent_ms / shown,
         net_cpu_ms_per_frame: (spent_ms - drawing_ms) / shown,
+        x_p50_ms: percentile(&x_ms, 50.0),
         age_p50_ms: percentile(&ages, 50.0),
         age_p95_ms: percentile(&ages, 95.0),
         exact_ms,
@@ -312,7 +184,7 @@ fn at_rate(
     frames: u32,
     drawing: &mut Drawing,
     seat: &mut Seat,
-    drawn: &mut Vec<(u32, i64)>,
+    drawn: &mut Vec<Drawn>,
     seen: &mut Vec<(u32, i64)>,
 ) {
     drawing.begin(frames, load.rate);
@@ -328,33 +200,26 @@ fn at_rate(
     }
 }
 
-impl Drawing {
-    /// Takes one answer; says whether there was none, and sets the deadline of the last frame at the end of the run.
-    fn program_is_silent(&mut self, drawn: &mut Vec<(u32, i64)>, deadline_us: &mut i64) -> bool {
-        let count = drawn.len();
-        if self.note(drawn, Duration::ZERO) {
-            *deadline_us = now_us() + LAST_FRAME_TIMEOUT_US;
-        }
-        drawn.len() == count
-    }
-}
-
 /// Has each frame drawn by a key in the viewer; the frame's age begins with the key.
 fn by_keys(
     _: &Load,
     frames: u32,
     drawing: &mut Drawing,
     seat: &mut Seat,
-    drawn: &mut Vec<(u32, i64)>,
+    drawn: &mut Vec<Drawn>,
     seen: &mut Vec<(u32, i64)>,
 ) {
-    drawing.program.send(&format!("keys {frames}"));
+    let mut number = drawing.last % strip::NUMBERS;
+    drawing.begin_by_keys(frames);
     for _ in 0..frames {
-        drawing.last += 1;
-        let number = drawing.last % strip::NUMBERS;
+        number = (number + 1) % strip::NUMBERS;
         let pressed_us = now_us();
         seat.key(true);
-        drawn.push((number, pressed_us));
+        drawn.push(Drawn {
+            number,
+            at_us: pressed_us,
+            x_us: 0,
+        });
         while now_us() < pressed_us + KEY_TIMEOUT_US
             && seen.last().is_none_or(|(last, _)| *last != number)
         {
@@ -371,8 +236,11 @@ fn by_keys(
         "keys do not reach the application, see {}",
         seat.save("key-lost")
     );
-    let mut ignored = Vec::new();
-    while !drawing.note(&mut ignored, DRAWING_TIMEOUT) {}
+    let mut told = Vec::new();
+    while !drawing.note(&mut told, DRAWING_TIMEOUT) {}
+    for (frame, told) in drawn.iter_mut().zip(&told) {
+        frame.x_us = told.x_us;
+    }
 }
 
 /// Time in ms from the last frame until the screen equals `picture`; `None` when that does not come to pass.

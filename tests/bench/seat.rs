@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -23,6 +23,10 @@ use crate::strip;
 use crate::x_client::XClient;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A screen that has not changed for so long rests; one that never does is not waited for longer than this.
+pub(crate) const QUIET: Duration = Duration::from_millis(300);
+pub(crate) const QUIET_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// X key code of the letter A.
 const KEY_A: u8 = 38;
@@ -78,7 +82,9 @@ impl Seat {
         });
         assert!(up, "Xvfb does not start");
         let screen = XClient::open(&display, Path::new(""));
-        let window_manager = start_window_manager(&display, home.path());
+        let window_manager = start_window_manager(home.path(), |command| {
+            command.env("DISPLAY", &display);
+        });
         let viewer = start_viewer(program, uri, &display, home.path());
         let damage = watch(&screen);
         let seat = Self {
@@ -206,16 +212,14 @@ fn watch(screen: &XClient) -> Damage {
     damage
 }
 
-/// Viewers fill the screen only when a window manager is there to be asked.
-fn start_window_manager(display: &str, home: &Path) -> Running {
+/// Viewers and browsers fill the screen only when a window manager is there to be asked.
+pub(crate) fn start_window_manager(home: &Path, set_up: impl FnOnce(&mut Command)) -> Running {
     let folder = home.join("icewm");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("prefoverride"), WINDOW_MANAGER_PREFERENCES).unwrap();
     Running::start(Path::new("/usr/bin/icewm"), Stdio::null(), |command| {
-        command
-            .env("DISPLAY", display)
-            .env("HOME", home)
-            .env("ICEWM_PRIVCFG", &folder);
+        command.env("HOME", home).env("ICEWM_PRIVCFG", &folder);
+        set_up(command);
     })
 }
 

@@ -4,8 +4,8 @@ use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use crate::desktop::{Desktop, free_port};
+use crate::drawing::Drawing;
 use crate::loads::Load;
-use crate::measure;
 use crate::process::cpu_time;
 use crate::seat::{Seat, ViewerProgram};
 
@@ -141,7 +141,7 @@ impl Stand {
     /// CPU time that X spends on drawing the counted frames of `load` when nobody watches.
     pub(crate) fn drawing_cost(&mut self, load: &Load) -> Duration {
         let desktop = self.desktop();
-        let mut drawing = measure::Drawing::start(load, desktop);
+        let mut drawing = Drawing::start(load, desktop);
         drawing.run(load.warm_up, load.rate);
         let before = cpu_time(desktop.xorg_pid);
         drawing.run(load.frames, load.rate);

@@ -7,12 +7,13 @@ use crate::figures::{Figures, PSNR_MAX_DB};
 /// The first line of each load's table.
 pub(crate) fn heading() -> String {
     format!(
-        "  {:<10}{:>11} {:>10} {:>14} ({:>6}) {:>11} {:>8} {:>14} {:>9}",
+        "  {:<10}{:>11} {:>10} {:>14} ({:>6}) {:>7} {:>11} {:>8} {:>14} {:>9}",
         "server",
         "shown/drawn",
         "KB/frame",
         "CPU ms/frame",
         "net",
+        "X ms",
         "age p50 ms",
         "p95 ms",
         "exact after ms",
@@ -24,7 +25,7 @@ pub(crate) fn heading() -> String {
 pub(crate) const LEGEND: &str = "\
 Per frame that the viewer's window showed. KB: 1000 bytes that the server sent, by the kernel's count, until the
 picture was exact. CPU: all processes of the server; net: less what Xorg with the dummy driver spends on the same
-drawing. Age: from the frame in X (or the key) to its number in the viewer's window. Exact: from the last frame in X
+drawing. X: what the application waits until X has drawn a frame (p50). Age: from the frame in X (or the key) to its number in the viewer's window. Exact: from the last frame in X
 until the window equals the desktop in each pixel. PSNR: of the moving image in the window while it moves.";
 
 /// One line of the table.
@@ -42,12 +43,13 @@ pub(crate) fn line(figures: &Figures) -> String {
         Some(ratio) => format!("{ratio:.1}"),
     };
     format!(
-        "  {:<10}{:>11} {:>10.2} {:>14.2} ({:>6.2}) {:>11.1} {:>8.1} {:>14} {:>9}",
+        "  {:<10}{:>11} {:>10.2} {:>14.2} ({:>6.2}) {:>7.1} {:>11.1} {:>8.1} {:>14} {:>9}",
         figures.server,
         format!("{}/{}", figures.shown, figures.drawn),
         figures.kb_per_frame,
         figures.cpu_ms_per_frame,
         figures.net_cpu_ms_per_frame,
+        figures.x_p50_ms,
         figures.age_p50_ms,
         figures.age_p95_ms,
         exact,
