@@ -155,7 +155,8 @@ fn serve(
         let length = text.len();
         write!(
             writer,
-            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n\r\n{text}"
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
+             Cache-Control: no-store\r\n\r\n{text}"
         )?;
     }
 }

@@ -19,8 +19,8 @@ pub(crate) struct Figures {
     pub(crate) cpu_ms_per_frame: f64,
     /// The same without what Xorg's dummy driver spends on drawing the same frames.
     pub(crate) net_cpu_ms_per_frame: f64,
-    /// How long the application waits for X until it has drawn a frame, at the median. Where X draws through the server,
-    /// this is part of the delay.
+    /// How long the application waits for X until it has drawn a frame, at the median. Where X waits for the server,
+    /// this is delay too.
     pub(crate) x_p50_ms: f64,
     /// From the drawn frame (in X) to its number in the viewer's window.
     pub(crate) age_p50_ms: f64,

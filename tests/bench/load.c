@@ -6,8 +6,8 @@
  * DISPLAY says where. Standard input takes orders, one a line:
  *   run FRAMES RATE      draws the next frames at an even rate per second
  *   keys FRAMES          draws one frame at each key press
- *   save FRAME PATH      draws that frame once more (of loads that have a moving image, where a frame does not depend on
- *                        those before) and writes the image: raw, 4 bytes a pixel, little-endian 0x00RRGGBB
+ *   save FRAME PATH      draws that frame once more (of loads that have a moving image, where no frame depends on those
+ *                        before) and writes the image: raw, 4 bytes a pixel, little-endian 0x00RRGGBB
  * Answers are lines of JSON; `at_us` is CLOCK_MONOTONIC after X has carried out all of the frame, `x_us` how long that
  * took X since it had all of it. Ends when standard input does, and with exit code 1 when the X connection breaks.
  *

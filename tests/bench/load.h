@@ -72,7 +72,7 @@ void put_shared_image(struct stage *stage, Drawable drawable, const struct share
 /* Brings the strip to `frame` by filling the blocks that differ. */
 void fill_strip(struct stage *stage, long frame);
 
-/* Writes the strip, and its copy if there is one, into an image whose top left pixel is at (`image_x`, `image_y`) of the root window. */
+/* Writes the strip, and its copy if there is one, into an image at (`image_x`, `image_y`) of the root window. */
 void paint_strip(const struct stage *stage, long frame, struct shared_image *image, int image_x, int image_y);
 
 #endif

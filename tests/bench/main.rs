@@ -46,6 +46,7 @@ mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use crate::figures::Figures;
 use crate::loads::LOADS;
@@ -79,11 +80,17 @@ fn chosen<T: Copy>(
     }
 }
 
-/// The sentence of a panic.
-fn reason(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    text.unwrap_or_else(|| "it failed without a word".to_owned())
+/// Runs `work`; an error is the sentence of its panic and where it came from, in one line.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    let place = Arc::new(Mutex::new(String::new()));
+    let told = Arc::clone(&place);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        *told.lock().unwrap() = panic.to_string().replace('\n', " ");
+    }));
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    std::panic::set_hook(before);
+    outcome.map_err(|_| place.lock().unwrap().clone())
 }
 
 /// Runs `load` on each of `stands` and prints a line for each as soon as it is known.
@@ -93,23 +100,25 @@ fn run_load(load: &loads::Load, stands: &mut [Stand]) -> Vec<Figures> {
     let drawing = stands[0].drawing_cost(load);
     let mut results = Vec::new();
     for stand in &mut stands[1..] {
-        // The sentence goes into the table; where it came from would only tear that apart.
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| ()));
-        let outcome = catch_unwind(AssertUnwindSafe(|| measure::run(load, stand, drawing)));
-        std::panic::set_hook(hook);
-        let figures = match outcome {
-            Ok(figures) => figures,
-            Err(panic) => {
-                // What is left of it may be in any state.
-                stand.clear();
-                Figures::failed(load.name, stand.server().name(), reason(&*panic))
-            }
-        };
+        let figures = caught(|| measure::run(load, stand, drawing)).unwrap_or_else(|failure| {
+            // What is left of it may be in any state.
+            stand.clear();
+            Figures::failed(load.name, stand.server().name(), failure)
+        });
         println!("{}", table::line(&figures));
         results.push(figures);
     }
     results
+}
+
+#[test]
+fn a_failure_is_a_sentence_with_its_place() {
+    let failure = caught(|| panic!("no {}", "screen")).unwrap_err();
+    assert!(
+        failure.contains("no screen") && failure.contains("main.rs"),
+        "{failure}"
+    );
+    assert_eq!(caught(|| 7), Ok(7));
 }
 
 #[test]

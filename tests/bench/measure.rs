@@ -209,6 +209,7 @@ fn by_keys(
     drawn: &mut Vec<Drawn>,
     seen: &mut Vec<(u32, i64)>,
 ) {
+    seat.click();
     let mut number = drawing.last % strip::NUMBERS;
     drawing.begin_by_keys(frames);
     for _ in 0..frames {

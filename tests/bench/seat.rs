@@ -12,7 +12,10 @@ use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::damage::{ConnectionExt as _, Damage, ReportLevel};
 use x11rb::protocol::xfixes::ConnectionExt as _;
-use x11rb::protocol::xproto::{ConnectionExt as _, KEY_PRESS_EVENT, KEY_RELEASE_EVENT};
+use x11rb::protocol::xproto::{
+    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, KEY_PRESS_EVENT,
+    KEY_RELEASE_EVENT,
+};
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::wrapper::ConnectionExt as _;
 
@@ -23,6 +26,9 @@ use crate::strip;
 use crate::x_client::XClient;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long each process may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A screen that has not changed for so long rests; one that never does is not waited for longer than this.
 pub(crate) const QUIET: Duration = Duration::from_millis(300);
@@ -48,10 +54,9 @@ pub(crate) struct Seat {
     damage: Damage,
     /// When the screen last changed, by CLOCK_MONOTONIC, as far as it was waited for.
     pub(crate) changed_us: i64,
-    // In this order: the viewer ends before its screen.
     viewer: Running,
-    _window_manager: Running,
-    _xvfb: Running,
+    window_manager: Running,
+    xvfb: Running,
     _home: tempfile::TempDir,
 }
 
@@ -92,8 +97,8 @@ impl Seat {
             damage,
             changed_us: 0,
             viewer,
-            _window_manager: window_manager,
-            _xvfb: xvfb,
+            window_manager,
+            xvfb,
             _home: home,
         };
         seat.put_pointer_away();
@@ -154,6 +159,18 @@ impl Seat {
         strip::number(&self.screen.area(x, y, strip::WIDTH, strip::HEIGHT))
     }
 
+    /// Clicks into the viewer, so that it has the keyboard.
+    pub(crate) fn click(&mut self) {
+        for kind in [BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT] {
+            self.screen
+                .connection
+                .xtest_fake_input(kind, 1, 0, x11rb::NONE, 0, 0, 0)
+                .unwrap();
+            self.screen.connection.sync().unwrap();
+        }
+        self.wait_quiet(QUIET, QUIET_TIMEOUT);
+    }
+
     /// Presses or releases a key of the viewer's keyboard.
     pub(crate) fn key(&self, pressed: bool) {
         let kind = if pressed {
@@ -171,6 +188,15 @@ impl Seat {
     /// Writes what the screen shows as a binary PPM into the output folder, and returns the file's name.
     pub(crate) fn save(&self, name: &str) -> String {
         save_picture(name, &self.screen)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Asked in a friendly way, an X server takes its files away. The viewer ends before its screen.
+        for process in [&mut self.viewer, &mut self.window_manager, &mut self.xvfb] {
+            process.stop(STOP_TIMEOUT);
+        }
     }
 }
 

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn connections_are_added_up_without_what_was_sent_twice() {
-        let text = "0 0 127.0.0.1:5900 127.0.0.1:40000 cubic wscale:7,7 rto:204 bytes_sent:1500 bytes_retrans:500 bytes_acked:1000\n\
+        let text = "0 0 127.0.0.1:5900 127.0.0.1:40000 cubic wscale:7,7 bytes_sent:1500 bytes_retrans:500 segs_out:9\n\
                     0 0 127.0.0.1:5900 127.0.0.1:40002 cubic wscale:7,7 bytes_sent:24 bytes_acked:24 segs_out:3\n\
                     0 0 127.0.0.1:5900 127.0.0.1:40004 cubic wscale:7,7 segs_out:3\n";
         assert_eq!(sum(text), (3, 1024));

@@ -25,8 +25,9 @@ pub(crate) fn heading() -> String {
 pub(crate) const LEGEND: &str = "\
 Per frame that the viewer's window showed. KB: 1000 bytes that the server sent, by the kernel's count, until the
 picture was exact. CPU: all processes of the server; net: less what Xorg with the dummy driver spends on the same
-drawing. X: what the application waits until X has drawn a frame (p50). Age: from the frame in X (or the key) to its number in the viewer's window. Exact: from the last frame in X
-until the window equals the desktop in each pixel. PSNR: of the moving image in the window while it moves.";
+drawing. X: what the application waits until X has drawn a frame (p50), which the age does not include. Age: from the
+frame in X (or the key) until it is to be seen in the viewer's window. Exact: from the last frame in X until the window
+equals the desktop in each pixel. PSNR: of the moving image in the window while it moves.";
 
 /// One line of the table.
 pub(crate) fn line(figures: &Figures) -> String {

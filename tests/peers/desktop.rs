@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::instruments::{product, workspace};
-use crate::process::{Running, child_called, wait_until};
+use crate::process::{Running, child_called, is_alive, wait_until};
 
 /// How long an X server may take to start on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -113,6 +113,7 @@ impl Desktop {
     }
 
     /// The reference with video streams, as it was meant to be by default.
+    #[allow(dead_code, reason = "the bench beside the peers uses it")]
     pub(crate) fn xspice_streaming(geometry: &str) -> Self {
         Self::xspice_with(geometry, "filter")
     }
@@ -186,6 +187,7 @@ impl Desktop {
     }
 
     /// The peer of the other protocol, without a password.
+    #[allow(dead_code, reason = "the bench beside the peers uses it")]
     pub(crate) fn tigervnc(geometry: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let display = free_display();
@@ -385,12 +387,19 @@ pub(crate) fn free_port() -> u16 {
 
 /// A display that nobody has now.
 pub(crate) fn free_display() -> String {
-    let taken = |number: &u32| {
-        Path::new(&format!("/tmp/.X11-unix/X{number}")).exists()
-            || Path::new(&format!("/tmp/.X{number}-lock")).exists()
-    };
     // High ones first are unlikely to meet a desktop that starts at the same time.
-    format!(":{}", (300..400).find(|number| !taken(number)).unwrap())
+    format!(
+        ":{}",
+        (300..400).find(|number| !has_server(*number)).unwrap()
+    )
+}
+
+/// Whether an X server of that number runs. One that was killed leaves its files, which the next one takes away.
+fn has_server(number: u32) -> bool {
+    let lock = std::fs::read_to_string(format!("/tmp/.X{number}-lock")).unwrap_or_default();
+    let owner = lock.trim().parse();
+    owner.is_ok_and(is_alive)
+        || std::os::unix::net::UnixStream::connect(format!("/tmp/.X11-unix/X{number}")).is_ok()
 }
 
 /// An xorg.conf for one screen of that size and no device that the host has.
