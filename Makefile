@@ -3,7 +3,9 @@
 #   make run        build, start a small desktop here and say how to connect (ARGS="..." go to `caraway start`)
 #   make test       everything that a change must pass: style, lints, tests, driver, real clients
 #   make build      caraway, caraway-server and caraway_drv.so into target/release
-#   make bench      encoder benchmarks, and the same work beside Xorg's dummy driver and Xspice
+#   make bench      the same work beside Xspice and TigerVNC, each with its viewer: a table of bytes, CPU time and delay
+#                   (LOADS="page video" SERVERS="caraway xspice" for some of it; see tests/bench/main.rs)
+#   make benches    encoder benchmarks, and figures of single promises beside Xorg's dummy driver and Xspice
 #   make fuzz       every fuzz target for FUZZ_SECONDS
 #   make install    into PREFIX (and DESTDIR); make uninstall takes it away again
 
@@ -28,6 +30,10 @@ TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
 	libxrender-dev \
 	mesa-utils openssl spice-client-glib-usb-acl-helper spice-client-gtk util-linux valgrind virt-viewer x11-apps x11-utils \
 	x11-xserver-utils xinput xserver-xorg-video-dummy xserver-xspice xvfb
+# What runs beside us, and what watches it.
+BENCH_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) \
+	icewm iproute2 libcairo2-dev libx11-dev libxext-dev libxft-dev tigervnc-standalone-server tigervnc-viewer util-linux \
+	virt-viewer x11-utils x11-xserver-utils xserver-xorg-video-dummy xserver-xspice xvfb
 
 # $(call packages,NAMES,PURPOSE): installs what is missing of NAMES. Says before it asks for root; without any way to
 # root it ends with one sentence that names the packages. Does not touch the network when all are there.
@@ -56,8 +62,8 @@ OWN_SESSION := [ -x "$$HOME/.xsession" ] || [ -x "$$HOME/.Xsession" ] || [ -x "$
 	{ command -v x-session-manager >/dev/null && \
 	! readlink -f "$$(command -v x-session-manager)" | grep -qE '/(icewm|openbox)-session$$'; }
 
-.PHONY: build run test bench fuzz install uninstall clean
-.PHONY: build-packages run-packages test-packages rust release driver
+.PHONY: build run test bench benches fuzz install uninstall clean
+.PHONY: build-packages run-packages test-packages bench-packages rust release driver
 .PHONY: check-style check-lints check-licences check-driver test-pure test-loom test-peers
 
 ## Building
@@ -121,7 +127,7 @@ check-driver:
 # Everything that needs no X server and no network: minutes at most, and safe to run beside other work.
 test-pure:
 	$(CARGO) test --locked --workspace --exclude caraway-server --exclude caraway-loom
-	$(CARGO) test --locked -p caraway-server --lib --bins --test suite --test abi --test tidy
+	$(CARGO) test --locked -p caraway-server --lib --bins --test suite --test abi --test tidy --test bench
 	$(CARGO) test --locked -p caraway-server --doc
 
 # Its own target directory: the flag would otherwise rebuild every dependency twice.
@@ -131,7 +137,13 @@ test-loom:
 test-peers: release driver
 	$(CARGO) test --locked -p caraway-server --test peers
 
-bench: test-packages build
+bench: bench-packages build
+	RUST_BACKTRACE=0 $(CARGO) test --locked -p caraway-server --test bench -- --ignored --nocapture
+
+bench-packages:
+	$(call packages,$(BENCH_PACKAGES),to measure beside others)
+
+benches: test-packages build
 	$(CARGO) bench --locked -p caraway-server
 	$(CARGO) test --locked -p caraway-server --test peers -- --ignored --nocapture bench_
 

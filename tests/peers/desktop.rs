@@ -8,13 +8,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::instruments::{product, workspace};
-use crate::process::{Running, child_called, wait_until};
+use crate::process::{Running, child_called, is_alive, wait_until};
 
 /// How long an X server may take to start on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a desktop may take to end everything that it started.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The dummy driver takes no faster modes than 300 MHz.
+const CLOCK_MHZ_MAX: f64 = 290.0;
 
 /// Lines of a log that go into a failure's message.
 const LOG_LINES: usize = 30;
@@ -104,8 +107,18 @@ impl Desktop {
     }
 
     /// The reference, with what makes Debian 12's package start: its compiled-in defaults are lost, so that buffer
-    /// sizes and head count must be given.
+    /// sizes, head count and what it compresses must be given. Without streams, as it is then.
     pub(crate) fn xspice(geometry: &str) -> Self {
+        Self::xspice_with(geometry, "off")
+    }
+
+    /// The reference with video streams, as it was meant to be by default.
+    #[allow(dead_code, reason = "the bench beside the peers uses it")]
+    pub(crate) fn xspice_streaming(geometry: &str) -> Self {
+        Self::xspice_with(geometry, "filter")
+    }
+
+    fn xspice_with(geometry: &str, streaming: &str) -> Self {
         let port = free_port();
         let device = format!(
             r#"Driver "spiceqxl"
@@ -113,6 +126,10 @@ impl Desktop {
             Option "SpiceAddr" "127.0.0.1"
             Option "SpiceDisableTicketing" "1"
             Option "NumHeads" "1"
+            Option "SpiceImageCompression" "auto_glz"
+            Option "SpiceStreamingVideo" "{streaming}"
+            Option "SpiceJpegWanCompression" "auto"
+            Option "SpiceZlibGlzWanCompression" "auto"
             Option "FrameBufferSize" "64"
             Option "SurfaceBufferSize" "256"
             Option "CommandBufferSize" "256"
@@ -169,6 +186,29 @@ impl Desktop {
         )
     }
 
+    /// The peer of the other protocol, without a password.
+    #[allow(dead_code, reason = "the bench beside the peers uses it")]
+    pub(crate) fn tigervnc(geometry: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let display = free_display();
+        let port = free_port();
+        let log = std::fs::File::create(folder.path().join("xorg.log")).unwrap();
+        let process = Running::start(
+            Path::new("/usr/bin/Xtigervnc"),
+            Stdio::from(log),
+            |command| {
+                command
+                    .arg(&display)
+                    .args(["-geometry", geometry, "-depth", "24"])
+                    .args(["-rfbport", &port.to_string(), "-SecurityTypes", "None"])
+                    .args(["-localhost", "-noreset", "-nolisten", "tcp"]);
+            },
+        );
+        let mut desktop = Self::of_an_x_server(display, process, folder);
+        desktop.uri = format!("vnc://127.0.0.1:{port}");
+        desktop
+    }
+
     fn xorg(
         geometry: &str,
         device: impl FnOnce(&Path) -> String,
@@ -188,7 +228,7 @@ impl Desktop {
         std::fs::write(empty.join("none.conf"), "").unwrap();
         let display = free_display();
         let log = std::fs::File::create(folder.path().join("stderr.log")).unwrap();
-        let mut process = Running::start(
+        let process = Running::start(
             Path::new("/usr/lib/xorg/Xorg"),
             Stdio::from(log),
             |command| {
@@ -205,26 +245,7 @@ impl Desktop {
                 command.arg("-logfile").arg(folder.path().join("xorg.log"));
             },
         );
-        let socket = format!("/tmp/.X11-unix/X{}", &display[1..]);
-        let up = wait_until(START_TIMEOUT, || {
-            std::os::unix::net::UnixStream::connect(&socket).is_ok() || !process.is_running()
-        });
-        assert!(
-            up && process.is_running(),
-            "Xorg: {}",
-            log_of(folder.path(), "stderr.log")
-        );
-        let xorg_pid = process.pid();
-        let desktop = Self {
-            display,
-            uri: String::new(),
-            password: String::new(),
-            xauthority: PathBuf::new(),
-            xorg_pid,
-            process,
-            is_ours: false,
-            folder,
-        };
+        let desktop = Self::of_an_x_server(display, process, folder);
         let result = desktop
             .client(Command::new("xrandr").args(["-s", geometry]))
             .output()
@@ -240,6 +261,30 @@ impl Desktop {
             log_of(desktop.folder.path(), "xorg.log"),
         );
         desktop
+    }
+
+    /// An X server that was just started, once it takes connections.
+    fn of_an_x_server(display: String, mut process: Running, folder: tempfile::TempDir) -> Self {
+        let socket = format!("/tmp/.X11-unix/X{}", &display[1..]);
+        let up = wait_until(START_TIMEOUT, || {
+            std::os::unix::net::UnixStream::connect(&socket).is_ok() || !process.is_running()
+        });
+        let log = format!(
+            "{}{}",
+            log_of(folder.path(), "stderr.log"),
+            log_of(folder.path(), "xorg.log")
+        );
+        assert!(up && process.is_running(), "no X server: {log}");
+        Self {
+            display,
+            uri: String::new(),
+            password: String::new(),
+            xauthority: PathBuf::new(),
+            xorg_pid: process.pid(),
+            process,
+            is_ours: false,
+            folder,
+        }
     }
 
     /// The server's process id now: another one after it was restarted. The X server itself where SPICE lives in it.
@@ -260,7 +305,8 @@ impl Desktop {
 
     /// Where this desktop's SPICE server listens on loopback.
     pub(crate) fn port(&self) -> u16 {
-        self.uri
+        let address = self.uri.split('?').next().unwrap();
+        address
             .rsplit(':')
             .next()
             .unwrap()
@@ -341,12 +387,19 @@ pub(crate) fn free_port() -> u16 {
 
 /// A display that nobody has now.
 pub(crate) fn free_display() -> String {
-    let taken = |number: &u32| {
-        Path::new(&format!("/tmp/.X11-unix/X{number}")).exists()
-            || Path::new(&format!("/tmp/.X{number}-lock")).exists()
-    };
     // High ones first are unlikely to meet a desktop that starts at the same time.
-    format!(":{}", (300..400).find(|number| !taken(number)).unwrap())
+    format!(
+        ":{}",
+        (300..400).find(|number| !has_server(*number)).unwrap()
+    )
+}
+
+/// Whether an X server of that number runs. One that was killed leaves its files, which the next one takes away.
+fn has_server(number: u32) -> bool {
+    let lock = std::fs::read_to_string(format!("/tmp/.X{number}-lock")).unwrap_or_default();
+    let owner = lock.trim().parse();
+    owner.is_ok_and(is_alive)
+        || std::os::unix::net::UnixStream::connect(format!("/tmp/.X11-unix/X{number}")).is_ok()
 }
 
 /// An xorg.conf for one screen of that size and no device that the host has.
@@ -393,11 +446,12 @@ fn configuration(geometry: &str, device: &str, inputs: &str, input_names: &[&str
     )
 }
 
-/// A mode line of that size at about 60 Hz; blanking as small as it goes, for no monitor looks.
+/// A mode line of that size at about 60 Hz, or as fast as `CLOCK_MHZ_MAX` has it; blanking as small as it goes, for no
+/// monitor looks.
 fn modeline(geometry: &str) -> String {
     let (width, height) = geometry.split_once('x').unwrap();
     let (width, height): (u32, u32) = (width.parse().unwrap(), height.parse().unwrap());
-    let clock_mhz = f64::from((width + 80) * (height + 20)) * 60.0 / 1e6;
+    let clock_mhz = (f64::from((width + 80) * (height + 20)) * 60.0 / 1e6).min(CLOCK_MHZ_MAX);
     format!(
         "Modeline \"{geometry}\" {clock_mhz:.2} {width} {} {} {} {height} {} {} {}",
         width + 16,

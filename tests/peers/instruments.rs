@@ -34,6 +34,7 @@ pub(crate) fn spice_peer() -> &'static Path {
     BUILT.get_or_init(|| {
         compile(
             "spice_peer",
+            "peers",
             &sources,
             &["spice-client-glib-2.0", "x11", "xext"],
         )
@@ -46,6 +47,7 @@ pub(crate) fn x_draw() -> &'static Path {
     BUILT.get_or_init(|| {
         compile(
             "x_draw",
+            "peers",
             &["x_draw.c", "random_drawing.c"],
             &["x11", "xext", "xrender"],
         )
@@ -55,10 +57,11 @@ pub(crate) fn x_draw() -> &'static Path {
 /// The X client that plays a film (`x_film.c`).
 pub(crate) fn x_film() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| compile("x_film", &["x_film.c"], &["x11", "xext"]))
+    BUILT.get_or_init(|| compile("x_film", "peers", &["x_film.c"], &["x11", "xext"]))
 }
 
-fn compile(name: &str, sources: &[&str], packages: &[&str]) -> PathBuf {
+/// Compiles `sources` of the directory `folder` of the tests with the flags that pkg-config has for `packages`.
+pub(crate) fn compile(name: &str, folder: &str, sources: &[&str], packages: &[&str]) -> PathBuf {
     let flags = Command::new("pkg-config")
         .args(["--cflags", "--libs"])
         .args(packages)
@@ -75,7 +78,7 @@ fn compile(name: &str, sources: &[&str], packages: &[&str]) -> PathBuf {
         .args(
             sources
                 .iter()
-                .map(|source| workspace().join("tests/peers").join(source)),
+                .map(|source| workspace().join("tests").join(folder).join(source)),
         )
         .args(String::from_utf8(flags.stdout).unwrap().split_whitespace())
         .arg("-lm")
