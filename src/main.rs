@@ -16,6 +16,7 @@ use caraway_server::base::Size;
 use caraway_server::base::limits::PASSWORD_MAX;
 use caraway_server::channel::Identity;
 use caraway_server::io::control::Control;
+use caraway_server::io::cores::Cores;
 use caraway_server::io::driver::{AttachError, Driver, DriverError};
 use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
@@ -135,7 +136,9 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         uuid,
     };
     let mut session = Session::new(identity, Size::default());
-    session.set_jpeg_backend(JpegBackends::load().backend());
+    let backends = JpegBackends::load();
+    session.set_jpeg_backends(Box::new(move || backends.backend()));
+    session.set_workers(Box::new(Cores::new()));
     let host = Rc::new(Host::new(session, policy, keys));
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));

@@ -9,8 +9,10 @@ pub mod region;
 #[cfg(any(test, fuzzing))]
 pub mod script;
 pub mod time;
+pub mod workers;
 
 pub use bytes::{ByteReader, ByteWriter, Truncated};
 pub use geometry::{Point, Rect, Size};
 pub use region::Region;
 pub use time::Micros;
+pub use workers::{Alone, Job, Workers};

@@ -330,9 +330,11 @@ fn channel_caps(channel_type: ChannelType) -> Caps {
             caps::main::NAME_AND_UUID,
             caps::main::AGENT_CONNECTED_TOKENS,
         ]),
-        ChannelType::DISPLAY => {
-            Caps::of(&[caps::display::MONITORS_CONFIG, caps::display::STREAM_REPORT])
-        }
+        ChannelType::DISPLAY => Caps::of(&[
+            caps::display::MONITORS_CONFIG,
+            caps::display::STREAM_REPORT,
+            caps::display::PREF_COMPRESSION,
+        ]),
         ChannelType::INPUTS => Caps::of(&[caps::inputs::KEY_SCANCODE]),
         _ => Caps::default(),
     }

@@ -49,6 +49,8 @@ pub struct View {
     lossy: Region,
     /// What streams show: no images go there.
     held: Region,
+    /// The last image was one that only makes lossy pixels exact.
+    sharpening: bool,
     urgent: Urgent,
     /// Images go on from here in reading order, and from the top again at the end: on a slow line the bottom of
     /// the screen gets its turn although the top keeps changing.
@@ -67,6 +69,7 @@ impl View {
             kept: None,
             lossy: Region::new(),
             held: Region::new(),
+            sharpening: false,
             urgent: Urgent::default(),
             turn: Point::default(),
         }
@@ -90,6 +93,11 @@ impl View {
     /// Pixels of the client that only resemble those of the picture.
     pub const fn lossy(&self) -> &Region {
         &self.lossy
+    }
+
+    /// Whether the image that was taken last is there only because the client's pixels are lossy: it has to be exact.
+    pub const fn is_sharpening(&self) -> bool {
+        self.sharpening
     }
 
     /// The client's pixels in `rect` only resemble the picture: they are sent again when nothing else is left to send.
@@ -241,11 +249,13 @@ impl View {
     /// A small dirty rectangle, or the one whose turn it is, joined with its neighbours where that wastes little.
     fn next_image(&mut self, pixels_max: u64) -> Option<Rect> {
         let mut wanted = self.changes.dirty().subtract(&self.held);
+        self.sharpening = false;
         let urgent = self.urgent.take(&wanted, pixels_max);
         if urgent.is_some() {
             return urgent;
         }
-        if wanted.is_empty() {
+        self.sharpening = wanted.is_empty();
+        if self.sharpening {
             wanted = self.lossy.subtract(&self.held);
         }
         let dirty = wanted.rects();

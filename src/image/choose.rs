@@ -1,33 +1,58 @@
 //! The encoding of a picture by what it holds, by what the client decodes and by what bytes cost.
 //!
 //! 1. One colour is no image at all: the caller fills.
-//! 2. Few colours go as palette indices through LZ: 0.6 of LZ_RGB's bytes on text, in less time.
-//! 3. The rest goes through LZ, photographs too: where nothing repeats it strides over the pixels
-//!    as fast as memory, and its 3 bytes a pixel are a quarter less than LZ4 or raw pixels take. On
-//!    screens it takes 0.3 to 0.7 of LZ4's bytes in about the same time.
-//! 4. Only to a client on this host, where bytes cost less than time, it is otherwise: pixels that
-//!    hardly repeat go raw (a fifth of the time), and LZ4 takes the place of LZ_RGB (up to a fifth
-//!    less time of server and client together).
+//! 2. Drawn content of few colours goes as palette indices through LZ: 0.6 of LZ_RGB's bytes on text, in less time.
+//!    The rest of it goes through LZ_RGB, which takes 0.3 to 0.7 of LZ4's bytes on screens in about the same time.
+//! 3. Photographs go through QUIC, which takes half of LZ's bytes there, and on a line that asks for it through JPEG.
+//! 4. Only to a client on this host, where bytes cost less than time, it is otherwise: photographs go raw (a tenth of
+//!    the time), and LZ4 takes the place of LZ_RGB (up to a fifth less time of server and client together).
 //! 5. Raw where all of that is not shorter (a few pixels).
+//!
+//! A client that says what it prefers (`SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION`) gets that instead of the choice
+//! by content, as far as it decodes it.
+
+use std::fmt;
 
 use super::bitmap;
+use super::classify::Kind;
+use super::jpeg::{self, JpegBackend, JpegSettings, PureJpeg};
 use super::lz::LzEncoder;
 use super::lz_palette;
 use super::lz4::Lz4Encoder;
 use super::palette::{PaletteFinder, flat_color};
-use super::pixels::{Pixels, RGB};
+use super::pixels::Pixels;
+use super::quic::QuicEncoder;
 
-/// What a client decodes besides BITMAP and LZ_RGB, which all of them do, and what bytes to it
-/// cost.
+/// What a client decodes besides BITMAP, LZ_RGB and QUIC, which all of them do, what bytes to it cost, and what it
+/// wishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// LZ4: the client announced `SPICE_DISPLAY_CAP_LZ4_COMPRESSION` (5).
     pub lz4: bool,
     /// LZ_PLT: no capability says so; every client but spice-html5 does.
     pub lz_palette: bool,
-    /// The client is on this host (unix socket, loopback): bytes cost less than the time to spare
-    /// them.
+    /// The client is on this host (unix socket): bytes cost less than the time to spare them.
     pub local: bool,
+    /// Photographs may be lossy, like this; none where they may not.
+    pub jpeg: Option<JpegSettings>,
+    /// What the client asked for.
+    pub wish: Wish,
+}
+
+/// `SpiceImageCompression` of a client's PREFERRED_COMPRESSION, as far as it changes what is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// AUTO_GLZ, AUTO_LZ, or nothing said: by content.
+    #[default]
+    Auto,
+    /// OFF: raw pixels.
+    Off,
+    /// QUIC for everything.
+    Quic,
+    /// LZ or GLZ for everything.
+    Lz,
+    /// LZ4 for everything.
+    Lz4,
 }
 
 /// What [`Encoder::encode`] appended: the image type and what the wire layer has to add.
@@ -37,6 +62,8 @@ pub enum Encoded {
     Solid(u32),
     /// `BitmapData`, image type BITMAP (0).
     Bitmap,
+    /// `BinaryData`, image type QUIC (1).
+    Quic,
     /// `LZPLTData`, image type LZ_PLT (100), whose palette is to be placed in the message: its
     /// offset belongs at [`lz_palette::PALETTE_OFFSET_AT`] of what was appended.
     LzPalette {
@@ -45,36 +72,63 @@ pub enum Encoded {
     },
     /// `BinaryData`, image type LZ_RGB (101).
     LzRgb,
+    /// `BinaryData`, image type GLZ_RGB (102); it must be sent.
+    Glz,
+    /// `BinaryData`, image type JPEG (105): it only resembles the pixels.
+    Jpeg,
+    /// `ZlibGLZRGBData`, image type ZLIB_GLZ_RGB (107); it must be sent.
+    ZlibGlz,
     /// `BinaryData`, image type LZ4 (109).
     Lz4,
 }
 
-/// Of this many sampled pixels, fewer than one repeats a neighbour: photographs and noise.
-const REPEATS_RARE: u32 = 16;
+impl Encoded {
+    /// Whether the client's pixels will only resemble the picture.
+    pub const fn is_lossy(&self) -> bool {
+        matches!(self, Self::Jpeg)
+    }
+}
 
-/// Rows that the sample takes, spread over the height.
-const SAMPLED_ROWS: u32 = 8;
+/// Pixels of the smallest image that is lossy: below, a header weighs more than what is saved.
+const JPEG_AREA_MIN: usize = 1024;
+
+/// Sides of the smallest image for QUIC, whose model learns from the row above.
+const QUIC_SIDE_MIN: u32 = 3;
 
 /// The encoders with their memory; one serves any number of pictures, one after the other.
-#[derive(Debug, Default)]
 pub struct Encoder {
     lz: LzEncoder,
     lz4: Lz4Encoder,
+    quic: QuicEncoder,
+    jpeg: Box<dyn JpegBackend>,
     palette: PaletteFinder,
     indices: Vec<u8>,
 }
 
 impl Encoder {
-    /// Encoders without memory of any picture.
+    /// Encoders without memory of any picture, with the JPEG encoder that is always there.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_jpeg(Box::new(PureJpeg))
     }
 
-    /// Appends to `out` what follows the image descriptor of `pixels`, and says what it is. It
-    /// never appends more than [`bitmap::encoded_len`] of the picture.
+    /// The same with another JPEG encoder.
+    pub fn with_jpeg(jpeg: Box<dyn JpegBackend>) -> Self {
+        Self {
+            lz: LzEncoder::new(),
+            lz4: Lz4Encoder::new(),
+            quic: QuicEncoder::new(),
+            jpeg,
+            palette: PaletteFinder::new(),
+            indices: Vec::new(),
+        }
+    }
+
+    /// Appends to `out` what follows the image descriptor of `pixels`, which are mostly of this `kind`, and says what
+    /// it is. It never appends more than [`bitmap::encoded_len`] of the picture.
     pub fn encode(
         &mut self,
         pixels: &Pixels<'_>,
+        kind: Kind,
         capabilities: Capabilities,
         out: &mut Vec<u8>,
     ) -> Encoded {
@@ -82,72 +136,132 @@ impl Encoder {
             return Encoded::Solid(color);
         }
         let start = out.len();
-        let encoded = self.compress(pixels, capabilities, out);
+        let encoded = match capabilities.wish {
+            Wish::Auto if kind == Kind::Photo => self.compress_photo(pixels, capabilities, out),
+            Wish::Auto => self.compress_drawn(pixels, capabilities, out),
+            Wish::Off => raw(pixels, out),
+            Wish::Quic => self.compress_quic(pixels, out),
+            Wish::Lz4 if capabilities.lz4 => self.compress_lz4(pixels, out),
+            Wish::Lz | Wish::Lz4 => self.compress_lz(pixels, capabilities, out),
+        };
         let raw_len = bitmap::encoded_len(pixels.area());
         if encoded != Encoded::Bitmap && raw_len <= out.len() - start {
             out.truncate(start);
-            bitmap::encode(pixels, out);
-            return Encoded::Bitmap;
+            return raw(pixels, out);
         }
         encoded
     }
 
-    fn compress(
+    fn compress_photo(
         &mut self,
         pixels: &Pixels<'_>,
         capabilities: Capabilities,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        if capabilities.lz_palette
-            && !self.palette.exceeded_by_sample(pixels)
-            && let Some(palette) = self.palette.find(pixels, &mut self.indices)
+        if let Some(settings) = capabilities.jpeg
+            && JPEG_AREA_MIN <= pixels.area()
+            && jpeg::encode_image(&mut *self.jpeg, pixels, settings, out).is_ok()
         {
-            let colors = palette.colors.len();
-            lz_palette::encode(&mut self.lz, &self.indices, colors, pixels.size(), out);
-            return Encoded::LzPalette {
-                palette: palette.colors,
-            };
+            return Encoded::Jpeg;
         }
-        if capabilities.local && repeats_rarely(pixels) {
-            bitmap::encode(pixels, out);
-            return Encoded::Bitmap;
+        if capabilities.local {
+            return raw(pixels, out);
+        }
+        self.compress_quic(pixels, out)
+    }
+
+    fn compress_drawn(
+        &mut self,
+        pixels: &Pixels<'_>,
+        capabilities: Capabilities,
+        out: &mut Vec<u8>,
+    ) -> Encoded {
+        if let Some(encoded) = self.compress_palette(pixels, capabilities, out) {
+            return encoded;
         }
         if capabilities.local && capabilities.lz4 {
-            self.lz4.encode(pixels, out);
-            return Encoded::Lz4;
+            return self.compress_lz4(pixels, out);
         }
+        self.compress_rgb(pixels, out)
+    }
+
+    fn compress_lz(
+        &mut self,
+        pixels: &Pixels<'_>,
+        capabilities: Capabilities,
+        out: &mut Vec<u8>,
+    ) -> Encoded {
+        self.compress_palette(pixels, capabilities, out)
+            .unwrap_or_else(|| self.compress_rgb(pixels, out))
+    }
+
+    /// `None`, and nothing appended, where there are too many colours, or the client knows no palettes.
+    fn compress_palette(
+        &mut self,
+        pixels: &Pixels<'_>,
+        capabilities: Capabilities,
+        out: &mut Vec<u8>,
+    ) -> Option<Encoded> {
+        if !capabilities.lz_palette || self.palette.exceeded_by_sample(pixels) {
+            return None;
+        }
+        let palette = self.palette.find(pixels, &mut self.indices)?;
+        let colors = palette.colors.len();
+        lz_palette::encode(&mut self.lz, &self.indices, colors, pixels.size(), out);
+        Some(Encoded::LzPalette {
+            palette: palette.colors,
+        })
+    }
+
+    fn compress_rgb(&mut self, pixels: &Pixels<'_>, out: &mut Vec<u8>) -> Encoded {
         self.lz.encode(pixels, out);
         Encoded::LzRgb
     }
+
+    fn compress_lz4(&mut self, pixels: &Pixels<'_>, out: &mut Vec<u8>) -> Encoded {
+        self.lz4.encode(pixels, out);
+        Encoded::Lz4
+    }
+
+    fn compress_quic(&mut self, pixels: &Pixels<'_>, out: &mut Vec<u8>) -> Encoded {
+        if pixels.width() < QUIC_SIDE_MIN || pixels.height() < QUIC_SIDE_MIN {
+            return self.compress_rgb(pixels, out);
+        }
+        self.quic.encode(pixels, out);
+        Encoded::Quic
+    }
 }
 
-/// Whether hardly any pixel equals the one to its left or above.
-fn repeats_rarely(pixels: &Pixels<'_>) -> bool {
-    let step = (pixels.height() / SAMPLED_ROWS).max(1);
-    let (mut sampled, mut repeated) = (0, 0);
-    for y in (1..pixels.height()).step_by(step as usize) {
-        let (row, above) = (pixels.row(y), pixels.row(y - 1));
-        let neighbours = row[1..].iter().zip(row).zip(&above[1..]);
-        // Without branches, so that the compiler makes vectors of it.
-        let repeats = |((pixel, left), above): ((&u32, &u32), &u32)| {
-            u32::from(((pixel ^ left) & RGB == 0) | ((pixel ^ above) & RGB == 0))
-        };
-        repeated += neighbours.map(repeats).sum::<u32>();
-        sampled += pixels.width();
+impl Default for Encoder {
+    fn default() -> Self {
+        Self::new()
     }
-    0 < sampled && repeated < sampled / REPEATS_RARE
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder")
+            .field("jpeg", &self.jpeg.name())
+            .finish_non_exhaustive()
+    }
+}
+
+fn raw(pixels: &Pixels<'_>, out: &mut Vec<u8>) -> Encoded {
+    bitmap::encode(pixels, out);
+    Encoded::Bitmap
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::base::{ByteWriter, Size};
     use crate::image::pictures::picture;
-    use crate::image::{DecodeError, lz, lz4};
+    use crate::image::pixels::RGB;
+    use crate::image::{DecodeError, lz, lz4, quic};
 
-    fn decode(
+    pub(in crate::image) fn decode(
         encoded: &Encoded,
         payload: &[u8],
         pixels: &Pixels<'_>,
@@ -156,7 +270,11 @@ mod tests {
             Encoded::Solid(color) => Ok(vec![*color; pixels.area()]),
             Encoded::Bitmap => bitmap::decode(payload, pixels.size()),
             Encoded::LzPalette { palette } => lz_palette::decode(payload, palette, pixels.size()),
+            Encoded::Quic => quic::decode(payload, pixels.size()),
             Encoded::LzRgb => lz::decode(payload, pixels.size()),
+            Encoded::Jpeg | Encoded::Glz | Encoded::ZlibGlz => {
+                unreachable!("nobody allowed it")
+            }
             Encoded::Lz4 => lz4::decode(payload, pixels.size()),
         }
     }
@@ -165,16 +283,16 @@ mod tests {
         lz4: true,
         lz_palette: true,
         local: false,
+        jpeg: None,
+        wish: Wish::Auto,
     };
     const LOCAL: Capabilities = Capabilities { local: true, ..ALL };
 
-    fn choice(data: &[u32], capabilities: Capabilities) -> (Encoded, usize) {
+    fn choice(data: &[u32], kind: Kind, capabilities: Capabilities) -> (Encoded, usize) {
         let mut out = Vec::new();
         let pixels = Pixels::packed(data, 64, data.len() as u32 / 64).unwrap();
-        (
-            Encoder::new().encode(&pixels, capabilities, &mut out),
-            out.len(),
-        )
+        let encoded = Encoder::new().encode(&pixels, kind, capabilities, &mut out);
+        (encoded, out.len())
     }
 
     #[test]
@@ -184,27 +302,52 @@ mod tests {
         let text: Vec<u32> = (0..64 * 64).map(|at| noise(at * 3 / 7 % 90)).collect();
         let many: Vec<u32> = (0..64 * 64).map(|at| noise(at / 9)).collect();
 
-        assert_eq!(choice(&[0xff00_0009; 640], ALL), (Encoded::Solid(9), 0));
-        assert!(matches!(choice(&text, ALL).0, Encoded::LzPalette { .. }));
-        assert_eq!(choice(&text, Capabilities::default()).0, Encoded::LzRgb);
-        assert_eq!(choice(&many, ALL).0, Encoded::LzRgb);
-        let (encoded, len) = choice(&photo, ALL);
-        assert_eq!(encoded, Encoded::LzRgb);
-        assert!(
-            len < photo.len() * 7 / 2,
-            "three bytes a pixel and not four"
-        );
-
+        let drawn = |data, capabilities| choice(data, Kind::Drawn, capabilities).0;
         assert_eq!(
-            choice(&photo, LOCAL),
-            (Encoded::Bitmap, bitmap::encoded_len(64 * 64))
+            choice(&[0xff00_0009; 640], Kind::Drawn, ALL),
+            (Encoded::Solid(9), 0)
         );
-        assert_eq!(choice(&many, LOCAL).0, Encoded::Lz4);
+        assert!(matches!(drawn(&text, ALL), Encoded::LzPalette { .. }));
+        assert!(matches!(drawn(&text, LOCAL), Encoded::LzPalette { .. }));
+        assert_eq!(drawn(&text, Capabilities::default()), Encoded::LzRgb);
+        assert_eq!(drawn(&many, ALL), Encoded::LzRgb);
+        assert_eq!(drawn(&many, LOCAL), Encoded::Lz4);
         let without_lz4 = Capabilities {
             lz4: false,
             ..LOCAL
         };
-        assert_eq!(choice(&many, without_lz4).0, Encoded::LzRgb);
+        assert_eq!(drawn(&many, without_lz4), Encoded::LzRgb);
+
+        let smooth: Vec<u32> = (0..64 * 64)
+            .map(|at| at % 64 * 3 + at / 64 * 0x0002_0100)
+            .collect();
+        let (encoded, len) = choice(&smooth, Kind::Photo, ALL);
+        assert_eq!(encoded, Encoded::Quic);
+        assert!(len < smooth.len(), "{len}: less than a byte a pixel");
+        let lossy = Capabilities {
+            jpeg: Some(JpegSettings::new(75, jpeg::Sampling::Quarter)),
+            ..ALL
+        };
+        assert_eq!(choice(&photo, Kind::Photo, lossy).0, Encoded::Jpeg);
+        assert_eq!(choice(&photo[..512], Kind::Photo, lossy).0, Encoded::Quic);
+        assert_eq!(
+            choice(&photo, Kind::Photo, LOCAL),
+            (Encoded::Bitmap, bitmap::encoded_len(64 * 64))
+        );
+    }
+
+    #[test]
+    fn a_wish_is_granted() {
+        let data: Vec<u32> = (0..64 * 64).map(|at| at / 9 * 0x0001_0307).collect();
+        let wished = |wish, lz4| {
+            let capabilities = Capabilities { wish, lz4, ..ALL };
+            choice(&data, Kind::Drawn, capabilities).0
+        };
+        assert_eq!(wished(Wish::Off, true), Encoded::Bitmap);
+        assert_eq!(wished(Wish::Quic, true), Encoded::Quic);
+        assert_eq!(wished(Wish::Lz, true), Encoded::LzRgb);
+        assert_eq!(wished(Wish::Lz4, true), Encoded::Lz4);
+        assert_eq!(wished(Wish::Lz4, false), Encoded::LzRgb);
     }
 
     #[test]
@@ -212,7 +355,7 @@ mod tests {
         let pixels = Pixels::packed(&[1, 2], 2, 1).unwrap();
         let mut out = Vec::new();
         assert_eq!(
-            Encoder::new().encode(&pixels, ALL, &mut out),
+            Encoder::new().encode(&pixels, Kind::Drawn, ALL, &mut out),
             Encoded::Bitmap
         );
         assert_eq!(bitmap::decode(&out, pixels.size()), Ok(vec![1, 2]));
@@ -227,16 +370,20 @@ mod tests {
             lz4: bool,
             lz_palette: bool,
             local: bool,
+            photo: bool,
         ) {
-            let capabilities = Capabilities { lz4, lz_palette, local };
+            let capabilities = Capabilities { lz4, lz_palette, local, ..Capabilities::default() };
+            let kind = if photo { Kind::Photo } else { Kind::Drawn };
             let mut encoder = Encoder::new();
             for picture in pictures {
                 let pixels = picture.pixels();
                 let mut out = vec![0xaa; 5];
-                let encoded = encoder.encode(&pixels, capabilities, &mut out);
+                let encoded = encoder.encode(&pixels, kind, capabilities, &mut out);
                 let allowed = match encoded {
                     Encoded::Lz4 => lz4,
                     Encoded::LzPalette { .. } => lz_palette,
+                    Encoded::Quic => photo,
+                    Encoded::Jpeg | Encoded::Glz | Encoded::ZlibGlz => false,
                     Encoded::Solid(_) | Encoded::Bitmap | Encoded::LzRgb => true,
                 };
                 prop_assert!(allowed, "{:?}", encoded);

@@ -4,6 +4,7 @@
 //! found.
 
 use super::choose::{Capabilities, Encoded, Encoder};
+use super::classify::Kind;
 use super::glz::{self, GlzEncoder};
 use super::glz_decode::GlzDecoder;
 use super::lz::LzEncoder;
@@ -48,8 +49,14 @@ pub fn check(script: &[u8]) {
         lz4: flags & 32 != 0,
         lz_palette: flags & 64 != 0,
         local: flags & 128 != 0,
+        ..Capabilities::default()
     };
-    let (encoded, mut payload) = check_choice(&picture, capabilities);
+    let kind = if flags & 16 == 0 {
+        Kind::Drawn
+    } else {
+        Kind::Photo
+    };
+    let (encoded, mut payload) = check_choice(&picture, kind, capabilities);
     if flags & 3 == 1 || payload.is_empty() {
         return;
     }
@@ -69,6 +76,8 @@ pub fn check(script: &[u8]) {
         Encoded::LzRgb => (1, Vec::new()),
         Encoded::LzPalette { palette } => (2, palette),
         Encoded::Lz4 => (3, Vec::new()),
+        Encoded::Quic => (4, Vec::new()),
+        Encoded::Jpeg | Encoded::Glz | Encoded::ZlibGlz => return,
     };
     check_decoder(form, &payload, &palette, size);
 }
@@ -209,13 +218,13 @@ fn check_sequence(picture: &Picture, script: &mut Script<'_>) {
 }
 
 /// The encoder's own choice, twice with the same encoder: its memory of the first must not show in the second.
-fn check_choice(picture: &Picture, capabilities: Capabilities) -> (Encoded, Vec<u8>) {
+fn check_choice(picture: &Picture, kind: Kind, capabilities: Capabilities) -> (Encoded, Vec<u8>) {
     let Some(pixels) = picture.pixels() else {
         return (Encoded::Solid(0), Vec::new());
     };
     let (mut encoder, mut first, mut out) = (Encoder::new(), Vec::new(), Vec::new());
-    let chosen = encoder.encode(&pixels, capabilities, &mut first);
-    let encoded = encoder.encode(&pixels, capabilities, &mut out);
+    let chosen = encoder.encode(&pixels, kind, capabilities, &mut first);
+    let encoded = encoder.encode(&pixels, kind, capabilities, &mut out);
     assert_eq!((&chosen, &first), (&encoded, &out), "the same again");
     assert!(
         out.len() <= bitmap::encoded_len(pixels.area()),
@@ -229,6 +238,8 @@ fn check_choice(picture: &Picture, capabilities: Capabilities) -> (Encoded, Vec<
         }
         Encoded::Bitmap => decode(0, &out, &[], size),
         Encoded::LzRgb => decode(1, &out, &[], size),
+        Encoded::Quic => decode(4, &out, &[], size),
+        Encoded::Jpeg | Encoded::Glz | Encoded::ZlibGlz => unreachable!("nobody allowed it"),
         Encoded::LzPalette { palette } => {
             assert!(capabilities.lz_palette && (2..=256).contains(&palette.len()));
             decode(2, &out, palette, size)
@@ -316,12 +327,12 @@ mod tests {
         let all = Capabilities {
             lz4: true,
             lz_palette: true,
-            local: false,
+            ..Capabilities::default()
         };
         let local = Capabilities { local: true, ..all };
         let chosen = |steps: &[u8], capabilities| {
             let picture = Picture::paint(Size::new(60, 60), 1, &mut Script::new(steps));
-            check_choice(&picture, capabilities).0
+            check_choice(&picture, Kind::Drawn, capabilities).0
         };
         // Count, step, distance.
         let noise = [[200, 6, 9], [250, 6, 77]].concat().repeat(9);
@@ -331,7 +342,7 @@ mod tests {
         assert_eq!(chosen(&[], all), Encoded::Solid(0));
         assert!(matches!(chosen(&[9, 8, 0], all), Encoded::LzPalette { .. }));
         assert_eq!(chosen(&noise, all), Encoded::LzRgb);
-        assert_eq!(chosen(&noise, local), Encoded::Bitmap);
+        assert_eq!(chosen(&noise, local), Encoded::Lz4);
         assert_eq!(chosen(&runs, local), Encoded::Lz4);
     }
 

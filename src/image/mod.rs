@@ -12,6 +12,8 @@ use crate::base::{Size, Truncated};
 pub mod bitmap;
 pub mod choose;
 pub mod classify;
+pub mod content;
+pub mod dictionary;
 pub mod glz;
 pub mod glz_decode;
 mod glz_search;

@@ -3,6 +3,7 @@
 mod complaints;
 mod connection;
 pub mod control;
+pub mod cores;
 pub mod driver;
 pub mod host;
 mod kernel;

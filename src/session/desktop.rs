@@ -16,10 +16,12 @@ use std::collections::BTreeMap;
 
 use super::channel::{Channel, ChannelError, Origin, Role, message_limit};
 use super::display_sender::{DisplaySender, Encoders};
+use super::image_sender::ImageEncoders;
 use super::picture::Picture;
 use super::registry::{AdmitError, ChannelKey, ClientId, Registry};
 use super::status::{ClientStatus, Status};
 use super::video_frames::VideoFrames;
+use crate::base::{Alone, Workers};
 use crate::base::{Micros, Size};
 use crate::channel::cursor::{CursorChannel, SharedCursor};
 use crate::channel::held::Holder;
@@ -28,8 +30,7 @@ use crate::channel::link::Linked;
 use crate::channel::pointer::MouseMode;
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
 use crate::display::Path;
-use crate::image::choose::Encoder;
-use crate::image::jpeg::JpegBackend;
+use crate::image::content::{ContentEncoder, JpegBackends};
 use crate::ring::{InputRecord, Leds};
 use crate::wire::common::LAST_TYPE;
 use crate::wire::link::{ChannelType, LinkMessage};
@@ -60,7 +61,8 @@ pub struct Session {
     pub(super) input: SharedInput,
     pub(super) frames: u64,
     pub(super) framed_at: Micros,
-    encoder: Encoder,
+    content: ContentEncoder,
+    workers: Box<dyn Workers>,
     video_frames: VideoFrames,
     pub(super) records: Vec<InputRecord>,
     pub(super) events: Vec<Event>,
@@ -80,16 +82,23 @@ impl Session {
             input: SharedInput::new(Leds::default()),
             frames: 0,
             framed_at: Micros(0),
-            encoder: Encoder::new(),
+            content: ContentEncoder::new(),
+            workers: Box::new(Alone),
             video_frames: VideoFrames::new(),
             records: Vec::new(),
             events: Vec::new(),
         }
     }
 
-    /// Encodes video frames with `backend` from now on, in place of the encoder that is always there.
-    pub fn set_jpeg_backend(&mut self, backend: Box<dyn JpegBackend>) {
-        self.video_frames = VideoFrames::with(backend);
+    /// Encodes JPEG with encoders of `backends` from now on, in place of the one that is always there.
+    pub fn set_jpeg_backends(&mut self, backends: JpegBackends) {
+        self.video_frames = VideoFrames::with(backends());
+        self.content = ContentEncoder::with_jpeg(backends);
+    }
+
+    /// Lets others help with encoding.
+    pub fn set_workers(&mut self, workers: Box<dyn Workers>) {
+        self.workers = workers;
     }
 
     /// Makes room for a channel that has authenticated; `entropy` is a fresh random number.
@@ -222,7 +231,10 @@ impl Session {
         let more = match role {
             Role::Display(display) => {
                 let mut encoders = Encoders {
-                    images: &mut self.encoder,
+                    images: ImageEncoders {
+                        content: &mut self.content,
+                        workers: &*self.workers,
+                    },
                     video: &mut self.video_frames,
                 };
                 display.transmit(now, &self.picture, &mut encoders, outbox)

@@ -12,24 +12,20 @@
 //! meanwhile (spicy-screenshot takes its first update for the whole) sees all of it or nothing. MARK makes spice-gtk
 //! show the surface, so it comes when there is a whole picture to show.
 
-use super::image_cache::{DATA_BYTES_MIN, ImageCache};
+use super::image_sender::{ImageEncoders, ImageSender, Target};
 use super::picture::Picture;
 use super::stream_sender::StreamSender;
 use super::video_frames::VideoFrames;
 use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Micros, Point, Rect, Region};
 use crate::channel::Outbox;
-use crate::display::{ExactOp, Frame, Line, Pacer, Path, Save, Update, View};
-use crate::image::choose::{Capabilities, Encoded, Encoder};
-use crate::image::lz_palette::PALETTE_OFFSET_AT;
+use crate::display::{ExactOp, Frame, Pacer, Path, Save, Update, View};
 use crate::wire::WireError;
 use crate::wire::caps::{Caps, display as cap};
 use crate::wire::display::{
-    ClientMessage, InvalAllPalettes, InvalList, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
+    ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
 };
-use crate::wire::draw::{
-    CopyBits, DrawCopy, DrawFill, ImageFlags, ImageType, Palette, SurfaceCopy,
-};
+use crate::wire::draw::{CopyBits, DrawFill, SurfaceCopy};
 
 /// The surface that is the screen.
 const PRIMARY: u32 = 0;
@@ -43,7 +39,7 @@ const FIRST_SAVED: u32 = 2;
 #[derive(Debug)]
 pub(super) struct Encoders<'a> {
     /// Images.
-    pub(super) images: &'a mut Encoder,
+    pub(super) images: ImageEncoders<'a>,
     /// Frames of streams.
     pub(super) video: &'a mut VideoFrames,
 }
@@ -66,54 +62,51 @@ pub(super) struct DisplaySender {
     streams: StreamSender,
     /// The last pixels were those of a stream: it is the turn of images.
     streamed_last: bool,
-    capabilities: Capabilities,
+    images: ImageSender,
+    /// When the first image behind the last frame was sent.
+    images_since: Option<Micros>,
     wants_monitors: bool,
-    cache: ImageCache,
     monitors_stale: bool,
     /// Pixels were sent since the last frame: what is sent next should be newer.
     sent_since_frame: bool,
-    /// Reused from image to image.
-    payload: Vec<u8>,
 }
 
 impl DisplaySender {
     /// For a client that announced `caps` on its display channel and comes by `path`.
     pub(super) fn new(caps: &Caps, path: Path, picture: &Picture) -> Self {
-        let lz4 = caps.has(cap::LZ4_COMPRESSION);
-        // spice-html5 decodes no palettes; it is the client without MONITORS_CONFIG.
-        let wants_monitors = caps.has(cap::MONITORS_CONFIG);
         Self {
             phase: Phase::AwaitingInit,
             view: View::new(picture.size()),
             pacer: Pacer::new(path),
             streams: StreamSender::new(caps),
             streamed_last: false,
-            capabilities: Capabilities {
-                lz4,
-                lz_palette: wants_monitors,
-                local: false,
-            },
-            wants_monitors,
-            cache: ImageCache::default(),
+            images: ImageSender::new(caps, path),
+            images_since: None,
+            wants_monitors: caps.has(cap::MONITORS_CONFIG),
             monitors_stale: false,
             sent_since_frame: false,
-            payload: Vec::new(),
         }
     }
 
     /// Takes in a message of this channel. After the client's INIT it may be sent pictures;
-    /// preferences about what is not served are ignored.
+    /// preferences about video codecs, of which there is one, are ignored.
     ///
     /// # Errors
     /// [`WireError`] ends the connection.
     pub(super) fn handle(&mut self, number: u16, body: &[u8]) -> Result<(), WireError> {
         let message = ClientMessage::decode(number, body)?;
         if let (ClientMessage::Init(init), Phase::AwaitingInit) = (&message, &self.phase) {
-            self.cache.set_size(init.pixmap_cache_size);
+            self.images.init(init);
             self.phase = Phase::AwaitingFrame;
         }
-        if let ClientMessage::StreamReport(report) = message {
-            self.streams.reported(&report, &mut self.view);
+        match message {
+            ClientMessage::StreamReport(report) => {
+                self.streams.reported(&report, &mut self.view);
+            }
+            ClientMessage::PreferredCompression(preferred) => {
+                self.images.prefer(preferred.image_compression);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -126,6 +119,7 @@ impl DisplaySender {
             self.streams.follow(now, picture.videos(), &mut self.view);
         }
         self.sent_since_frame = false;
+        self.images_since = None;
         if matches!(self.phase, Phase::AwaitingFrame) {
             self.phase = Phase::Creating;
         }
@@ -276,13 +270,13 @@ impl DisplaySender {
             return true;
         }
         if let Some(update) = self.view.next_exact() {
-            self.send_one(&update, picture, encoders, outbox);
+            self.send_one(now, &update, picture, encoders, outbox);
             return true;
         }
         // Video and the rest take turns, so that neither starves the other.
         let streams_first = !std::mem::take(&mut self.streamed_last);
         streams_first && self.send_stream(now, picture, encoders, outbox)
-            || self.send_update(picture, encoders, outbox)
+            || self.send_update(now, picture, encoders, outbox)
             || !streams_first && self.send_stream(now, picture, encoders, outbox)
     }
 
@@ -305,6 +299,7 @@ impl DisplaySender {
 
     fn send_update(
         &mut self,
+        now: Micros,
         picture: &Picture,
         encoders: &mut Encoders<'_>,
         outbox: &mut Outbox,
@@ -313,12 +308,13 @@ impl DisplaySender {
         let Some(update) = self.view.next_update(pixels_max) else {
             return false;
         };
-        self.send_one(&update, picture, encoders, outbox);
+        self.send_one(now, &update, picture, encoders, outbox);
         true
     }
 
     fn send_one(
         &mut self,
+        now: Micros,
         update: &Update,
         picture: &Picture,
         encoders: &mut Encoders<'_>,
@@ -330,7 +326,7 @@ impl DisplaySender {
                 self.seen(&op.rect(), picture, outbox);
             }
             Update::Image(rect) => {
-                self.send_image(rect, picture, encoders.images, outbox);
+                self.send_image(now, rect, picture, encoders, outbox);
                 self.seen(rect, picture, outbox);
             }
             Update::Save(save) => send_save(save, picture, outbox),
@@ -357,63 +353,29 @@ impl DisplaySender {
 
     fn send_image(
         &mut self,
+        now: Micros,
         rect: &Rect,
         picture: &Picture,
-        encoder: &mut Encoder,
+        encoders: &mut Encoders<'_>,
         outbox: &mut Outbox,
     ) {
         let Some(pixels) = picture.shadow().pixels(rect) else {
             return;
         };
         self.sent_since_frame = true;
-        let surface_id = self.target();
-        let key = self.cache.key(&pixels);
-        if let Some(image_id) = key.as_ref().and_then(|key| self.cache.find(key)) {
-            outbox.send(&DrawCopy::from_cache(surface_id, *rect, image_id));
-            return;
-        }
-        self.payload.clear();
-        self.capabilities.local = self.pacer.line() == Line::Local;
-        let encoded = encoder.encode(&pixels, self.capabilities, &mut self.payload);
-        self.pacer.encoded(rect.area(), self.payload.len() as u64);
-        let (image_type, colors) = match encoded {
-            Encoded::Solid(color) => {
-                outbox.send(&DrawFill {
-                    surface_id,
-                    rect: *rect,
-                    color,
-                });
-                return;
-            }
-            Encoded::Bitmap => (ImageType::BITMAP, None),
-            Encoded::LzPalette { palette } => (ImageType::LZ_PLT, Some(palette)),
-            Encoded::LzRgb => (ImageType::LZ_RGB, None),
-            Encoded::Lz4 => (ImageType::LZ4, None),
+        let target = Target {
+            surface_id: self.target(),
+            line: self.pacer.line(),
+            elapsed: now.since(*self.images_since.get_or_insert(now)),
+            exact: self.view.is_sharpening(),
         };
-        let palette = colors.as_deref().map(|colors| Palette {
-            colors,
-            offset_at: PALETTE_OFFSET_AT,
-        });
-        let image_id = self.cache.next_id();
-        let mut flags = ImageFlags::NONE;
-        // Every image of this kind is exact, so it may be kept.
-        if let Some(key) = key.filter(|_| DATA_BYTES_MIN <= self.payload.len()) {
-            let image_ids = self.cache.keep(key, image_id, pixels.area());
-            if !image_ids.is_empty() {
-                outbox.send(&InvalList { image_ids });
-            }
-            flags = ImageFlags::CACHE_ME;
+        let sent = self
+            .images
+            .send(rect, &pixels, target, &mut encoders.images, outbox);
+        self.pacer.encoded(rect.area(), sent.payload_bytes);
+        for rect in sent.lossy {
+            self.view.mark_lossy(rect);
         }
-        let data = &self.payload;
-        outbox.send(&DrawCopy {
-            surface_id,
-            rect: *rect,
-            image_id,
-            image_type,
-            flags,
-            data,
-            palette,
-        });
     }
 
     fn send_monitors(&self, picture: &Picture, outbox: &mut Outbox) {

@@ -7,6 +7,7 @@ pub mod frame_clock;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod image_cache;
+mod image_sender;
 mod picture;
 mod registry;
 mod screen_side;

@@ -6,7 +6,8 @@ mod pictures;
 
 use caraway_server::base::Rect;
 use caraway_server::base::limits::{GLZ_WINDOW_PIXELS_MAX, IMAGE_PIXELS_MAX};
-use caraway_server::image::choose::{Capabilities, Encoded, Encoder};
+use caraway_server::image::choose::{Capabilities, Encoded, Encoder, Wish};
+use caraway_server::image::classify::Kind;
 use caraway_server::image::glz::GlzEncoder;
 use caraway_server::image::lz::LzEncoder;
 use caraway_server::image::lz4::Lz4Encoder;
@@ -24,6 +25,8 @@ const ALL: Capabilities = Capabilities {
     lz4: true,
     lz_palette: true,
     local: false,
+    jpeg: None,
+    wish: Wish::Auto,
 };
 
 const PICTURES: [Picture; 9] = [
@@ -49,7 +52,7 @@ fn main() {
 fn choose(bencher: Bencher<'_, '_>, picture: Picture) {
     let mut encoder = Encoder::new();
     strips(bencher, picture, |pixels, out| {
-        divan::black_box(encoder.encode(pixels, ALL, out));
+        divan::black_box(encoder.encode(pixels, Kind::Drawn, ALL, out));
     });
 }
 
@@ -57,7 +60,7 @@ fn choose(bencher: Bencher<'_, '_>, picture: Picture) {
 fn choose_for_html5(bencher: Bencher<'_, '_>, picture: Picture) {
     let mut encoder = Encoder::new();
     strips(bencher, picture, |pixels, out| {
-        divan::black_box(encoder.encode(pixels, Capabilities::default(), out));
+        divan::black_box(encoder.encode(pixels, Kind::Drawn, Capabilities::default(), out));
     });
 }
 
@@ -226,13 +229,16 @@ fn print_ratios() {
             lz_encoder.encode(&strip, &mut lz);
             lz4_encoder.encode(&strip, &mut lz4);
             quic_encoder.encode(&strip, &mut quic);
-            choices.push(match encoder.encode(&strip, ALL, &mut chosen) {
-                Encoded::Solid(_) => 's',
-                Encoded::Bitmap => 'b',
-                Encoded::LzPalette { .. } => 'p',
-                Encoded::LzRgb => 'z',
-                Encoded::Lz4 => '4',
-            });
+            choices.push(
+                match encoder.encode(&strip, Kind::Drawn, ALL, &mut chosen) {
+                    Encoded::Solid(_) => 's',
+                    Encoded::Bitmap => 'b',
+                    Encoded::LzPalette { .. } => 'p',
+                    Encoded::LzRgb => 'z',
+                    Encoded::Lz4 => '4',
+                    _ => '?',
+                },
+            );
         }
         println!(
             "{picture:?}: {} {} {} {} {choices}",
@@ -289,7 +295,7 @@ fn print_sequences() {
                 lz.encode(strip, &mut out);
                 sums[0] += out.len();
                 out.clear();
-                let _ = choose.encode(strip, ALL, &mut out);
+                let _ = choose.encode(strip, Kind::Drawn, ALL, &mut out);
                 sums[1] += out.len();
                 let mut payload = Vec::new();
                 glz.encode(strip, &mut payload).expect("a strip fits");

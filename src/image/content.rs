@@ -1,0 +1,252 @@
+//! A rectangle of the screen becomes images, each of one kind and in the codec of its kind, on the processors that are
+//! free.
+//!
+//! What is drawn goes one after the other: LZ takes a fraction of a millisecond. Photographs are what takes time, so
+//! they are cut into bands that several processors encode at once.
+
+use super::choose::{Capabilities, Encoded, Encoder};
+use super::classify::{Classifier, Kind, Part};
+use super::dictionary::Dictionary;
+use super::jpeg::{JpegBackend, PureJpeg};
+use super::pixels::Pixels;
+use crate::base::{Job, Rect, Workers};
+
+/// Pixels of the smallest band of a photograph that is worth a processor: about half a millisecond of QUIC.
+pub const BAND_AREA_MIN: usize = 32 * 1024;
+
+/// An image that was made, or a fill.
+#[derive(Debug)]
+pub struct Piece {
+    /// Where it belongs; its origin is the top left pixel of what was encoded.
+    pub rect: Rect,
+    /// Its image type.
+    pub encoded: Encoded,
+    /// What follows its image descriptor.
+    pub payload: Vec<u8>,
+}
+
+/// Makes JPEG encoders, one for each thread.
+pub type JpegBackends = Box<dyn Fn() -> Box<dyn JpegBackend>>;
+
+/// Encodes rectangles of any content; serves all clients, one after the other.
+pub struct ContentEncoder {
+    classifier: Classifier,
+    parts: Vec<Part>,
+    /// The first is for what the caller does alone, all of them for a batch.
+    encoders: Vec<Encoder>,
+    backends: JpegBackends,
+    /// Payloads of pieces that were taken back.
+    spare: Vec<Vec<u8>>,
+}
+
+/// Payloads that are kept for the next pieces.
+const SPARE_MAX: usize = 16;
+
+impl ContentEncoder {
+    /// An encoder with the JPEG encoder that is always there.
+    pub fn new() -> Self {
+        Self::with_jpeg(Box::new(|| Box::new(PureJpeg)))
+    }
+
+    /// The same with other JPEG encoders.
+    pub fn with_jpeg(backends: JpegBackends) -> Self {
+        Self {
+            classifier: Classifier::new(),
+            parts: Vec::new(),
+            encoders: Vec::new(),
+            backends,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Appends pieces that together cover `pixels`, each pixel once, to be sent in this order. What is drawn goes through
+    /// the client's dictionary where one is given.
+    pub fn encode(
+        &mut self,
+        pixels: &Pixels<'_>,
+        capabilities: Capabilities,
+        mut dictionary: Option<&mut Dictionary>,
+        workers: &dyn Workers,
+        pieces: &mut Vec<Piece>,
+    ) {
+        let mut parts = std::mem::take(&mut self.parts);
+        self.classifier.split(pixels, &mut parts);
+        for part in &parts {
+            let Some(inside) = pixels.part(part.rect) else {
+                continue;
+            };
+            if let (Kind::Drawn, Some(dictionary)) = (part.kind, &mut dictionary) {
+                let mut payload = self.spare.pop().unwrap_or_default();
+                if let Some(encoded) = dictionary.encode(&inside, &mut payload) {
+                    pieces.push(Piece {
+                        rect: part.rect,
+                        encoded,
+                        payload,
+                    });
+                    continue;
+                }
+                self.recycle(payload);
+            }
+            let is_photo = part.kind == Kind::Photo && 2 * BAND_AREA_MIN <= inside.area();
+            let threads = if is_photo { workers.free() } else { 1 };
+            let first = pieces.len();
+            for rect in bands(&part.rect, threads) {
+                let payload = self.spare.pop().unwrap_or_default();
+                let encoded = Encoded::Bitmap;
+                pieces.push(Piece {
+                    rect,
+                    encoded,
+                    payload,
+                });
+            }
+            let batch = &mut pieces[first..];
+            self.provide(batch.len());
+            let jobs = batch.iter_mut().zip(&mut self.encoders);
+            let jobs = jobs.filter_map(|(piece, encoder)| -> Option<Job<'_>> {
+                let band = pixels.part(piece.rect)?;
+                Some(Box::new(move || {
+                    let payload = &mut piece.payload;
+                    piece.encoded = encoder.encode(&band, part.kind, capabilities, payload);
+                }))
+            });
+            workers.run(jobs.collect());
+        }
+        self.parts = parts;
+    }
+
+    /// Takes a piece's memory back.
+    pub fn recycle(&mut self, mut payload: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX {
+            payload.clear();
+            self.spare.push(payload);
+        }
+    }
+
+    fn provide(&mut self, count: usize) {
+        while self.encoders.len() < count {
+            self.encoders.push(Encoder::with_jpeg((self.backends)()));
+        }
+    }
+}
+
+impl Default for ContentEncoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for ContentEncoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ContentEncoder")
+            .field("encoders", &self.encoders)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cuts a rectangle into as many bands as there are threads, of about the same height.
+fn bands(rect: &Rect, threads: usize) -> impl Iterator<Item = Rect> + use<> {
+    let rect = *rect;
+    let area = usize::try_from(rect.area()).unwrap_or(usize::MAX);
+    let count = threads.min(area / BAND_AREA_MIN).max(1);
+    let count = u32::try_from(count).unwrap_or(1).min(rect.height().max(1));
+    let edge = move |band: u32| {
+        let rows = u64::from(rect.height()) * u64::from(band) / u64::from(count);
+        rect.top + i32::try_from(rows).unwrap_or(i32::MAX)
+    };
+    (0..count).map(move |band| Rect {
+        top: edge(band),
+        bottom: edge(band + 1),
+        ..rect
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::{Alone, Region, Size};
+    use crate::image::choose::{self, Wish};
+    use crate::image::jpeg::{JpegSettings, Sampling};
+    use crate::image::pictures::picture;
+
+    /// Three that do jobs in an order of their own.
+    #[derive(Debug)]
+    struct Backwards;
+
+    impl Workers for Backwards {
+        fn free(&self) -> usize {
+            3
+        }
+
+        fn run(&self, jobs: Vec<Job<'_>>) {
+            for job in jobs.into_iter().rev() {
+                job();
+            }
+        }
+    }
+
+    fn check(pixels: &Pixels<'_>, pieces: &[Piece]) -> Result<(), TestCaseError> {
+        let rects: Vec<Rect> = pieces.iter().map(|piece| piece.rect).collect();
+        let area: u64 = rects.iter().map(Rect::area).sum();
+        prop_assert_eq!(area, pixels.area() as u64);
+        prop_assert_eq!(
+            Region::from_rects(&rects),
+            Region::from(pixels.size().rect())
+        );
+        for piece in pieces {
+            let band = pixels.part(piece.rect).unwrap();
+            if piece.encoded.is_lossy() {
+                continue;
+            }
+            let mut packed = Vec::new();
+            band.pack_into(&mut packed);
+            let decoded = choose::tests::decode(&piece.encoded, &piece.payload, &band);
+            prop_assert_eq!(decoded.as_ref(), Ok(&packed));
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        #[test]
+        fn pieces_are_the_picture(
+            pictures in prop::collection::vec(picture(), 1..3),
+            lz4: bool, lz_palette: bool, local: bool, alone: bool, lossy: bool,
+            wish in prop::sample::select(vec![Wish::Auto, Wish::Off, Wish::Quic, Wish::Lz, Wish::Lz4]),
+        ) {
+            let jpeg = lossy.then(|| JpegSettings::new(80, Sampling::Quarter));
+            let capabilities = Capabilities { lz4, lz_palette, local, jpeg, wish };
+            let mut encoder = ContentEncoder::new();
+            let workers: &dyn Workers = if alone { &Alone } else { &Backwards };
+            for picture in pictures {
+                let mut pieces = Vec::new();
+                encoder.encode(&picture.pixels(), capabilities, None, workers, &mut pieces);
+                check(&picture.pixels(), &pieces)?;
+                for piece in pieces {
+                    prop_assert!(lossy || !piece.encoded.is_lossy());
+                    encoder.recycle(piece.payload);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_photograph_occupies_all_who_are_free() {
+        let size = Size::new(400, 300);
+        let data: Vec<u32> = (0..120_000_u32)
+            .map(|at| at.wrapping_mul(0x9e37_79b1) >> 8)
+            .collect();
+        let pixels = Pixels::packed(&data, size.width, size.height).unwrap();
+        let count = |workers: &dyn Workers| {
+            let mut pieces = Vec::new();
+            let capabilities = Capabilities::default();
+            ContentEncoder::new().encode(&pixels, capabilities, None, workers, &mut pieces);
+            check(&pixels, &pieces).unwrap();
+            pieces.len()
+        };
+        assert_eq!(count(&Alone), 1);
+        assert_eq!(count(&Backwards), 3);
+    }
+}

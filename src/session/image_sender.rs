@@ -1,0 +1,212 @@
+//! The way of pixels to one client: by name if it has them, else in the codec of their kind, at what its line is worth.
+
+use super::image_cache::{DATA_BYTES_MIN, ImageCache};
+use crate::base::{Micros, Rect, Workers};
+use crate::channel::Outbox;
+use crate::display::{Line, Path};
+use crate::image::choose::{Capabilities, Encoded, Wish};
+use crate::image::content::{ContentEncoder, Piece};
+use crate::image::dictionary::Dictionary;
+use crate::image::jpeg::{JpegSettings, Sampling};
+use crate::image::lz_palette::PALETTE_OFFSET_AT;
+use crate::image::pixels::Pixels;
+use crate::wire::caps::{Caps, display as cap};
+use crate::wire::display::{ImageCompression, Init, InvalList};
+use crate::wire::draw::{DrawCopy, DrawFill, ImageFlags, ImageType, Palette};
+
+/// Photographs on a slow line at first: above this quality a line's time buys nothing that one sees
+/// (`docs/decisions/0008-jpeg.md`).
+const SLOW_LINE_JPEG: JpegSettings = JpegSettings::new(75, Sampling::Quarter);
+
+/// A frame whose images are not all encoded by then goes on with codecs that cost next to nothing, where the line
+/// takes that: the next frame is due.
+pub(super) const ENCODE_DEADLINE: Micros = Micros::from_millis(12);
+
+/// What all clients encode images with.
+#[derive(Debug)]
+pub(super) struct ImageEncoders<'a> {
+    /// The codecs.
+    pub(super) content: &'a mut ContentEncoder,
+    /// Who encodes.
+    pub(super) workers: &'a dyn Workers,
+}
+
+/// Where images go, and what is known of the way there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    /// The surface that is painted on.
+    pub(super) surface_id: u32,
+    /// The kind of line.
+    pub(super) line: Line,
+    /// Since the first image of this frame.
+    pub(super) elapsed: Micros,
+    /// What is sent replaces what was lossy: it has to be exact.
+    pub(super) exact: bool,
+}
+
+/// What became of a rectangle.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// Bytes of images.
+    pub(super) payload_bytes: u64,
+    /// Where the client's pixels only resemble the picture now.
+    pub(super) lossy: Vec<Rect>,
+}
+
+/// The images of one client.
+#[derive(Debug)]
+pub(super) struct ImageSender {
+    capabilities: Capabilities,
+    path: Path,
+    /// The client paints images in the order in which they come; spice-html5 decodes JPEG on the side.
+    in_order: bool,
+    cache: ImageCache,
+    window_pixels: u32,
+    /// Made when the line first asks for it.
+    dictionary: Option<Box<Dictionary>>,
+    pieces: Vec<Piece>,
+}
+
+impl ImageSender {
+    /// For a client that announced `caps` on its display channel and comes by `path`.
+    pub(super) fn new(caps: &Caps, path: Path) -> Self {
+        // spice-html5 decodes no palettes; it is the client without MONITORS_CONFIG.
+        let is_native = caps.has(cap::MONITORS_CONFIG);
+        Self {
+            capabilities: Capabilities {
+                lz4: caps.has(cap::LZ4_COMPRESSION),
+                lz_palette: is_native,
+                ..Capabilities::default()
+            },
+            path,
+            in_order: is_native,
+            cache: ImageCache::default(),
+            window_pixels: 0,
+            dictionary: None,
+            pieces: Vec::new(),
+        }
+    }
+
+    /// What the client keeps.
+    pub(super) fn init(&mut self, init: &Init) {
+        self.cache.set_size(init.pixmap_cache_size);
+        self.window_pixels = u32::try_from(init.glz_dictionary_window_size).unwrap_or(0);
+    }
+
+    /// What the client's user chose.
+    pub(super) const fn prefer(&mut self, compression: ImageCompression) {
+        self.capabilities.wish = match compression {
+            ImageCompression::OFF => Wish::Off,
+            ImageCompression::QUIC => Wish::Quic,
+            ImageCompression::LZ | ImageCompression::GLZ => Wish::Lz,
+            ImageCompression::LZ4 => Wish::Lz4,
+            _ => Wish::Auto,
+        };
+    }
+
+    /// Appends what brings `pixels` to `rect`.
+    pub(super) fn send(
+        &mut self,
+        rect: &Rect,
+        pixels: &Pixels<'_>,
+        target: Target,
+        encoders: &mut ImageEncoders<'_>,
+        outbox: &mut Outbox,
+    ) -> Sent {
+        let mut sent = Sent::default();
+        let key = self.cache.key(pixels);
+        if let Some(image_id) = key.as_ref().and_then(|key| self.cache.find(key)) {
+            outbox.send(&DrawCopy::from_cache(target.surface_id, *rect, image_id));
+            return sent;
+        }
+        let capabilities = self.capabilities_for(&target);
+        let is_slow = matches!(target.line, Line::Wan { .. });
+        let is_worth = is_slow && capabilities.wish == Wish::Auto;
+        if is_worth && self.dictionary.is_none() {
+            self.dictionary = Dictionary::new(self.window_pixels).map(Box::new);
+        }
+        let dictionary = self.dictionary.as_deref_mut().filter(|_| is_worth);
+        let mut pieces = std::mem::take(&mut self.pieces);
+        encoders.content.encode(
+            pixels,
+            capabilities,
+            dictionary,
+            encoders.workers,
+            &mut pieces,
+        );
+        // The name is that of the whole.
+        let mut key = key.filter(|_| pieces.len() == 1);
+        for piece in pieces.drain(..) {
+            let place = piece.rect.translate(rect.origin());
+            sent.payload_bytes += piece.payload.len() as u64;
+            if piece.encoded.is_lossy() {
+                sent.lossy.push(place);
+                key = None;
+            }
+            let image_id = self.cache.next_id();
+            let mut flags = ImageFlags::NONE;
+            let is_worth = DATA_BYTES_MIN <= piece.payload.len();
+            if let Some(key) = key.take().filter(|_| is_worth) {
+                let image_ids = self.cache.keep(key, image_id, pixels.area());
+                if !image_ids.is_empty() {
+                    outbox.send(&InvalList { image_ids });
+                }
+                flags = ImageFlags::CACHE_ME;
+            }
+            send_piece(target.surface_id, place, &piece, (image_id, flags), outbox);
+            encoders.content.recycle(piece.payload);
+        }
+        self.pieces = pieces;
+        sent
+    }
+
+    fn capabilities_for(&self, target: &Target) -> Capabilities {
+        let hurries = target.line == Line::Local && ENCODE_DEADLINE < target.elapsed;
+        let is_slow = matches!(target.line, Line::Wan { .. });
+        Capabilities {
+            local: self.path == Path::Unix || hurries,
+            jpeg: (is_slow && self.in_order && !target.exact).then_some(SLOW_LINE_JPEG),
+            ..self.capabilities
+        }
+    }
+}
+
+fn send_piece(
+    surface_id: u32,
+    rect: Rect,
+    piece: &Piece,
+    (image_id, flags): (u64, ImageFlags),
+    outbox: &mut Outbox,
+) {
+    let (image_type, colors) = match &piece.encoded {
+        Encoded::Solid(color) => {
+            let color = *color;
+            outbox.send(&DrawFill {
+                surface_id,
+                rect,
+                color,
+            });
+            return;
+        }
+        Encoded::Bitmap => (ImageType::BITMAP, None),
+        Encoded::Quic => (ImageType::QUIC, None),
+        Encoded::LzPalette { palette } => (ImageType::LZ_PLT, Some(palette)),
+        Encoded::LzRgb => (ImageType::LZ_RGB, None),
+        Encoded::Glz => (ImageType::GLZ_RGB, None),
+        Encoded::ZlibGlz => (ImageType::ZLIB_GLZ_RGB, None),
+        Encoded::Jpeg => (ImageType::JPEG, None),
+        Encoded::Lz4 => (ImageType::LZ4, None),
+    };
+    outbox.send(&DrawCopy {
+        surface_id,
+        rect,
+        image_id,
+        image_type,
+        flags,
+        data: &piece.payload,
+        palette: colors.map(|colors| Palette {
+            colors,
+            offset_at: PALETTE_OFFSET_AT,
+        }),
+    });
+}
