@@ -110,8 +110,8 @@ pub(crate) struct Drawn {
 /// How much sooner than X began to draw a frame it may have been seen by the clock of another program, in us.
 const CLOCK_MARGIN_US: i64 = 2000;
 
-/// Ages in ms of the frames that were seen: frames as drawn, and pairs of number and time (us) as seen. X may have shown
-/// a frame before it told the application so; a number that was seen before X began with it is torn out of two others.
+/// Ages in ms of the frames that were seen: frames as drawn, and pairs of number and time (us) as seen. X may have
+/// shown one before it told the application so; a number seen before X began with it is torn out of two others.
 pub(crate) fn ages_ms(drawn: &[Drawn], seen: &[(u32, i64)]) -> Vec<f64> {
     let age = |frame: &Drawn| {
         let begun_us = frame.at_us - frame.x_us - CLOCK_MARGIN_US;
