@@ -107,25 +107,21 @@ pub(crate) struct Drawn {
     pub(crate) x_us: i64,
 }
 
-/// Ages in ms of the frames that were seen: as drawn, and pairs of number and time (us) as seen. A number that was seen
-/// before it was drawn is torn out of two others and none at all.
-pub(crate) fn ages_ms(drawn: &[Drawn], seen: &[(u32, i64)]) -> Vec<f64> {
-    let first_seen = |frame: u32, at_us: i64| {
-        // X may have shown it before it told the application so.
-        seen.iter()
-            .find(|(number, seen_us)| *number == frame && at_us - SYNC_US_MAX <= *seen_us)
-    };
-    drawn
-        .iter()
-        .filter_map(|frame| {
-            let (_, seen_us) = first_seen(frame.number, frame.at_us)?;
-            Some((seen_us - frame.at_us).max(0) as f64 / 1000.0)
-        })
-        .collect()
-}
+/// How much sooner than X began to draw a frame it may have been seen by the clock of another program, in us.
+const CLOCK_MARGIN_US: i64 = 2000;
 
-/// The most that X may take to tell the application that it has drawn, in us.
-const SYNC_US_MAX: i64 = 20_000;
+/// Ages in ms of the frames that were seen: frames as drawn, and pairs of number and time (us) as seen. X may have
+/// shown one before it told the application so; a number seen before X began with it is torn out of two others.
+pub(crate) fn ages_ms(drawn: &[Drawn], seen: &[(u32, i64)]) -> Vec<f64> {
+    let age = |frame: &Drawn| {
+        let begun_us = frame.at_us - frame.x_us - CLOCK_MARGIN_US;
+        let is_it =
+            |(number, seen_us): &&(u32, i64)| *number == frame.number && begun_us <= *seen_us;
+        let (_, seen_us) = seen.iter().find(is_it)?;
+        Some((seen_us - frame.at_us).max(0) as f64 / 1000.0)
+    };
+    drawn.iter().filter_map(age).collect()
+}
 
 #[cfg(test)]
 mod tests {
@@ -163,7 +159,7 @@ mod tests {
             [(1, 100_000), (2, 133_000), (3, 166_000), (4, 199_000)].map(|(number, at_us)| Drawn {
                 number,
                 at_us,
-                x_us: 0,
+                x_us: 4000,
             });
         // 2 was skipped; 4 was misread long before it was drawn, and X was slow to tell of 3.
         let seen = [(4, 101_000), (1, 110_000), (3, 165_000), (4, 220_000)];

@@ -7,7 +7,7 @@ use crate::figures::{Figures, PSNR_MAX_DB};
 /// The first line of each load's table.
 pub(crate) fn heading() -> String {
     format!(
-        "  {:<10}{:>11} {:>10} {:>14} ({:>6}) {:>7} {:>11} {:>8} {:>14} {:>9}",
+        "  {:<17}{:>11} {:>10} {:>14} ({:>6}) {:>7} {:>11} {:>8} {:>14} {:>9}",
         "server",
         "shown/drawn",
         "KB/frame",
@@ -32,7 +32,7 @@ equals the desktop in each pixel. PSNR: of the moving image in the window while 
 /// One line of the table.
 pub(crate) fn line(figures: &Figures) -> String {
     if let Some(failure) = &figures.failure {
-        return format!("  {:<10}not measured: {failure}", figures.server);
+        return format!("  {:<17}not measured: {failure}", figures.server);
     }
     let exact = figures
         .exact_ms
@@ -44,7 +44,7 @@ pub(crate) fn line(figures: &Figures) -> String {
         Some(ratio) => format!("{ratio:.1}"),
     };
     format!(
-        "  {:<10}{:>11} {:>10.2} {:>14.2} ({:>6.2}) {:>7.1} {:>11.1} {:>8.1} {:>14} {:>9}",
+        "  {:<17}{:>11} {:>10.2} {:>14.2} ({:>6.2}) {:>7.1} {:>11.1} {:>8.1} {:>14} {:>9}",
         figures.server,
         format!("{}/{}", figures.shown, figures.drawn),
         figures.kb_per_frame,
@@ -73,7 +73,10 @@ pub(crate) fn read(path: &Path) -> Vec<Figures> {
 
 /// How each figure of `after` stands to the same of `before`, in percent.
 pub(crate) fn comparison(before: &[Figures], after: &[Figures]) -> String {
-    let mut text = "Change since the run compared with:\n  load        server          KB   net CPU   age p50   age p95".to_owned();
+    let heading = format!("  {:<12}{:<18}", "load", "server");
+    let mut text = format!(
+        "Change since the run compared with:\n{heading}       KB   net CPU   age p50   age p95"
+    );
     for new in after.iter().filter(|figures| figures.failure.is_none()) {
         let same = |old: &&Figures| {
             old.load == new.load && old.server == new.server && old.failure.is_none()
@@ -89,7 +92,7 @@ pub(crate) fn comparison(before: &[Figures], after: &[Figures]) -> String {
         ];
         let changes: Vec<String> = pairs.iter().map(|(old, new)| change(*old, *new)).collect();
         text.push_str(&format!(
-            "\n  {:<12}{:<10}{}",
+            "\n  {:<12}{:<18}{}",
             new.load,
             new.server,
             changes.join(" ")
