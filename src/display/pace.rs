@@ -313,10 +313,15 @@ impl Pacer {
         };
         let measured = Measured {
             rtt: self.rtt_min.map(|(rtt, _)| rtt),
-            full_rate: self.rate_bytes_per_s(),
+            full_rate: self.rate_bytes_per_s().filter(|_| self.is_settled()),
             rate_min: self.rate.get(),
         };
         self.line = self.line.next(self.path, &measured);
+    }
+
+    /// Whether the rate is the line's own: it grows no more, or what was sent beyond it has queued.
+    const fn is_settled(&self) -> bool {
+        GROWTH_FENCES <= self.fences_without_growth || self.late_at.is_some()
     }
 
     /// Takes in a round trip. Returns whether it was late.

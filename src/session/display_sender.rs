@@ -372,7 +372,10 @@ impl DisplaySender {
         let sent = self
             .images
             .send(rect, &pixels, target, &mut encoders.images, outbox);
-        self.pacer.encoded(rect.area(), sent.payload_bytes);
+        if 0 < sent.payload_bytes {
+            // What went by name or as a fill says nothing about the next image.
+            self.pacer.encoded(rect.area(), sent.payload_bytes);
+        }
         for rect in sent.lossy {
             self.view.mark_lossy(rect);
         }

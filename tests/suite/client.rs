@@ -7,7 +7,7 @@ use caraway_server::base::{ByteWriter, Micros};
 use caraway_server::session::ChannelKey;
 use caraway_server::wire::Message;
 use caraway_server::wire::caps::{Caps, common, display as display_cap};
-use caraway_server::wire::display::Init;
+use caraway_server::wire::display::{ImageCompression, Init, PreferredCompression};
 use caraway_server::wire::link::{ChannelType, LinkMessage};
 use caraway_server::wire::main::AttachChannels;
 
@@ -21,6 +21,7 @@ use stream::Stream;
 pub(crate) mod cursor;
 pub(crate) mod display;
 pub(crate) mod handshake;
+mod images;
 pub(crate) mod inputs;
 pub(crate) mod main_channel;
 pub(crate) mod stream;
@@ -77,6 +78,8 @@ pub(crate) struct Habits {
     pub(crate) no_init: bool,
     /// It acknowledges nothing and answers no ping.
     pub(crate) no_answers: bool,
+    /// The codec that it asks for.
+    pub(crate) prefers: Option<ImageCompression>,
 }
 
 /// What travels to the server.
@@ -190,10 +193,13 @@ impl Client {
                     pixmap_cache_id: 1,
                     pixmap_cache_size: display::CACHE_PIXELS as i64,
                     glz_dictionary_id: 1,
-                    glz_dictionary_window_size: 12 << 18,
+                    glz_dictionary_window_size: images::window_pixels(self.profile),
                 };
                 if !self.habits.no_init {
                     self.say(now, kind, &init);
+                }
+                if let Some(image_compression) = self.habits.prefers {
+                    self.say(now, kind, &PreferredCompression { image_compression });
                 }
             }
             ChannelType::CURSOR => self.cursor = CursorModel::default(),

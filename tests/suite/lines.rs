@@ -7,9 +7,10 @@ use std::collections::VecDeque;
 
 use caraway_server::base::{Micros, Point, Rect, Size};
 use caraway_server::display::pace::{IN_FLIGHT_MIN, TURN_AROUND};
+use caraway_server::wire::display::ImageCompression;
 use caraway_server::wire::link::ChannelType;
 
-use crate::client::Profile;
+use crate::client::{Habits, Profile};
 use crate::line::{Line, Weather};
 use crate::producer::Op;
 use crate::world::World;
@@ -164,7 +165,12 @@ fn draw(world: &mut World, load: Load, step: u32) {
 /// Runs a load on a line from its second moment on; what is seen after `LEARNT`, or from `from` on.
 fn run(line: Line, load: Load, from: Micros) -> Seen {
     let mut world = World::new(SIZE);
-    let client = world.join(Profile::Gtk, line);
+    // Ages are told by exact pixels, so nothing may be lossy.
+    let habits = Habits {
+        prefers: Some(ImageCompression::LZ),
+        ..Habits::default()
+    };
+    let client = world.join_with(Profile::Gtk, line, habits);
     world.run_until_exact(&[client], Micros::from_secs(20));
     let (mut past, mut typist, mut seen) = (Past::new(), Typist::default(), Seen::default());
     let every = if load == Load::Photo { MS(100) } else { MS(33) };

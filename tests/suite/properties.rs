@@ -71,8 +71,8 @@ fn any_profile() -> impl Strategy<Value = Profile> {
 fn any_habits() -> impl Strategy<Value = Habits> {
     prop_oneof![
         8 => Just(Habits::default()),
-        1 => Just(Habits { no_init: true, no_answers: false }),
-        1 => Just(Habits { no_init: false, no_answers: true }),
+        1 => Just(Habits { no_init: true, ..Habits::default() }),
+        1 => Just(Habits { no_answers: true, ..Habits::default() }),
     ]
 }
 

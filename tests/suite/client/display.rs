@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zune_jpeg::zune_core::bytestream::ZCursor;
-
 use caraway_server::base::limits::SCREEN_SIDE_MAX;
 use caraway_server::base::{Point, Rect, Size};
-use caraway_server::image::{bitmap, lz, lz_palette, lz4};
 use caraway_server::wire::Message;
 use caraway_server::wire::display::{
     InvalAllPalettes, InvalList, Mark, MonitorsConfig, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
@@ -21,6 +18,7 @@ use caraway_server::wire::stream::{
 };
 
 use super::Profile;
+use super::images::{Images, jpeg};
 use super::stream::exactly;
 
 /// Pixels that it keeps, as its INIT tells.
@@ -31,9 +29,6 @@ const SAVED_SCREENS_MAX: u64 = 4;
 
 /// Number of the surface that is the screen.
 const PRIMARY: u32 = 0;
-
-/// Bytes of an LZ_PLT image in front of its LZ data: flags, size, and the palette's offset.
-const PALETTE_PREFIX: usize = 1 + 4 + 4;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Surface {
@@ -52,6 +47,9 @@ pub(crate) struct Counts {
     pub(crate) palettes: u32,
     pub(crate) lz: u32,
     pub(crate) lz4: u32,
+    pub(crate) quic: u32,
+    pub(crate) glz: u32,
+    pub(crate) jpeg: u32,
     /// Images by name.
     pub(crate) cached: u32,
     /// Copies from a surface off the screen to the screen.
@@ -78,6 +76,7 @@ pub(crate) struct DisplayModel {
     pub(crate) monitors: Option<MonitorsConfig>,
     image_ids: BTreeSet<u64>,
     cache: BTreeMap<u64, Vec<u32>>,
+    images: Images,
     pub(crate) counts: Counts,
     /// By their numbers.
     pub(crate) streams: BTreeMap<u32, StreamCreate>,
@@ -93,6 +92,7 @@ impl DisplayModel {
             monitors: None,
             image_ids: BTreeSet::new(),
             cache: BTreeMap::new(),
+            images: Images::new(profile),
             counts: Counts {
                 fills: 0,
                 copies: 0,
@@ -101,6 +101,9 @@ impl DisplayModel {
                 palettes: 0,
                 lz: 0,
                 lz4: 0,
+                quic: 0,
+                glz: 0,
+                jpeg: 0,
                 cached: 0,
                 restores: 0,
                 saves: 0,
@@ -246,15 +249,7 @@ impl DisplayModel {
         self.last_frame_time = time;
         self.counts.frames += 1;
         self.counts.frame_bytes += frame.data.len() as u64;
-        let mut decoder = zune_jpeg::JpegDecoder::new(ZCursor::new(frame.data));
-        let bytes = decoder.decode().expect("a JPEG file");
-        let info = decoder.info().expect("a size");
-        let size = Size::new(info.width.into(), info.height.into());
-        assert_eq!(size, rect.size());
-        let rgb = bytes.chunks_exact(3);
-        let pixels: Vec<u32> = rgb
-            .map(|rgb| u32::from_be_bytes([0, rgb[0], rgb[1], rgb[2]]))
-            .collect();
+        let pixels = jpeg(frame.data, rect.size());
         self.paint(surface_id, &rect, &pixels);
     }
 
@@ -283,44 +278,11 @@ impl DisplayModel {
         }
         // spice-html5 keeps 31 bits apart.
         assert!(copy.image_id < 1 << 31 && self.image_ids.insert(copy.image_id));
-        self.counts.images += 1;
-        self.counts.image_pixels += copy.rect.area();
-        let pixels = match copy.image_type {
-            ImageType::BITMAP => {
-                self.counts.bitmaps += 1;
-                bitmap::decode(copy.data, copy.size)
-            }
-            ImageType::LZ_RGB => {
-                self.counts.lz += 1;
-                lz::decode(copy.data, copy.size)
-            }
-            ImageType::LZ4 => {
-                assert_eq!(self.profile, Profile::Gtk, "nobody else decodes LZ4");
-                self.counts.lz4 += 1;
-                lz4::decode(copy.data, copy.size)
-            }
-            ImageType::LZ_PLT => {
-                assert_eq!(self.profile, Profile::Gtk, "spice-html5 decodes none");
-                self.counts.palettes += 1;
-                let palette = copy
-                    .palette(lz_palette::PALETTE_OFFSET_AT)
-                    .expect("a palette");
-                assert!((2..=256).contains(&palette.len()));
-                let behind = 8 + 2 + 4 * palette.len();
-                let image = &copy.data[..copy.data.len() - behind];
-                let told: [u8; 4] = image[1..5].try_into().expect("a size");
-                assert_eq!(
-                    u32::from_le_bytes(told) as usize,
-                    image.len() - PALETTE_PREFIX
-                );
-                lz_palette::decode(image, &palette, copy.size)
-            }
-            other => unreachable!("the server has no reason to send {other:?}"),
-        };
-        let pixels = pixels.expect("an image of its type");
+        let pixels = self.images.decode(&copy, &mut self.counts);
         self.paint(copy.surface_id, &copy.rect, &pixels);
         if copy.flags != ImageFlags::NONE {
             assert_eq!(copy.flags, ImageFlags::CACHE_ME);
+            assert_ne!(copy.image_type, ImageType::JPEG, "only what is exact");
             // That the id is new was seen above.
             self.cache.insert(copy.image_id, pixels);
             let kept: usize = self.cache.values().map(Vec::len).sum();
