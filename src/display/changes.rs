@@ -190,15 +190,27 @@ impl Changes {
                 }
             }
         }
-        for (color, region) in self.fills.drain(..) {
-            ops.extend(
-                region
-                    .rects()
-                    .iter()
-                    .map(|&rect| ExactOp::Fill { rect, color }),
-            );
-        }
+        self.push_fills(&mut ops);
         ops
+    }
+
+    /// Fills in an order in which one that shows between later ones is one rectangle under them, not the pieces that
+    /// show.
+    fn push_fills(&mut self, ops: &mut Vec<ExactOp>) {
+        let fills = std::mem::take(&mut self.fills);
+        let first = ops.len();
+        // What is drawn over anyway.
+        let mut later = self.dirty.clone();
+        for (color, region) in fills.into_iter().rev() {
+            let bounds = region.bounds();
+            let covered = || Region::from(bounds).subtract(&region).subtract(&later);
+            let (whole, rects) = ([bounds], region.rects());
+            let is_whole = 1 < rects.len() && covered().is_empty();
+            let rects = if is_whole { &whole[..] } else { rects };
+            ops.extend(rects.iter().map(|&rect| ExactOp::Fill { rect, color }));
+            later = later.union(&region);
+        }
+        ops[first..].reverse();
     }
 
     fn add_move(&mut self, offset: Point, region: Region) {
@@ -434,6 +446,25 @@ mod tests {
             }]
         );
         assert!(window.contains(&ops[0].rect()));
+    }
+
+    #[test]
+    fn a_fill_under_others_is_one_rectangle() {
+        let mut changes = Changes::new();
+        let below = Rect::at(0, 0, 10, 10);
+        let above = [Rect::at(2, 2, 3, 3), Rect::at(5, 0, 3, 20)];
+        changes.fill(below, 1);
+        changes.fill(above[0], 2);
+        changes.fill(above[1], 3);
+        let fill = |rect, color| ExactOp::Fill { rect, color };
+        assert_eq!(
+            changes.take_exact(),
+            [fill(below, 1), fill(above[0], 2), fill(above[1], 3)]
+        );
+        // One colour in two places has nothing to hide between them.
+        changes.fill(below, 1);
+        changes.fill(below.translate(Point::new(20, 0)), 1);
+        assert_eq!(changes.take_exact().len(), 2);
     }
 
     #[test]

@@ -92,6 +92,9 @@ impl Encoded {
 /// Pixels of the smallest image that is lossy: below, a header weighs more than what is saved.
 const JPEG_AREA_MIN: usize = 1024;
 
+/// Pixels of an image that is encoded in all ways there are.
+const SMALL_AREA_MAX: usize = 2048;
+
 /// Sides of the smallest image for QUIC, whose model learns from the row above.
 const QUIC_SIDE_MIN: u32 = 3;
 
@@ -103,6 +106,7 @@ pub struct Encoder {
     jpeg: Box<dyn JpegBackend>,
     palette: PaletteFinder,
     indices: Vec<u8>,
+    small: Vec<u8>,
 }
 
 impl Encoder {
@@ -120,6 +124,7 @@ impl Encoder {
             jpeg,
             palette: PaletteFinder::new(),
             indices: Vec::new(),
+            small: Vec::new(),
         }
     }
 
@@ -176,6 +181,9 @@ impl Encoder {
         capabilities: Capabilities,
         out: &mut Vec<u8>,
     ) -> Encoded {
+        if pixels.area() <= SMALL_AREA_MAX {
+            return self.compress_small(pixels, capabilities, out);
+        }
         if let Some(encoded) = self.compress_palette(pixels, capabilities, out) {
             return encoded;
         }
@@ -183,6 +191,38 @@ impl Encoder {
             return self.compress_lz4(pixels, out);
         }
         self.compress_rgb(pixels, out)
+    }
+
+    /// A letter, a button: whatever is shortest, for all of it takes microseconds.
+    fn compress_small(
+        &mut self,
+        pixels: &Pixels<'_>,
+        capabilities: Capabilities,
+        out: &mut Vec<u8>,
+    ) -> Encoded {
+        let start = out.len();
+        let mut best = self.compress_rgb(pixels, out);
+        let mut best_len = out.len() - start;
+        let mut other = std::mem::take(&mut self.small);
+        other.clear();
+        if let Some(encoded) = self.compress_palette(pixels, capabilities, &mut other)
+            && let Encoded::LzPalette { palette } = &encoded
+            && other.len() + lz_palette::palette_len(palette.len()) < best_len
+        {
+            best_len = other.len() + lz_palette::palette_len(palette.len());
+            out.truncate(start);
+            out.extend_from_slice(&other);
+            best = encoded;
+        }
+        other.clear();
+        let encoded = self.compress_quic(pixels, &mut other);
+        if other.len() < best_len {
+            out.truncate(start);
+            out.extend_from_slice(&other);
+            best = encoded;
+        }
+        self.small = other;
+        best
     }
 
     fn compress_lz(
@@ -385,7 +425,7 @@ pub(super) mod tests {
                 let allowed = match encoded {
                     Encoded::Lz4 => lz4,
                     Encoded::LzPalette { .. } => lz_palette,
-                    Encoded::Quic => photo,
+                    Encoded::Quic => photo || pixels.area() <= SMALL_AREA_MAX,
                     Encoded::Jpeg | Encoded::Glz | Encoded::ZlibGlz => false,
                     Encoded::Solid(_) | Encoded::Bitmap | Encoded::LzRgb => true,
                 };

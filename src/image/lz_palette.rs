@@ -26,6 +26,11 @@ use super::lz_stream::{compressed_len_max, decompress};
 /// leaves 0 there.
 pub const PALETTE_OFFSET_AT: usize = 5;
 
+/// Bytes of a palette in the message: a number of 64 bits, a count of 16, the colours.
+pub const fn palette_len(colors: usize) -> usize {
+    8 + 2 + 4 * colors
+}
+
 /// Bytes before the LZ header.
 pub const PREFIX_LEN: usize = 9;
 

@@ -140,6 +140,14 @@ fn random_drawing_is_exact_to_the_last_pixel_seed_3() {
 }
 
 #[test]
+fn random_drawing_is_exact_to_the_last_pixel_seeds_4_to_10() {
+    let _alone = crate::alone();
+    for seed in 4..=10 {
+        draw_and_compare(seed, false);
+    }
+}
+
+#[test]
 fn a_slow_reader_costs_the_server_little_and_the_others_nothing() {
     let _alone = crate::alone();
     for seed in [1, 2, 3] {
