@@ -109,10 +109,22 @@ impl Region {
     /// Pixels in this set and not in `other`.
     #[must_use]
     pub fn subtract(&self, other: &Self) -> Self {
-        if self.is_empty() || other.is_empty() {
+        if !self.meets(other) {
             return self.clone();
         }
         self.combine(other, |mine, theirs| mine && !theirs)
+    }
+
+    /// Takes `other` out of it.
+    pub fn remove_region(&mut self, other: &Self) {
+        if self.meets(other) {
+            *self = self.combine(other, |mine, theirs| mine && !theirs);
+        }
+    }
+
+    /// Whether the bounding boxes of the two have a pixel in common: cheap, and most regions are far apart.
+    fn meets(&self, other: &Self) -> bool {
+        !self.bounds().intersect(&other.bounds()).is_empty()
     }
 
     /// Adds a rectangle.

@@ -168,7 +168,7 @@ impl Changes {
 
     /// The part of the newest picture in `region` has been brought over by other means.
     pub fn settle(&mut self, region: &Region) {
-        self.dirty = self.dirty.subtract(region);
+        self.dirty.remove_region(region);
     }
 
     /// Takes out the exact operations, in an order in which each reads its source before another one overwrites
@@ -234,16 +234,16 @@ impl Changes {
     }
 
     fn forget(&mut self, region: &Region) {
-        self.dirty = self.dirty.subtract(region);
+        self.dirty.remove_region(region);
         self.forget_exact(region);
     }
 
     fn forget_exact(&mut self, region: &Region) {
         for (_, known) in &mut self.moves {
-            *known = known.subtract(region);
+            known.remove_region(region);
         }
         for (_, known) in &mut self.fills {
-            *known = known.subtract(region);
+            known.remove_region(region);
         }
         self.moves.retain(|(_, known)| !known.is_empty());
         self.fills.retain(|(_, known)| !known.is_empty());

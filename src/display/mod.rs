@@ -19,6 +19,7 @@ pub mod shadow;
 pub mod still;
 pub mod stream_clock;
 pub mod stream_quality;
+mod trend;
 mod urgent;
 pub mod video;
 mod video_content;

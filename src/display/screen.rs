@@ -5,9 +5,10 @@
 //! drawn over meanwhile costs bytes, never a wrong picture: whatever any record touched is compared afterwards.
 
 use super::changes::{Changes, ExactOp};
-use super::motion::Motion;
+use super::motion::{Found, Motion};
 use super::saved::{Restore, Saved, Saves};
 use super::shadow::Shadow;
+use super::trend::Trend;
 use crate::base::{Micros, Rect, Region, Size};
 use crate::ring::{PixelSource, Record};
 
@@ -43,10 +44,13 @@ pub struct Frame {
 pub struct Screen {
     shadow: Shadow,
     motion: Motion,
+    trend: Trend,
     hints: Changes,
     hint_count: u32,
-    /// Everything that a record touched since the last frame; `damage` holds the newest boxes of it.
+    /// Everything that a record touched since the last frame; `damage` holds the newest boxes of it, `hinted` those of
+    /// the hints.
     touched: Region,
+    hinted: Vec<Rect>,
     damage: Vec<Rect>,
     saved: Saved,
 }
@@ -57,9 +61,11 @@ impl Screen {
         Self {
             shadow: Shadow::new(size),
             motion: Motion::new(),
+            trend: Trend::default(),
             hints: Changes::new(),
             hint_count: 0,
             touched: Region::from(size.rect()),
+            hinted: Vec::new(),
             damage: Vec::new(),
             saved: Saved::new(size),
         }
@@ -93,7 +99,7 @@ impl Screen {
 
     /// Whether a frame would look at any pixel.
     pub const fn is_touched(&self) -> bool {
-        !self.touched.is_empty() || !self.damage.is_empty()
+        !self.touched.is_empty() || !self.damage.is_empty() || !self.hinted.is_empty()
     }
 
     /// Takes in one record.
@@ -118,6 +124,7 @@ impl Screen {
     pub fn damage_all(&mut self) {
         self.hints = Changes::new();
         self.damage.clear();
+        self.hinted.clear();
         self.touched = Region::from(self.size().rect());
     }
 
@@ -125,18 +132,33 @@ impl Screen {
     pub fn refresh(&mut self, now: Micros, source: &dyn PixelSource) -> Frame {
         self.flush_damage();
         self.hint_count = 0;
-        let touched = self.touched.take();
+        let hinted = Region::from_rects(&self.hinted);
+        self.hinted.clear();
+        let mut touched = self.touched.take().union(&hinted);
+        touched.simplify(super::changes::RECTS_MAX);
         let mut hints = std::mem::take(&mut self.hints);
         let refuted = self.refuted(&hints, source);
         hints.demote(&Region::from_rects(&refuted));
         let mut ops = hints.take_exact();
+        let goes_on = ops.is_empty() && self.trend.goes_on(&mut self.shadow, source, &touched);
+        if goes_on {
+            ops.extend_from_slice(self.trend.copies());
+        }
         let mut saves = self
             .saved
             .save(&mut self.shadow, source, &touched, &ops, now);
         for op in &ops {
             self.shadow.apply(op);
         }
-        let found = self.motion.refresh(&mut self.shadow, source, &touched);
+        let found = if goes_on {
+            Found {
+                ops: Vec::new(),
+                changed: self.shadow.refresh(source, &touched),
+            }
+        } else {
+            self.motion.refresh(&mut self.shadow, source, &touched)
+        };
+        self.trend.learn(goes_on, &found, &touched);
         self.saved.keep(&found.ops, &mut saves);
         ops.extend(found.ops);
         let mut frame = Frame {
@@ -168,7 +190,7 @@ impl Screen {
         }
         self.hint_count += 1;
         self.flush_damage();
-        self.touched.add(rect);
+        self.hinted.push(rect.intersect(&self.size().rect()));
         true
     }
 

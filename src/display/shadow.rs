@@ -19,8 +19,8 @@ pub const TILE_WIDTH: usize = 64;
 /// Rows of a comparison tile: about one line of text.
 pub const TILE_HEIGHT: u32 = 16;
 
-/// Of tall rectangles a hint is checked in every n-th row only: the comparison that follows checks all.
-const HINT_ROW_STEP: usize = 4;
+/// Of tall rectangles a hint is checked in about so many rows only: the comparison that follows checks all.
+const HINT_ROWS: usize = 64;
 
 /// A picture in private memory.
 #[derive(Debug, Default)]
@@ -164,6 +164,29 @@ impl Shadow {
         })
     }
 
+    /// Whether `source` shows in nearly all of `rect` what lay at `rect - delta`, by a sample of the rows.
+    pub fn is_copy(&mut self, source: &dyn PixelSource, rect: &Rect, delta: Point) -> bool {
+        let from = rect.translate(Point::new(-delta.x, -delta.y));
+        if !self.size.rect().contains(rect) || !self.size.rect().contains(&from) {
+            return false;
+        }
+        let mut line = std::mem::take(&mut self.line);
+        let step = (rect.height() as usize / HINT_ROWS).max(1);
+        let (mut same, mut all) = (0u32, 0u32);
+        for y in (rect.top..rect.bottom).step_by(step) {
+            let now = read_line(source, &mut line, rect, y);
+            let (Some(now), Some(from)) = (now, self.span(&from, y - delta.y)) else {
+                continue;
+            };
+            for (now, from) in now.chunks(TILE_WIDTH).zip(from.chunks(TILE_WIDTH)) {
+                same += u32::from(now == from);
+                all += 1;
+            }
+        }
+        self.line = line;
+        all - all / 8 <= same
+    }
+
     /// Whether filling `rect` with `color` brings it nearer to what `source` shows now.
     pub fn fill_pays(&mut self, source: &dyn PixelSource, rect: &Rect, color: u32) -> bool {
         self.size.rect().contains(rect)
@@ -178,11 +201,7 @@ impl Shadow {
         expected: impl for<'e> Fn(&'e Self, i32) -> Option<Expected<'e>>,
     ) -> bool {
         let mut line = std::mem::take(&mut self.line);
-        let step = if rect.height() <= 4 * TILE_HEIGHT {
-            1
-        } else {
-            HINT_ROW_STEP
-        };
+        let step = (rect.height() as usize / HINT_ROWS).max(1);
         let (mut gain, mut loss) = (0u32, 0u32);
         for y in (rect.top..rect.bottom).step_by(step) {
             let (Some(now), Some(before), Some(expected)) = (
