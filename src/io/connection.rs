@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::host::{Bell, Host, WaitingPlace};
 use super::kernel::Kernel;
+use crate::base::Micros;
 use crate::base::limits::{HANDSHAKE_DEADLINE, UNAUTHENTICATED_MAX};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::os::ticket_key::TicketKey;
@@ -17,6 +18,12 @@ use crate::wire::link::ChannelType;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
+
+/// Bytes after which what is to be sent is written: a frame of a page that scrolls, and less than a socket takes.
+const BURST_BYTES: usize = 64 * 1024;
+
+/// Time after which it is written: input waits no longer for what others are sent.
+const BURST_TIME: Micros = Micros(1000);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -185,7 +192,7 @@ where
         if written == output.len() {
             output.clear();
             written = 0;
-            more = host.with(|session| session.transmit(guard.key, host.now(), &mut output));
+            more = fill(host, guard.key, &mut output);
             if let Some(bytes) = host.with(|session| session.in_flight_max(guard.key)) {
                 kernel.hold_unsent_for(bytes)?;
             }
@@ -222,6 +229,20 @@ where
             }
             () = tokio::task::yield_now(), if more && rest.is_empty() => {}
             () = sleep_until(deadline), if rest.is_empty() => {}
+        }
+    }
+}
+
+/// Asks the channel for what it has to send, several messages for one write. Clients paint when they have read all
+/// there is, so a frame in pieces would be shown in pieces, a refresh of their screen apart. Returns whether there is
+/// more right now.
+fn fill(host: &Host, key: ChannelKey, output: &mut Vec<u8>) -> bool {
+    let begun = host.now();
+    loop {
+        let now = host.now();
+        let more = host.with(|session| session.transmit(key, now, output));
+        if !more || BURST_BYTES <= output.len() || BURST_TIME <= now.since(begun) {
+            return more;
         }
     }
 }
