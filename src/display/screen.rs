@@ -394,33 +394,6 @@ mod tests {
 
         fn step(&mut self, op: Op) {
             match op {
-                Op::Image(rect, seed) => {
-                    self.desktop.refresh(&Noise(seed), &Region::from(rect));
-                    self.records.push_back(Record::Damage(rect));
-                }
-                Op::Fill(rect, color) => {
-                    self.desktop.apply(&ExactOp::Fill { rect, color });
-                    self.records.push_back(Record::Fill { rect, color });
-                }
-                Op::Copy(rect, delta) => {
-                    let rect = rect.intersect(&SIZE.rect().translate(delta));
-                    self.desktop.apply(&ExactOp::Copy { rect, delta });
-                    let source = rect.origin().minus(delta);
-                    self.records.push_back(Record::CopyBits { rect, source });
-                }
-                Op::Redraw(rect, delta) => {
-                    let rect = rect.intersect(&SIZE.rect().translate(delta));
-                    self.desktop.apply(&ExactOp::Copy { rect, delta });
-                    self.records.push_back(Record::Damage(rect));
-                }
-                Op::Lie(rect, delta) => {
-                    let rect = rect.intersect(&SIZE.rect().translate(delta));
-                    self.records.push_back(Record::CopyBits {
-                        rect,
-                        source: rect.origin().minus(delta),
-                    });
-                    self.records.push_back(Record::Fill { rect, color: 7 });
-                }
                 Op::Window(number) => {
                     let (x, y) = (
                         [0, 30, 70][number as usize % 3],
@@ -476,6 +449,41 @@ mod tests {
                         surface.apply(&ExactOp::Fill { rect, color: 0xbad });
                     }
                 }
+                drawing => self.draw(drawing),
+            }
+        }
+
+        /// The desktop is drawn on, or not, and records tell of it, or of something else.
+        fn draw(&mut self, op: Op) {
+            match op {
+                Op::Image(rect, seed) => {
+                    self.desktop.refresh(&Noise(seed), &Region::from(rect));
+                    self.records.push_back(Record::Damage(rect));
+                }
+                Op::Fill(rect, color) => {
+                    self.desktop.apply(&ExactOp::Fill { rect, color });
+                    self.records.push_back(Record::Fill { rect, color });
+                }
+                Op::Copy(rect, delta) => {
+                    let rect = rect.intersect(&SIZE.rect().translate(delta));
+                    self.desktop.apply(&ExactOp::Copy { rect, delta });
+                    let source = rect.origin().minus(delta);
+                    self.records.push_back(Record::CopyBits { rect, source });
+                }
+                Op::Redraw(rect, delta) => {
+                    let rect = rect.intersect(&SIZE.rect().translate(delta));
+                    self.desktop.apply(&ExactOp::Copy { rect, delta });
+                    self.records.push_back(Record::Damage(rect));
+                }
+                Op::Lie(rect, delta) => {
+                    let rect = rect.intersect(&SIZE.rect().translate(delta));
+                    self.records.push_back(Record::CopyBits {
+                        rect,
+                        source: rect.origin().minus(delta),
+                    });
+                    self.records.push_back(Record::Fill { rect, color: 7 });
+                }
+                other => unreachable!("{other:?} draws nothing"),
             }
         }
 

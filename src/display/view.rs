@@ -111,6 +111,35 @@ impl View {
         self.held = held;
     }
 
+    /// What the next updates read and draw on, where they are several and nothing of them only remembers, plays or is
+    /// lossy: the whole of it can be drawn aside and shown at once.
+    pub fn scene(&self) -> Option<Region> {
+        if !self.held.is_empty() || !self.lossy.is_empty() {
+            return None;
+        }
+        let mut scene = self.changes.region();
+        for (delta, region) in self.changes.moves() {
+            scene = scene.union(&region.translate(Point::new(-delta.x, -delta.y)));
+        }
+        let mut count = self.changes.moves().len() + self.changes.dirty().rects().len();
+        count += self.changes.fills().len();
+        for update in &self.sending {
+            match update {
+                Update::Exact(op) => {
+                    scene.add(op.rect());
+                    if let ExactOp::Copy { rect, delta } = op {
+                        scene.add(rect.translate(Point::new(-delta.x, -delta.y)));
+                    }
+                }
+                Update::Restore(restore) => scene.add(restore.rect),
+                Update::Save(_) => return None,
+                Update::Forget(_) | Update::Image(_) => continue,
+            }
+            count += 1;
+        }
+        (1 < count).then_some(scene)
+    }
+
     /// Whether pixels of `rect` have changed that the client was not sent.
     pub fn is_stale(&self, rect: &Rect) -> bool {
         self.changes.dirty().intersects_rect(rect)

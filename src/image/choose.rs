@@ -181,7 +181,7 @@ impl Encoder {
         capabilities: Capabilities,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        if pixels.area() <= SMALL_AREA_MAX {
+        if !capabilities.local && pixels.area() <= SMALL_AREA_MAX {
             return self.compress_small(pixels, capabilities, out);
         }
         if let Some(encoded) = self.compress_palette(pixels, capabilities, out) {

@@ -59,8 +59,8 @@ impl ContentEncoder {
         }
     }
 
-    /// Appends pieces that together cover `pixels`, each pixel once, to be sent in this order. What is drawn goes through
-    /// the client's dictionary where one is given.
+    /// Appends pieces that together cover `pixels`, each pixel once, to be sent in this order. What is drawn goes
+    /// through the client's dictionary where one is given.
     pub fn encode(
         &mut self,
         pixels: &Pixels<'_>,

@@ -24,8 +24,8 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
-    /// For a client that keeps so many pixels (`SpiceMsgcDisplayInit`, field `glz_dictionary_window_size`); `None` where
-    /// that is too little to be of use.
+    /// For a client that keeps so many pixels (`SpiceMsgcDisplayInit`, field `glz_dictionary_window_size`); `None`
+    /// where that is too little to be of use.
     pub fn new(window_pixels: u32) -> Option<Self> {
         Some(Self {
             glz: GlzEncoder::new(window_pixels)?,

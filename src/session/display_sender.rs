@@ -14,24 +14,19 @@
 
 use super::image_sender::{ImageEncoders, ImageSender, Target};
 use super::picture::Picture;
+use super::stage::{PRIMARY, STAGING, Stage};
 use super::stream_sender::StreamSender;
 use super::video_frames::VideoFrames;
 use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Micros, Point, Rect, Region};
 use crate::channel::Outbox;
-use crate::display::{ExactOp, Frame, Pacer, Path, Save, Update, View};
+use crate::display::{ExactOp, Frame, Line, Pacer, Path, Save, Update, View};
 use crate::wire::WireError;
 use crate::wire::caps::{Caps, display as cap};
 use crate::wire::display::{
     ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
 };
 use crate::wire::draw::{CopyBits, DrawFill, SurfaceCopy};
-
-/// The surface that is the screen.
-const PRIMARY: u32 = 0;
-
-/// The surface on which the first picture is painted.
-const STAGING: u32 = 1;
 
 /// The surface of the first slot of remembered content; the others follow.
 const FIRST_SAVED: u32 = 2;
@@ -63,6 +58,9 @@ pub(super) struct DisplaySender {
     /// The last pixels were those of a stream: it is the turn of images.
     streamed_last: bool,
     images: ImageSender,
+    stage: Stage,
+    /// A frame came of which nothing has been sent.
+    is_new_frame: bool,
     /// When the first image behind the last frame was sent.
     images_since: Option<Micros>,
     wants_monitors: bool,
@@ -81,6 +79,8 @@ impl DisplaySender {
             streams: StreamSender::new(caps),
             streamed_last: false,
             images: ImageSender::new(caps, path),
+            stage: Stage::default(),
+            is_new_frame: false,
             images_since: None,
             wants_monitors: caps.has(cap::MONITORS_CONFIG),
             monitors_stale: false,
@@ -119,6 +119,7 @@ impl DisplaySender {
             self.streams.follow(now, picture.videos(), &mut self.view);
         }
         self.sent_since_frame = false;
+        self.is_new_frame = true;
         self.images_since = None;
         if matches!(self.phase, Phase::AwaitingFrame) {
             self.phase = Phase::Creating;
@@ -145,11 +146,7 @@ impl DisplaySender {
         self.view = View::new(picture.size());
         // Clients draw frames by way of their surface.
         self.streams.destroy_all(outbox);
-        if matches!(self.phase, Phase::Painting { .. }) {
-            outbox.send(&SurfaceDestroy {
-                surface_id: STAGING,
-            });
-        }
+        self.stage.destroy(outbox);
         if matches!(self.phase, Phase::Painting { .. } | Phase::Live) {
             outbox.send(&SurfaceDestroy {
                 surface_id: PRIMARY,
@@ -225,6 +222,7 @@ impl DisplaySender {
         let before = outbox.written_bytes();
         let room = outbox.takes_drawings() && self.pacer.allows() && !outbox.is_full();
         let sent = room && self.send_next(now, picture, encoders, outbox);
+        self.stage.end_if(now, !sent, outbox);
         let bytes = outbox.written_bytes() - before;
         if 0 < bytes {
             self.pacer.sent(now, bytes);
@@ -252,11 +250,7 @@ impl DisplaySender {
             outbox.send(&InvalAllPalettes {});
             let primary = SurfaceCreate::primary(picture.size());
             outbox.send(&primary);
-            outbox.send(&SurfaceCreate {
-                surface_id: STAGING,
-                flags: SurfaceFlags::NONE,
-                ..primary
-            });
+            self.stage.create(picture.size(), outbox);
             self.phase = Phase::Painting {
                 unseen: Region::from(picture.size().rect()),
             };
@@ -269,6 +263,9 @@ impl DisplaySender {
         if self.streams.send_ends(outbox) {
             return true;
         }
+        if std::mem::take(&mut self.is_new_frame) {
+            self.begin_scene(now, picture, outbox);
+        }
         if let Some(update) = self.view.next_exact() {
             self.send_one(now, &update, picture, encoders, outbox);
             return true;
@@ -280,6 +277,18 @@ impl DisplaySender {
             || !streams_first && self.send_stream(now, picture, encoders, outbox)
     }
 
+    /// Draws a frame of several updates aside. On a slow line each of them is shown as it comes.
+    fn begin_scene(&mut self, now: Micros, picture: &Picture, outbox: &mut Outbox) {
+        let is_slow = matches!(self.pacer.line(), Line::Wan { .. });
+        if !matches!(self.phase, Phase::Live) || is_slow {
+            return;
+        }
+        if let Some(scene) = self.view.scene() {
+            let (bounds, area) = (scene.bounds(), scene.area());
+            self.stage.begin(now, picture.size(), bounds, area, outbox);
+        }
+    }
+
     fn send_stream(
         &mut self,
         now: Micros,
@@ -287,6 +296,10 @@ impl DisplaySender {
         encoders: &mut Encoders<'_>,
         outbox: &mut Outbox,
     ) -> bool {
+        if self.streams.is_empty() {
+            return false;
+        }
+        self.stage.end(outbox);
         let (shadow, view) = (picture.shadow(), &mut self.view);
         let frames = &mut *encoders.video;
         let sent = self
@@ -320,18 +333,19 @@ impl DisplaySender {
         encoders: &mut Encoders<'_>,
         outbox: &mut Outbox,
     ) {
+        let surface_id = self.target(update, outbox);
         match update {
             Update::Exact(op) => {
-                send_exact(self.target(), op, outbox);
+                send_exact(surface_id, op, outbox);
                 self.seen(&op.rect(), picture, outbox);
             }
             Update::Image(rect) => {
-                self.send_image(now, rect, picture, encoders, outbox);
+                self.send_image(now, surface_id, rect, picture, encoders, outbox);
                 self.seen(rect, picture, outbox);
             }
             Update::Save(save) => send_save(save, picture, outbox),
             Update::Restore(restore) => outbox.send(&SurfaceCopy {
-                surface_id: PRIMARY,
+                surface_id,
                 rect: restore.rect,
                 source_id: FIRST_SAVED + restore.slot,
                 source: restore.source,
@@ -343,17 +357,18 @@ impl DisplaySender {
     }
 
     /// The surface that is painted on.
-    const fn target(&self) -> u32 {
+    fn target(&mut self, update: &Update, outbox: &mut Outbox) -> u32 {
         if matches!(self.phase, Phase::Painting { .. }) {
             STAGING
         } else {
-            PRIMARY
+            self.stage.target(update, outbox)
         }
     }
 
     fn send_image(
         &mut self,
         now: Micros,
+        surface_id: u32,
         rect: &Rect,
         picture: &Picture,
         encoders: &mut Encoders<'_>,
@@ -364,7 +379,7 @@ impl DisplaySender {
         };
         self.sent_since_frame = true;
         let target = Target {
-            surface_id: self.target(),
+            surface_id,
             line: self.pacer.line(),
             elapsed: now.since(*self.images_since.get_or_insert(now)),
             exact: self.view.is_sharpening(),
@@ -400,9 +415,7 @@ impl DisplaySender {
                 source_id: STAGING,
                 source: Point::default(),
             });
-            outbox.send(&SurfaceDestroy {
-                surface_id: STAGING,
-            });
+            self.stage.destroy(outbox);
             self.send_monitors(picture, outbox);
             outbox.send(&Mark {});
             self.phase = Phase::Live;

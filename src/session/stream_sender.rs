@@ -132,6 +132,11 @@ impl StreamSender {
         still.chain(settled).min()
     }
 
+    /// Whether nothing plays.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
     /// All streams end, now: their surface goes.
     pub(super) fn destroy_all(&mut self, outbox: &mut Outbox) {
         let created = self.streams.drain(..).filter(|stream| stream.created);

@@ -1,9 +1,10 @@
 //! What clients see: first pictures, changes of the screen, and what it takes to show them.
 
 use caraway_server::base::{Micros, Point, Rect, Size};
+use caraway_server::wire::display::ImageCompression;
 use caraway_server::wire::link::ChannelType;
 
-use crate::client::Profile;
+use crate::client::{Habits, Profile};
 use crate::line::Line;
 use crate::producer::Op;
 use crate::world::World;
@@ -134,6 +135,10 @@ fn a_new_size_shows_nothing_before_its_picture() {
     world.run_until_exact(&clients, MS(60));
     // Both while the clock rests after a frame, and at rest.
     for wait in [0, 3, 16, 100] {
+        // More than is encoded in every way there is.
+        for line in 0..8 {
+            world.draw(&Op::Text(Point::new(30, 120 + 11 * line), 0x0099_0000));
+        }
         world.draw(&Op::Text(Point::new(30, 30), 0x0099_0000));
         world.run_for(MS(wait));
         let before = clients.map(|client| world.clients[client].display.counts);
@@ -257,15 +262,26 @@ fn each_client_gets_what_it_decodes() {
     let profiles = [Profile::Gtk, Profile::Html5, Profile::Old];
     let far = profiles.map(|profile| world.join(profile, Line::LAN));
     let near = profiles.map(|profile| world.join(profile, Line::LOCAL));
-    let all = [far, near].concat();
+    let habits = Habits {
+        prefers: Some(ImageCompression::LZ),
+        ..Habits::default()
+    };
+    let choosy = world.join_with(Profile::Gtk, Line::LAN, habits);
+    let all = [&far[..], &near[..], &[choosy]].concat();
     world.run_until_exact(&all, MS(100));
+    // More than is encoded in every way there is.
+    for line in 0..8 {
+        world.draw(&Op::Text(Point::new(30, 120 + 11 * line), 0x0099_0000));
+    }
     world.draw(&Op::Text(Point::new(30, 30), 0x0099_0000));
     world.draw(&Op::Fill(vec![Rect::at(30, 50, 100, 50)], 0x0044_0000));
     world.draw(&Op::Text(Point::new(40, 60), 0x0099_0000));
     world.run_until_exact(&all, MS(100));
     let counts = |client: &usize| world.clients[*client].display.counts;
     let [gtk, html5, old] = far.each_ref().map(counts);
-    assert!(0 < gtk.palettes && 0 < gtk.lz && gtk.lz4 == 0);
+    assert!(0 < gtk.quic && gtk.lz4 == 0);
+    let choosy = counts(&choosy);
+    assert!(0 < choosy.palettes && 0 < choosy.lz && choosy.quic + choosy.lz4 == 0);
     assert!(0 < html5.lz && 0 < old.lz && html5.palettes + old.palettes == 0);
     assert!(
         near.iter()

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::limits::GLZ_WINDOW_PIXELS_MAX;
 use crate::base::{ByteReader, Point, Rect, Size};
 use crate::channel::Inbox;
 use crate::channel::outbox::ACK_WINDOW;
-use crate::image::{bitmap, lz, lz_palette, lz4};
+use crate::image::glz_decode::GlzDecoder;
+use crate::image::{bitmap, lz, lz_palette, lz4, quic, zlib_glz};
 use crate::wire::common::{AckSync, LAST_TYPE, Pong, ServerMessage};
 use crate::wire::display::{InvalList, Mark, MonitorsConfig, SurfaceCreate, SurfaceDestroy};
 use crate::wire::draw::{CopyBits, DrawFill, ImageFlags, ImageType, ReceivedCopy};
@@ -27,6 +29,7 @@ pub(super) struct Viewer {
     pub(super) surfaces: Surfaces,
     /// Images that it was told to keep.
     kept: BTreeMap<u64, Vec<u32>>,
+    dictionary: GlzDecoder,
     /// The screen may be shown.
     pub(super) marked: bool,
     /// Streams by their numbers, with their places on the screen.
@@ -53,6 +56,7 @@ impl Viewer {
             connection_id: None,
             surfaces: Surfaces::new(),
             kept: BTreeMap::new(),
+            dictionary: GlzDecoder::new(GLZ_WINDOW_PIXELS_MAX as usize),
             marked: false,
             streams: BTreeMap::new(),
             owed: Vec::new(),
@@ -260,6 +264,11 @@ impl Viewer {
             ImageType::BITMAP => bitmap::decode(data, size),
             ImageType::LZ_RGB => lz::decode(data, size),
             ImageType::LZ4 => lz4::decode(data, size),
+            ImageType::QUIC => quic::decode(data, size),
+            ImageType::GLZ_RGB => self.dictionary.decode(data, size),
+            ImageType::ZLIB_GLZ_RGB => zlib_glz::decode(data, size, &mut self.dictionary),
+            // Anything may stand there until the exact pixels come.
+            ImageType::JPEG => Ok(vec![0x000b_ad00; size.area() as usize]),
             ImageType::LZ_PLT => {
                 let palette = copy
                     .palette(lz_palette::PALETTE_OFFSET_AT)
