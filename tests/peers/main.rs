@@ -25,6 +25,7 @@ mod x_client;
 mod crash;
 mod drawing_speed;
 mod exact;
+mod far;
 mod first_picture;
 mod gl;
 mod hostile;

@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,11 @@ pub(crate) struct Relay {
 impl Relay {
     /// Relays to `port` on loopback; all connections together read `bits_per_second` from the server.
     pub(crate) fn start(port: u16, bits_per_second: u64) -> Self {
+        Self::far(port, bits_per_second, Duration::ZERO)
+    }
+
+    /// The same, and whatever comes arrives `delay` later, in both directions.
+    pub(crate) fn far(port: u16, bits_per_second: u64, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let stopped = Arc::new(AtomicBool::new(false));
@@ -49,9 +55,9 @@ impl Relay {
                 near.set_nodelay(true).unwrap();
                 far.set_nodelay(true).unwrap();
                 let (up_from, up_to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-                std::thread::spawn(move || pass(up_from, up_to, None));
+                std::thread::spawn(move || pass(up_from, up_to, delay, None));
                 let line = Arc::clone(&line);
-                std::thread::spawn(move || pass(far, near, Some(&line)));
+                std::thread::spawn(move || pass(far, near, delay, Some(&line)));
             }
         });
         Self {
@@ -79,6 +85,9 @@ impl Drop for Relay {
         let _ = TcpStream::connect(self.address);
     }
 }
+
+/// Chunks that are delayed at the same time: beyond them nothing is read.
+const CHUNKS_ON_THE_WAY: usize = 256;
 
 struct Line {
     bits_per_second: u64,
@@ -111,16 +120,37 @@ fn connect_with_small_buffer(port: u16) -> Option<TcpStream> {
     Some(socket.into())
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, line: Option<&Line>) {
+/// One direction: what was read, and carried by the line, is written after the delay.
+fn pass(mut from: TcpStream, to: TcpStream, delay: Duration, line: Option<&Line>) {
+    let (on_the_way, arriving) = std::sync::mpsc::sync_channel(CHUNKS_ON_THE_WAY);
+    let reading = from.try_clone();
+    let arrival = std::thread::spawn(move || arrive(&arriving, to));
     let mut chunk = [0; CHUNK];
     while let Ok(count) = from.read(&mut chunk) {
-        if count == 0 || to.write_all(&chunk[..count]).is_err() {
+        if count == 0 {
             break;
         }
         if let Some(line) = line {
             line.carry(count);
         }
+        let arrives = Instant::now() + delay;
+        if on_the_way.send((arrives, chunk[..count].to_vec())).is_err() {
+            break;
+        }
     }
-    let _ = from.shutdown(Shutdown::Both);
+    drop(on_the_way);
+    let _ = arrival.join();
+    if let Ok(reading) = reading {
+        let _ = reading.shutdown(Shutdown::Both);
+    }
+}
+
+fn arrive(arriving: &Receiver<(Instant, Vec<u8>)>, mut to: TcpStream) {
+    while let Ok((arrives, chunk)) = arriving.recv() {
+        std::thread::sleep(arrives.saturating_duration_since(Instant::now()));
+        if to.write_all(&chunk).is_err() {
+            break;
+        }
+    }
     let _ = to.shutdown(Shutdown::Both);
 }
