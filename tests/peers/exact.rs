@@ -78,7 +78,11 @@ fn expect_exact(who: &str, watcher: &mut Watcher, desktop: &Desktop, drawn_at_us
 }
 
 fn draw_and_compare(seed: u64, with_slow_reader: bool) {
-    let desktop = Desktop::subject("1920x1080");
+    draw_on_and_compare("1920x1080", seed, with_slow_reader);
+}
+
+fn draw_on_and_compare(size: &str, seed: u64, with_slow_reader: bool) {
+    let desktop = Desktop::subject(size);
     let mut first = Watcher::connect(&desktop);
     let relay = Relay::start(desktop.port(), SLOW_LINE);
     let mut slow = Watcher::new(&desktop);
@@ -145,6 +149,12 @@ fn random_drawing_is_exact_to_the_last_pixel_seeds_4_to_10() {
     for seed in 4..=10 {
         draw_and_compare(seed, false);
     }
+}
+
+#[test]
+fn a_screen_of_3840x2160_is_exact_to_the_last_pixel() {
+    let _alone = crate::alone();
+    draw_on_and_compare("3840x2160", 11, false);
 }
 
 #[test]

@@ -205,8 +205,13 @@ impl RawLink {
 
     /// Opens a channel of a desktop without tickets to the point where messages flow.
     pub(crate) fn open(port: u16, channel_type: u8, connection_id: u32) -> Self {
+        Self::open_with(port, &LinkMessage::good(channel_type, connection_id))
+    }
+
+    /// The same with a link message of any capabilities.
+    pub(crate) fn open_with(port: u16, hello: &LinkMessage) -> Self {
         let mut link = Self::connect(port);
-        link.send(&LinkMessage::good(channel_type, connection_id).bytes());
+        link.send(&hello.bytes());
         assert_eq!(link.link_reply(), Outcome::Link(LINK_OK));
         let ticket = link.empty_ticket();
         assert_eq!(link.ticket(&ticket), Outcome::Link(LINK_OK));
@@ -226,14 +231,18 @@ impl RawLink {
 
     /// Reads one message with a mini header.
     pub(crate) fn message(&mut self) -> (u16, Vec<u8>) {
+        self.try_message()
+            .unwrap_or_else(|outcome| panic!("no message: {outcome:?}"))
+    }
+
+    /// The same, or how the connection ended.
+    pub(crate) fn try_message(&mut self) -> Result<(u16, Vec<u8>), Outcome> {
         let mut header = [0; 6];
-        self.read(&mut header)
-            .unwrap_or_else(|outcome| panic!("no message: {outcome:?}"));
+        self.read(&mut header)?;
         let size = u32::from_le_bytes(header[2..].try_into().unwrap());
         let mut body = vec![0; usize::try_from(size).unwrap()];
-        self.read(&mut body)
-            .unwrap_or_else(|outcome| panic!("half a message: {outcome:?}"));
-        (u16::from_le_bytes([header[0], header[1]]), body)
+        self.read(&mut body)?;
+        Ok((u16::from_le_bytes([header[0], header[1]]), body))
     }
 
     /// Reads and throws away until the server closes.

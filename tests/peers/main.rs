@@ -16,6 +16,7 @@
 mod desktop;
 mod figure;
 mod instruments;
+mod last_byte;
 mod link;
 mod process;
 mod relay;
