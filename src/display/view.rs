@@ -111,6 +111,14 @@ impl View {
         self.held = held;
     }
 
+    /// Whether the next update is about what the client remembers: the screen stays as it is.
+    pub fn is_remembering(&self) -> bool {
+        matches!(
+            self.sending.front(),
+            Some(Update::Save(_) | Update::Forget(_))
+        )
+    }
+
     /// What the next updates read and draw on, where they are several and nothing of them only remembers, plays or is
     /// lossy: the whole of it can be drawn aside and shown at once.
     pub fn scene(&self) -> Option<Region> {

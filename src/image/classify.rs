@@ -20,8 +20,9 @@ pub const PHOTO_AREA_MIN: u64 = 4 * 1024;
 /// Rectangles of one picture; if there would be more it stays whole.
 pub const PARTS_MAX: usize = 8;
 
-/// Of this many pixels, fewer than one repeats a neighbour in a photograph or in noise.
-const REPEATS_RARE: u32 = 8;
+/// Of eight pixels, fewer than this many repeat a neighbour in a photograph, a soft shade or noise; in text and user
+/// interfaces it is more than half of them.
+const REPEATS_OF_8: u32 = 3;
 
 /// What a rectangle holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +198,7 @@ fn tile_kind(
     }
     if flat {
         Kind::Flat(first)
-    } else if 0 < sampled && repeated < sampled / REPEATS_RARE {
+    } else if 0 < sampled && repeated * 8 < sampled * REPEATS_OF_8 {
         Kind::Photo
     } else {
         Kind::Drawn

@@ -1,10 +1,12 @@
-//! Encoding on the processors that are free: threads that live for one batch of images.
+//! Encoding on the processors that are free.
 //!
-//! The server's own thread takes part, so nothing is lost where there is no second processor, and a batch is a few
-//! milliseconds, so a thread that starts in a fiftieth of that is cheaper than one that is kept. Whether a processor is
-//! free is the kernel's word at that moment: an X server or an application that wants to run comes first.
+//! The server's own thread takes part, so nothing is lost where there is no second processor, and nobody is waited for
+//! who has not begun. The other threads are made at the first photograph and sleep between batches. Whether a
+//! processor is free is the kernel's word at that moment: an X server or an application that wants to run comes first.
 
-use std::sync::{Mutex, PoisonError};
+use std::cell::OnceCell;
+
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
 use crate::base::{Job, Workers};
 
@@ -18,14 +20,35 @@ const LOAD: &str = "/proc/loadavg";
 #[derive(Debug)]
 pub struct Cores {
     count: usize,
+    /// None where no threads can be made.
+    pool: OnceCell<Option<ThreadPool>>,
 }
 
 impl Cores {
-    /// As many as this process may use.
+    /// As many as this process may use. To be used by the thread that makes them.
     pub fn new() -> Self {
+        Self::of(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    const fn of(count: usize) -> Self {
         Self {
-            count: std::thread::available_parallelism().map_or(1, usize::from),
+            count,
+            pool: OnceCell::new(),
         }
+    }
+
+    fn pool(&self) -> Option<&ThreadPool> {
+        let make = || {
+            let builder = ThreadPoolBuilder::new()
+                .num_threads(self.count.min(THREADS_MAX))
+                .thread_name(|_| "encode".into())
+                .use_current_thread();
+            builder
+                .build()
+                .inspect_err(|error| tracing::warn!(%error, "encoding on one processor"))
+                .ok()
+        };
+        self.pool.get_or_init(make).as_ref()
     }
 }
 
@@ -47,21 +70,21 @@ impl Workers for Cores {
     }
 
     fn run(&self, jobs: Vec<Job<'_>>) {
-        let threads = self.count.min(THREADS_MAX).min(jobs.len());
-        let queue = Mutex::new(jobs.into_iter());
-        let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let work = || {
-            while let Some(job) = take() {
-                job();
-            }
+        let mut jobs = jobs.into_iter();
+        let Some(own) = jobs.next() else {
+            return;
         };
-        std::thread::scope(|scope| {
-            for _ in 1..threads {
-                let builder = std::thread::Builder::new().name("encode".into());
-                // Without another thread this one does all.
-                let _ = builder.spawn_scoped(scope, work);
+        let pool = if jobs.len() == 0 { None } else { self.pool() };
+        let Some(pool) = pool else {
+            own();
+            jobs.for_each(|job| job());
+            return;
+        };
+        pool.in_place_scope(|scope| {
+            for job in jobs {
+                scope.spawn(|_| job());
             }
-            work();
+            own();
         });
     }
 }
@@ -80,7 +103,7 @@ mod tests {
     #[test]
     fn every_job_is_done_once() {
         for count in [1, 2, 16] {
-            let cores = Cores { count };
+            let cores = Cores::of(count);
             let done: Vec<AtomicUsize> = (0..40).map(|_| AtomicUsize::new(0)).collect();
             let count = |done: &AtomicUsize| {
                 done.fetch_add(1, Ordering::Relaxed);
@@ -99,8 +122,8 @@ mod tests {
     fn what_runs_already_is_left_its_processor() {
         assert_eq!(running("0.26 0.91 1.13 3/345 12345\n"), Some(3));
         assert_eq!(running("nonsense"), None);
-        let free = Cores { count: 4 }.free();
+        let free = Cores::of(4).free();
         assert!((1..=THREADS_MAX).contains(&free));
-        assert_eq!(Cores { count: 1 }.free(), 1);
+        assert_eq!(Cores::of(1).free(), 1);
     }
 }

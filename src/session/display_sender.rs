@@ -263,7 +263,8 @@ impl DisplaySender {
         if self.streams.send_ends(outbox) {
             return true;
         }
-        if std::mem::take(&mut self.is_new_frame) {
+        if self.is_new_frame && !self.view.is_remembering() {
+            self.is_new_frame = false;
             self.begin_scene(now, picture, outbox);
         }
         if let Some(update) = self.view.next_exact() {
