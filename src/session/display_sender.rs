@@ -278,10 +278,11 @@ impl DisplaySender {
             || !streams_first && self.send_stream(now, picture, encoders, outbox)
     }
 
-    /// Draws a frame of several updates aside. On a slow line each of them is shown as it comes.
+    /// Draws a frame of several updates aside. On a slow line each of them is shown as it comes; in a browser, where
+    /// spice-html5 copies surfaces through the page's memory, drawing aside takes longer than it saves.
     fn begin_scene(&mut self, now: Micros, picture: &Picture, outbox: &mut Outbox) {
         let is_slow = matches!(self.pacer.line(), Line::Wan { .. });
-        if !matches!(self.phase, Phase::Live) || is_slow {
+        if !matches!(self.phase, Phase::Live) || is_slow || !self.wants_monitors {
             return;
         }
         if let Some(scene) = self.view.scene() {

@@ -54,6 +54,25 @@ fn the_first_picture_comes_to_the_screen_by_one_drawing() {
 }
 
 #[test]
+fn a_frame_of_several_updates_is_seen_whole() {
+    let mut world = painted();
+    let profiles = [Profile::Gtk, Profile::Html5];
+    let clients = profiles.map(|profile| world.join(profile, Line::LAN));
+    world.run_until_exact(&clients, MS(100));
+    for step in 0..5 {
+        world.run_for(MS(200));
+        let before = clients.map(|client| world.clients[client].display.counts.seen);
+        world.draw(&Op::Copy(SIZE.rect(), 0, -20));
+        world.draw(&Op::Image(Rect::at(0, 220, 320, 20), step));
+        world.draw(&Op::Fill(vec![Rect::at(10, 10, 30, 30)], step));
+        world.run_until_exact(&clients, MS(60));
+        let after = clients.map(|client| world.clients[client].display.counts.seen);
+        assert_eq!(after[0] - before[0], 1, "one paint of GTK shows it");
+        assert!(2 < after[1] - before[1], "a browser paints each anyway");
+    }
+}
+
+#[test]
 fn the_first_picture_is_the_newest() {
     let mut world = painted();
     let first = world.join(Profile::Gtk, Line::LAN);

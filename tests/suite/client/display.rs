@@ -69,6 +69,8 @@ pub(crate) struct Counts {
     pub(crate) frame_bytes: u64,
     /// Drawings on surface 0 before its MARK, since it was made last.
     pub(crate) unmarked: u32,
+    /// Drawings on surface 0 after its MARK: each may be seen by itself.
+    pub(crate) seen: u32,
 }
 
 #[derive(Debug)]
@@ -114,6 +116,7 @@ impl DisplayModel {
                 marks: 0,
                 monitors: 0,
                 unmarked: 0,
+                seen: 0,
                 streams: 0,
                 frames: 0,
                 frame_bytes: 0,
@@ -314,8 +317,9 @@ impl DisplayModel {
 
     fn paint(&mut self, surface_id: u32, rect: &Rect, pixels: &[u32]) {
         assert_eq!(rect.area(), pixels.len() as u64);
-        if surface_id == PRIMARY && !self.marked {
-            self.counts.unmarked += 1;
+        if surface_id == PRIMARY {
+            self.counts.unmarked += u32::from(!self.marked);
+            self.counts.seen += u32::from(self.marked);
         }
         let surface = self.surfaces.get_mut(&surface_id);
         let surface = surface.expect("a surface that was created");
