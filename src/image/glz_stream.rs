@@ -15,7 +15,7 @@
 
 use crate::base::{ByteReader, Truncated};
 
-use super::lz_stream::Segments;
+use super::lz_stream::{Segments, read_length};
 
 /// The first offset that needs P.
 const FAR: usize = 1 << 12;
@@ -68,15 +68,7 @@ pub(super) fn put_reference(segments: &mut Segments<'_>, source: Source, length:
     let field = source.field();
     let distance = source.distance as usize;
     let far = usize::from(FAR <= field);
-    segments.byte(length.min(7) << 5 | far << 4 | field & 15);
-    if 7 <= length {
-        let mut rest = length - 7;
-        while 255 <= rest {
-            segments.byte(255);
-            rest -= 255;
-        }
-        segments.byte(rest);
-    }
+    segments.control(length, far << 4 | field & 15);
     segments.byte(field >> 4 & 255);
     let (mut more, lowest) = if far == 0 {
         (distance >> 6, distance & 63)
@@ -100,16 +92,7 @@ pub(super) fn read_reference(
     control: usize,
     reader: &mut ByteReader<'_>,
 ) -> Result<(Source, usize), Truncated> {
-    let mut length = control >> 5;
-    if length == 7 {
-        loop {
-            let more = reader.u8()?;
-            length += usize::from(more);
-            if more != 255 {
-                break;
-            }
-        }
-    }
+    let length = read_length(control, reader)?;
     let mut offset = control & 15 | usize::from(reader.u8()?) << 4;
     let code = reader.u8()?;
     let far = control >> 4 & 1 == 1;

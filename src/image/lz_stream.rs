@@ -212,22 +212,26 @@ impl<'a> Segments<'a> {
         }
     }
 
-    /// Writes a reference to what stands `distance` units before, of at least `MATCH_MIN` units.
-    pub(super) fn reference<U: Unit>(&mut self, distance: usize, length: usize) {
-        let distance = distance - 1;
-        let field = length - U::LENGTH_BIAS;
-        let upper = (distance >> 8).min(FAR >> 8);
-        if field < 7 {
-            self.byte(field << 5 | upper);
-        } else {
-            self.byte(7 << 5 | upper);
-            let mut rest = field - 7;
+    /// Writes the byte that begins a reference: LLL, and five bits that differ between LZ and GLZ; and what LLL has no
+    /// room for.
+    pub(super) fn control(&mut self, length: usize, low_bits: usize) {
+        self.byte(length.min(7) << 5 | low_bits);
+        if 7 <= length {
+            let mut rest = length - 7;
             while 255 <= rest {
                 self.byte(255);
                 rest -= 255;
             }
             self.byte(rest);
         }
+    }
+
+    /// Writes a reference to what stands `distance` units before, of at least `MATCH_MIN` units.
+    pub(super) fn reference<U: Unit>(&mut self, distance: usize, length: usize) {
+        let distance = distance - 1;
+        let field = length - U::LENGTH_BIAS;
+        let upper = (distance >> 8).min(FAR >> 8);
+        self.control(field, upper);
         if distance < FAR {
             self.byte(distance & 255);
         } else {
@@ -275,11 +279,8 @@ pub(super) fn decompress<U: Unit>(stream: &[u8], count: usize) -> Result<Vec<U>,
     Ok(units)
 }
 
-/// Distance and length of the reference that begins with `control`.
-fn read_reference<U: Unit>(
-    control: usize,
-    reader: &mut ByteReader<'_>,
-) -> Result<(usize, usize), Truncated> {
+/// What [`Segments::control`] wrote as the length.
+pub(super) fn read_length(control: usize, reader: &mut ByteReader<'_>) -> Result<usize, Truncated> {
     let mut length = control >> 5;
     if length == 7 {
         loop {
@@ -290,6 +291,15 @@ fn read_reference<U: Unit>(
             }
         }
     }
+    Ok(length)
+}
+
+/// Distance and length of the reference that begins with `control`.
+fn read_reference<U: Unit>(
+    control: usize,
+    reader: &mut ByteReader<'_>,
+) -> Result<(usize, usize), Truncated> {
+    let length = read_length(control, reader)?;
     let mut distance = (control & 31) << 8 | usize::from(reader.u8()?);
     if distance == FAR {
         distance += usize::from(u16::from_be_bytes(reader.array()?));
