@@ -155,54 +155,51 @@ impl Shadow {
 
     /// Whether copying `rect` from `rect - delta` brings it nearer to what `source` shows now.
     pub fn copy_pays(&mut self, source: &dyn PixelSource, rect: &Rect, delta: Point) -> bool {
-        let from = rect.translate(Point::new(-delta.x, -delta.y));
-        if !self.size.rect().contains(rect) || !self.size.rect().contains(&from) {
-            return false;
-        }
-        self.pays(source, rect, |shadow, y| {
-            shadow.span(&from, y - delta.y).map(Expected::Row)
-        })
+        self.sample_copy(source, rect, delta)
+            .is_some_and(|sample| sample.loss < sample.gain)
     }
 
     /// Whether `source` shows in nearly all of `rect` what lay at `rect - delta`, by a sample of the rows.
     pub fn is_copy(&mut self, source: &dyn PixelSource, rect: &Rect, delta: Point) -> bool {
-        let from = rect.translate(Point::new(-delta.x, -delta.y));
-        if !self.size.rect().contains(rect) || !self.size.rect().contains(&from) {
-            return false;
-        }
-        let mut line = std::mem::take(&mut self.line);
-        let step = (rect.height() as usize / HINT_ROWS).max(1);
-        let (mut same, mut all) = (0u32, 0u32);
-        for y in (rect.top..rect.bottom).step_by(step) {
-            let now = read_line(source, &mut line, rect, y);
-            let (Some(now), Some(from)) = (now, self.span(&from, y - delta.y)) else {
-                continue;
-            };
-            for (now, from) in now.chunks(TILE_WIDTH).zip(from.chunks(TILE_WIDTH)) {
-                same += u32::from(now == from);
-                all += 1;
-            }
-        }
-        self.line = line;
-        all - all / 8 <= same
+        self.sample_copy(source, rect, delta)
+            .is_some_and(|sample| sample.all - sample.all / 8 <= sample.right)
     }
 
     /// Whether filling `rect` with `color` brings it nearer to what `source` shows now.
     pub fn fill_pays(&mut self, source: &dyn PixelSource, rect: &Rect, color: u32) -> bool {
-        self.size.rect().contains(rect)
-            && self.pays(source, rect, |_, _| Some(Expected::Color(color)))
+        if !self.size.rect().contains(rect) {
+            return false;
+        }
+        let sample = self.sample(source, rect, |_, _| Some(Expected::Color(color)));
+        sample.loss < sample.gain
     }
 
-    /// Counts tiles' rows that the operation would make right against those that it would spoil.
-    fn pays<'s>(
+    /// A sample of a copy; none where it leaves the picture.
+    fn sample_copy(
+        &mut self,
+        source: &dyn PixelSource,
+        rect: &Rect,
+        delta: Point,
+    ) -> Option<Sample> {
+        let from = rect.translate(Point::new(-delta.x, -delta.y));
+        let inside = self.size.rect().contains(rect) && self.size.rect().contains(&from);
+        inside.then(|| {
+            self.sample(source, rect, |shadow, y| {
+                shadow.span(&from, y - delta.y).map(Expected::Row)
+            })
+        })
+    }
+
+    /// Counts what an operation would make of tiles' rows.
+    fn sample<'s>(
         &'s mut self,
         source: &dyn PixelSource,
         rect: &Rect,
         expected: impl for<'e> Fn(&'e Self, i32) -> Option<Expected<'e>>,
-    ) -> bool {
+    ) -> Sample {
         let mut line = std::mem::take(&mut self.line);
         let step = (rect.height() as usize / HINT_ROWS).max(1);
-        let (mut gain, mut loss) = (0u32, 0u32);
+        let mut sample = Sample::default();
         for y in (rect.top..rect.bottom).step_by(step) {
             let (Some(now), Some(before), Some(expected)) = (
                 read_line(source, &mut line, rect, y),
@@ -216,15 +213,15 @@ impl Shadow {
                 .zip(before.chunks(TILE_WIDTH))
                 .enumerate()
             {
-                match (now == before, expected.matches(index * TILE_WIDTH, now)) {
-                    (false, true) => gain += 1,
-                    (true, false) => loss += 1,
-                    _ => {}
-                }
+                let (was_right, right) = (now == before, expected.matches(index * TILE_WIDTH, now));
+                sample.all += 1;
+                sample.right += u32::from(right);
+                sample.gain += u32::from(right && !was_right);
+                sample.loss += u32::from(was_right && !right);
             }
         }
         self.line = line;
-        loss < gain
+        sample
     }
 
     /// A band within one row of tiles.
@@ -307,6 +304,18 @@ impl Shadow {
         let start = self.index(rect.left, y)?;
         self.pixels.get_mut(start..start + rect.width() as usize)
     }
+}
+
+/// Tiles' rows of a sample, by what an operation would make of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    all: u32,
+    /// As they are in the source.
+    right: u32,
+    /// Of these, those that were not before.
+    gain: u32,
+    /// Those that were and would be no more.
+    loss: u32,
 }
 
 /// What a hint says that a row holds.

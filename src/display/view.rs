@@ -1,5 +1,6 @@
 //! One client's way to the newest picture: a few pending operations and regions, kilobytes at most.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::changes::{Changes, ExactOp, RECTS_MAX};
@@ -185,7 +186,7 @@ impl View {
         // Neighbours may have been joined over a held place, where a frame that is on its way is still to be shown.
         let settled = Region::from(rect).subtract(&self.held);
         self.changes.settle(&settled);
-        self.lossy = self.lossy.subtract(&settled);
+        self.lossy.remove_region(&settled);
         Some(Update::Image(rect))
     }
 
@@ -285,7 +286,7 @@ impl View {
 
     /// A small dirty rectangle, or the one whose turn it is, joined with its neighbours where that wastes little.
     fn next_image(&mut self, pixels_max: u64) -> Option<Rect> {
-        let mut wanted = self.changes.dirty().subtract(&self.held);
+        let mut wanted = without(self.changes.dirty(), &self.held);
         self.sharpening = false;
         let urgent = self.urgent.take(&wanted, pixels_max);
         if urgent.is_some() {
@@ -293,7 +294,7 @@ impl View {
         }
         self.sharpening = wanted.is_empty();
         if self.sharpening {
-            wanted = self.lossy.subtract(&self.held);
+            wanted = without(&self.lossy, &self.held);
         }
         let dirty = wanted.rects();
         let turn = self.turn;
@@ -318,6 +319,15 @@ impl View {
         }
         self.turn = Point::new(first.right, first.top);
         Some(join(first, others, pixels_max).intersect(&self.screen))
+    }
+}
+
+/// What of `region` no stream shows: mostly all of it, and then it is not copied for each image.
+fn without<'r>(region: &'r Region, held: &Region) -> Cow<'r, Region> {
+    if held.is_empty() {
+        Cow::Borrowed(region)
+    } else {
+        Cow::Owned(region.subtract(held))
     }
 }
 
