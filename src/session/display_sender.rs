@@ -14,18 +14,16 @@
 
 use super::image_sender::{ImageEncoders, ImageSender, Target};
 use super::picture::Picture;
-use super::stage::{PRIMARY, STAGING, Stage};
+use super::stage::{self, PRIMARY, STAGING, Stage};
 use super::stream_sender::StreamSender;
 use super::video_frames::VideoFrames;
 use crate::base::limits::IMAGE_PIXELS_MAX;
-use crate::base::{Micros, Point, Rect, Region};
+use crate::base::{Micros, Rect, Region};
 use crate::channel::Outbox;
 use crate::display::{ExactOp, Frame, Line, Pacer, Path, Save, Update, View};
 use crate::wire::WireError;
 use crate::wire::caps::{Caps, display as cap};
-use crate::wire::display::{
-    ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy, SurfaceFlags,
-};
+use crate::wire::display::{ClientMessage, InvalAllPalettes, Mark, SurfaceCreate, SurfaceDestroy};
 use crate::wire::draw::{CopyBits, DrawFill, SurfaceCopy};
 
 /// The surface of the first slot of remembered content; the others follow.
@@ -345,7 +343,7 @@ impl DisplaySender {
                 self.send_image(now, surface_id, rect, picture, encoders, outbox);
                 self.seen(rect, picture, outbox);
             }
-            Update::Save(save) => send_save(save, picture, outbox),
+            Update::Save(save) => send_save(save, outbox),
             Update::Restore(restore) => outbox.send(&SurfaceCopy {
                 surface_id,
                 rect: restore.rect,
@@ -411,12 +409,7 @@ impl DisplaySender {
         };
         unseen.remove(*rect);
         if unseen.is_empty() {
-            outbox.send(&SurfaceCopy {
-                surface_id: PRIMARY,
-                rect: picture.size().rect(),
-                source_id: STAGING,
-                source: Point::default(),
-            });
+            stage::show(&picture.size().rect(), outbox);
             self.stage.destroy(outbox);
             self.send_monitors(picture, outbox);
             outbox.send(&Mark {});
@@ -427,16 +420,10 @@ impl DisplaySender {
 }
 
 /// A view remembers only behind its first picture, so it is the screen that is copied.
-fn send_save(save: &Save, picture: &Picture, outbox: &mut Outbox) {
+fn send_save(save: &Save, outbox: &mut Outbox) {
     let surface_id = FIRST_SAVED + save.slot;
     if let Some(size) = save.new {
-        outbox.send(&SurfaceCreate {
-            surface_id,
-            width: size.width,
-            height: size.height,
-            flags: SurfaceFlags::NONE,
-            ..SurfaceCreate::primary(picture.size())
-        });
+        outbox.send(&SurfaceCreate::aside(surface_id, size));
     }
     let size = save.rect.size();
     outbox.send(&SurfaceCopy {

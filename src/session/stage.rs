@@ -10,7 +10,7 @@
 use crate::base::{Micros, Point, Rect, Size};
 use crate::channel::Outbox;
 use crate::display::{ExactOp, Update};
-use crate::wire::display::{SurfaceCreate, SurfaceDestroy, SurfaceFlags};
+use crate::wire::display::{SurfaceCreate, SurfaceDestroy};
 use crate::wire::draw::SurfaceCopy;
 
 /// The surface that is the screen.
@@ -43,11 +43,7 @@ impl Stage {
     /// Makes the surface, of the size of the screen.
     pub(super) fn create(&mut self, size: Size, outbox: &mut Outbox) {
         if !std::mem::replace(&mut self.exists, true) {
-            outbox.send(&SurfaceCreate {
-                surface_id: STAGING,
-                flags: SurfaceFlags::NONE,
-                ..SurfaceCreate::primary(size)
-            });
+            outbox.send(&SurfaceCreate::aside(STAGING, size));
         }
     }
 
@@ -106,7 +102,7 @@ impl Stage {
     /// Shows the scene, if there is one.
     pub(super) fn end(&mut self, outbox: &mut Outbox) {
         if let Some(scene) = self.scene.take() {
-            copy(STAGING, PRIMARY, &scene.bounds, outbox);
+            show(&scene.bounds, outbox);
         }
     }
 
@@ -117,6 +113,11 @@ impl Stage {
             self.end(outbox);
         }
     }
+}
+
+/// Brings what is on the surface aside to the same place of the screen.
+pub(super) fn show(rect: &Rect, outbox: &mut Outbox) {
+    copy(STAGING, PRIMARY, rect, outbox);
 }
 
 fn copy(source_id: u32, surface_id: u32, rect: &Rect, outbox: &mut Outbox) {

@@ -101,6 +101,15 @@ wire_struct! {
 }
 
 impl SurfaceCreate {
+    /// A surface off the screen.
+    pub const fn aside(surface_id: u32, size: Size) -> Self {
+        Self {
+            surface_id,
+            flags: SurfaceFlags::NONE,
+            ..Self::primary(size)
+        }
+    }
+
     /// The screen as surface 0.
     pub const fn primary(size: Size) -> Self {
         Self {
