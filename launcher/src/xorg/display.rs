@@ -13,6 +13,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -28,6 +30,13 @@ const FIRST: u32 = 10;
 
 /// Numbers tried before giving up.
 const TRIED_MAX: u32 = 1000;
+
+/// How long a killed Xorg may take to give its socket back. The kernel frees the memory of a process
+/// before it closes its descriptors, so that one seen as gone may answer for a moment still.
+const DYING_MAX: Duration = Duration::from_secs(2);
+
+/// How often that is looked at.
+const DYING_STEP: Duration = Duration::from_millis(10);
 
 /// A number that no other X server of this host has, until this is dropped.
 #[derive(Debug)]
@@ -148,7 +157,7 @@ impl Marks {
         if self.holder() == Some(holder) {
             // The socket first: while the lock stands, no other server can have made a new one.
             if fs::symlink_metadata(&self.socket).is_ok_and(|file| is_removable(&file))
-                && !is_answered(&self.socket)
+                && falls_silent(&self.socket)
             {
                 let _ = fs::remove_file(&self.socket);
             }
@@ -187,6 +196,18 @@ fn is_answered(socket: &Path) -> bool {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
         ),
     }
+}
+
+/// Waits for the server behind the socket to end, as it does with its launcher; false if it lives on.
+fn falls_silent(socket: &Path) -> bool {
+    let start = Instant::now();
+    while is_answered(socket) {
+        if start.elapsed() > DYING_MAX {
+            return false;
+        }
+        sleep(DYING_STEP);
+    }
+    true
 }
 
 fn is_running(pid: u32) -> bool {
@@ -245,6 +266,21 @@ mod tests {
         marks.remove_of(NOBODY - 1);
         assert!(marks.lock.exists() && marks.socket.exists());
         marks.remove_of(NOBODY);
+        assert!(!marks.lock.exists() && !marks.socket.exists());
+    }
+
+    #[test]
+    fn a_socket_that_answers_for_a_moment_still_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let marks = marks(&dir);
+        let dying = UnixListener::bind(&marks.socket).unwrap();
+        marks.lock(NOBODY).unwrap();
+        let end = std::thread::spawn(move || {
+            sleep(DYING_STEP * 10);
+            drop(dying);
+        });
+        marks.remove_of(NOBODY);
+        end.join().unwrap();
         assert!(!marks.lock.exists() && !marks.socket.exists());
     }
 
