@@ -20,8 +20,9 @@ use caraway_server::io::cores::Cores;
 use caraway_server::io::driver::{AttachError, Driver, DriverError};
 use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
-use caraway_server::io::listen::{ListenError, Listener};
+use caraway_server::io::listen::{Encryption, ListenError, Listener};
 use caraway_server::io::screen_loop;
+use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
 use caraway_server::os::JpegBackends;
 use caraway_server::os::hardening::harden_process;
 use caraway_server::os::inherited::{InheritError, adopt};
@@ -35,8 +36,25 @@ struct Arguments {
     #[arg(long)]
     driver: PathBuf,
     /// An inherited listening socket (TCP or unix stream); may be given several times.
-    #[arg(long = "listen-fd", value_name = "FD", required = true)]
+    #[arg(
+        long = "listen-fd",
+        value_name = "FD",
+        required_unless_present = "tls_listen_fds"
+    )]
     listen_fds: Vec<RawFd>,
+    /// An inherited listening TCP socket where only TLS is taken; may be given several times.
+    #[arg(
+        long = "tls-listen-fd",
+        value_name = "FD",
+        requires = "tls_certificate"
+    )]
+    tls_listen_fds: Vec<RawFd>,
+    /// A file with the certificate chain for TLS in PEM form. With it, TLS is taken on every TCP socket.
+    #[arg(long = "tls-cert", value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// A file with the certificate's private key in PEM form.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// Who may come in.
     #[arg(long, value_enum, default_value_t = Auth::Ticket)]
     auth: Auth,
@@ -64,6 +82,8 @@ enum Auth {
 enum ServerError {
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Inherit(#[from] InheritError),
     #[error(transparent)]
@@ -123,11 +143,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     // Keys first: the first client needs five of them.
     let keys = KeyPool::start()?;
     let policy = policy(&arguments)?;
-    let listeners: Vec<Listener> = arguments
-        .listen_fds
-        .iter()
-        .map(|fd| Listener::adopt(*fd))
-        .collect::<Result<_, _>>()?;
+    let listeners = listeners(&arguments)?;
     let driver = Driver::connect(&arguments.driver).await?;
     let mut uuid = [0; 16];
     getrandom::fill(&mut uuid)?;
@@ -162,6 +178,25 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
             result.map_err(ServerError::Start)
         }
     }
+}
+
+fn listeners(arguments: &Arguments) -> Result<Vec<Listener>, ServerError> {
+    let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => Some(Rc::new(Tls::load(TlsFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        })?)),
+        _ => None,
+    };
+    let offered = tls.clone().map_or(Encryption::None, Encryption::Offered);
+    let required = tls.map_or(Encryption::None, Encryption::Required);
+    let open = |fds: &[RawFd], encryption: Encryption| {
+        let adopt = |fd: &RawFd| Listener::adopt(*fd, encryption.clone());
+        fds.iter().map(adopt).collect::<Result<Vec<_>, _>>()
+    };
+    let mut listeners = open(&arguments.listen_fds, offered)?;
+    listeners.extend(open(&arguments.tls_listen_fds, required)?);
+    Ok(listeners)
 }
 
 fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {

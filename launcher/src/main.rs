@@ -1,5 +1,6 @@
 //! The `caraway` command: starts desktops, watches them, lists, shows and ends them.
 
+mod certificate;
 mod cli;
 mod control;
 mod cookie;

@@ -44,6 +44,9 @@ pub const HANDSHAKE_DEADLINE: Micros = Micros::from_secs(10);
 /// Connections that have not authenticated yet, all together.
 pub const UNAUTHENTICATED_MAX: usize = 64;
 
+/// Bytes of a file with certificates or a key.
+pub const TLS_FILE_BYTES_MAX: u64 = 256 * 1024;
+
 /// Clients (main channels) of one desktop.
 pub const CLIENTS_MAX: usize = 32;
 

@@ -17,6 +17,7 @@ pub(crate) const LINK_OK: u32 = 0;
 pub(crate) const INVALID_MAGIC: u32 = 2;
 pub(crate) const INVALID_DATA: u32 = 3;
 pub(crate) const VERSION_MISMATCH: u32 = 4;
+pub(crate) const NEED_SECURED: u32 = 5;
 pub(crate) const PERMISSION_DENIED: u32 = 7;
 pub(crate) const BAD_CONNECTION_ID: u32 = 8;
 pub(crate) const CHANNEL_NOT_AVAILABLE: u32 = 9;

@@ -78,6 +78,9 @@ pub(crate) struct WayIn {
     pub(crate) uris: Vec<String>,
     /// The ticket, if one is asked for.
     pub(crate) password: Option<String>,
+    /// The certificate to trust for TLS, in PEM form, unless the client knows whom to trust.
+    #[serde(default)]
+    pub(crate) authority: Option<String>,
 }
 
 impl std::fmt::Debug for WayIn {

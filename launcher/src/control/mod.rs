@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) server: Option<StatusOf>,
     /// The ticket.
     pub(crate) password: Option<Password>,
+    /// The certificate that clients are to trust for TLS, in PEM form, if it was made here.
+    pub(crate) authority: Option<String>,
 }
 
 /// Answers on `socket` until the runtime ends. `stop` gets a word for each request to stop.
@@ -139,6 +141,7 @@ fn way_in(facts: &Facts) -> WayIn {
     WayIn {
         uris: facts.desktop.uris.clone(),
         password,
+        authority: facts.authority.clone(),
     }
 }
 

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use thiserror::Error;
 
 pub(crate) use self::link::{Event, Link, StatusOf};
+use crate::certificate::Certificate;
 use crate::listen::Listener;
 use crate::name::DesktopName;
 use crate::password::Password;
@@ -56,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) driver_socket: PathBuf,
     /// The bound sockets; they stay open here when a server ends.
     pub(crate) listeners: Vec<Listener>,
+    /// For TLS on the TCP sockets; none if there is no TLS.
+    pub(crate) certificate: Option<Certificate>,
     /// The ticket; none lets everybody in who reaches a socket.
     pub(crate) password: Option<Password>,
     /// The desktop's name.
@@ -86,9 +89,15 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         (FIRST_FD - 1 + i32::try_from(fds.len()).unwrap_or(i32::MAX)).to_string()
     };
     for listener in &plan.listeners {
-        command
-            .arg("--listen-fd")
-            .arg(inherit(listener.duplicate()?));
+        let option = match listener.is_tls_only() {
+            true => "--tls-listen-fd",
+            false => "--listen-fd",
+        };
+        command.arg(option).arg(inherit(listener.duplicate()?));
+    }
+    if let Some(files) = &plan.certificate {
+        command.arg("--tls-cert").arg(&files.certificate);
+        command.arg("--tls-key").arg(&files.key);
     }
     match &plan.password {
         Some(password) => {

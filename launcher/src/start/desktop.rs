@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::interrupts::Interrupts;
 use super::{Plan, StartError, announce, since, start_directory};
+use crate::certificate::Certificate;
 use crate::control::messages::{self, Pids};
 use crate::control::{self, Facts};
 use crate::listen::bind_private;
@@ -113,10 +114,13 @@ impl Desktop {
             server: None,
         };
         let password = plan.server.password.clone();
+        let authority = plan.server.certificate.as_ref();
+        let authority = authority.and_then(Certificate::authority);
         let (facts, told) = watch::channel(Facts {
             desktop,
             server: None,
             password,
+            authority,
         });
         let (ask_stop, stop) = mpsc::channel(1);
         control::serve(
@@ -147,10 +151,11 @@ impl Desktop {
             .password
             .as_ref()
             .filter(|_| self.plan.password_is_new);
+        let certificate = self.plan.server.certificate.as_ref();
         if self.plan.json {
-            announce::json(&facts.desktop, new_password);
+            announce::json(&facts.desktop, new_password, certificate);
         } else {
-            announce::text(&facts.desktop, new_password);
+            announce::text(&facts.desktop, new_password, certificate);
         }
         Ok(())
     }
