@@ -4,6 +4,7 @@
 //! is written, so pixels are encoded as late as they can be. After each image the other tasks get their turn.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -12,8 +13,9 @@ use super::kernel::Kernel;
 use super::listen::Encryption;
 use super::transport::Transport;
 use super::unsent::Unsent;
+use crate::auth::doorkeeper::Source;
 use crate::base::Micros;
-use crate::base::limits::{HANDSHAKE_DEADLINE, UNAUTHENTICATED_MAX};
+use crate::base::limits::{FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::os::ticket_key::TicketKey;
 use crate::session::{AdmitError, ChannelError, ChannelKey, Origin};
@@ -41,7 +43,7 @@ pub(super) enum ConnectionError {
     #[error("link: not finished after {} s", HANDSHAKE_DEADLINE.as_millis() / 1000)]
     HandshakeDeadline,
     /// It waited longest when too many waited.
-    #[error("link: given up for a newer one, {UNAUTHENTICATED_MAX} have not authenticated")]
+    #[error("link: given up for a newer one, too many have not authenticated")]
     Evicted,
     /// The client closed while it linked.
     #[error("link: closed by the client")]
@@ -61,6 +63,8 @@ pub(super) enum ConnectionError {
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) stream: Transport,
+    /// Who has to answer for it; none for this host's own.
+    pub(super) source: Option<Source>,
     pub(super) encryption: Encryption,
     pub(super) kernel: Kernel,
     pub(super) origin: Origin,
@@ -77,13 +81,19 @@ pub(super) async fn serve(
 ) -> Result<(), ConnectionError> {
     let Arrival {
         stream,
+        source,
         encryption,
         kernel,
         origin,
     } = arrival;
-    let deadline = std::time::Duration::from_micros(HANDSHAKE_DEADLINE.0);
+    let deadline = Duration::from_micros(HANDSHAKE_DEADLINE.0);
     let (stream, guard, linked) = tokio::select! {
-        linked = handshake(host, stream, &encryption) => linked?,
+        linked = handshake(host, stream, source, &encryption) => linked.inspect_err(|error| {
+            if let ConnectionError::Link(LinkError::PermissionDenied) = error {
+                // The words are a promise: tools that shut addresses out look for them.
+                tracing::warn!(peer = %origin.peer, "authentication failed");
+            }
+        })?,
         () = place.evicted() => return Err(ConnectionError::Evicted),
         () = tokio::time::sleep(deadline) => return Err(ConnectionError::HandshakeDeadline),
     };
@@ -117,6 +127,7 @@ impl Drop for Admitted {
 async fn handshake(
     host: &Rc<Host>,
     stream: Transport,
+    source: Option<Source>,
     encryption: &Encryption,
 ) -> Result<(Transport, Admitted, Linked), ConnectionError> {
     let opened = stream.open(encryption.tls()).await;
@@ -156,13 +167,16 @@ async fn handshake(
                 ticket_key = Some(key);
             }
             Step::CheckTicket(ticket) => {
+                let asked = tokio::time::Instant::now();
                 let plaintext = ticket_key.take().and_then(|key| key.decrypt(&ticket));
                 let admits = host
                     .policy
                     .admits(host.now(), plaintext.as_ref().map(|text| text.as_slice()));
-                let verdict = if admits {
+                let verdict = if admits && !host.door.borrow().is_shut(host.now(), source) {
+                    host.door.borrow_mut().succeeded(source);
                     admit(host, &link)?
                 } else {
+                    deny(host, source, asked).await;
                     Err(LinkError::PermissionDenied)
                 };
                 link.decide(verdict.map(|guard| admitted = Some(guard)));
@@ -174,6 +188,16 @@ async fn handshake(
             Step::Failed(error) => return Err(error.into()),
         }
     }
+}
+
+/// Counts a wrong ticket that came at `asked`, and holds its answer back.
+async fn deny(host: &Rc<Host>, source: Option<Source>, asked: tokio::time::Instant) {
+    let shut = host.door.borrow_mut().failed(host.now(), source);
+    if let Some(time) = shut {
+        let seconds = time.0 / 1_000_000;
+        tracing::warn!(seconds, "an address is shut out for its wrong passwords");
+    }
+    tokio::time::sleep_until(asked + Duration::from_micros(FAILURE_ANSWERED_AFTER.0)).await;
 }
 
 fn admit(host: &Rc<Host>, link: &Link) -> Result<Result<Admitted, LinkError>, ConnectionError> {

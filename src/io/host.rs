@@ -10,10 +10,12 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, Notify};
 
+use super::complaints::Complaints;
 use super::key_pool::KeyPool;
+use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
 use crate::auth::ticket::TicketPolicy;
 use crate::base::Micros;
-use crate::base::limits::{INPUT_WAITING_MAX, UNAUTHENTICATED_MAX};
+use crate::base::limits::INPUT_WAITING_MAX;
 use crate::ring::InputRecord;
 use crate::session::{ChannelKey, Event, Session, Status};
 
@@ -39,8 +41,11 @@ pub struct Host {
     pub(super) input_taken: Notify,
     /// Rung when a frame or input is there for the driver.
     pub(super) driver: Notify,
-    /// Who has not authenticated yet, oldest first.
-    waiting: RefCell<VecDeque<Rc<Notify>>>,
+    pub(super) door: RefCell<Doorkeeper>,
+    /// Rung when the place of one who has not authenticated is taken away.
+    places: RefCell<BTreeMap<Place, Rc<Notify>>>,
+    /// What was last refused at the door.
+    pub(super) refusals: RefCell<Complaints>,
 }
 
 impl Host {
@@ -55,7 +60,9 @@ impl Host {
             input: RefCell::new(VecDeque::new()),
             input_taken: Notify::new(),
             driver: Notify::new(),
-            waiting: RefCell::new(VecDeque::new()),
+            door: RefCell::new(Doorkeeper::new()),
+            places: RefCell::new(BTreeMap::new()),
+            refusals: RefCell::new(Complaints::default()),
         }
     }
 
@@ -127,21 +134,27 @@ impl Host {
         self.bells.borrow_mut().remove(&key);
     }
 
-    /// A place among those who have not authenticated. When there are too many the oldest gives up its own: who
-    /// floods the door with silence shuts out himself, not the next good client.
-    pub(super) fn waiting_place(self: &Rc<Self>) -> WaitingPlace {
+    /// A place among those who have not authenticated, perhaps one that is taken from another; `source` is none for
+    /// this host's own.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the connection is to be closed.
+    pub(super) fn waiting_place(
+        self: &Rc<Self>,
+        source: Option<Source>,
+    ) -> Result<WaitingPlace, Refusal> {
+        let knock = self.door.borrow_mut().knock(self.now(), source)?;
         let evicted = Rc::new(Notify::new());
-        let mut waiting = self.waiting.borrow_mut();
-        if UNAUTHENTICATED_MAX <= waiting.len()
-            && let Some(oldest) = waiting.pop_front()
-        {
-            oldest.notify_one();
+        let mut places = self.places.borrow_mut();
+        if let Some(other) = knock.evicted.and_then(|place| places.remove(&place)) {
+            other.notify_one();
         }
-        waiting.push_back(Rc::clone(&evicted));
-        WaitingPlace {
+        places.insert(knock.place, Rc::clone(&evicted));
+        Ok(WaitingPlace {
             host: Rc::clone(self),
+            place: knock.place,
             evicted,
-        }
+        })
     }
 
     fn ring(&self, key: ChannelKey, close: bool) {
@@ -158,6 +171,7 @@ impl Host {
 #[derive(Debug)]
 pub(super) struct WaitingPlace {
     host: Rc<Host>,
+    place: Place,
     evicted: Rc<Notify>,
 }
 
@@ -170,9 +184,7 @@ impl WaitingPlace {
 
 impl Drop for WaitingPlace {
     fn drop(&mut self) {
-        self.host
-            .waiting
-            .borrow_mut()
-            .retain(|place| !Rc::ptr_eq(place, &self.evicted));
+        self.host.door.borrow_mut().leave(self.place);
+        self.host.places.borrow_mut().remove(&self.place);
     }
 }

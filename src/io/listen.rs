@@ -11,6 +11,7 @@ use super::host::Host;
 use super::kernel::Kernel;
 use super::tls::Tls;
 use super::transport::Transport;
+use crate::auth::doorkeeper::Source;
 use crate::display::Path;
 use crate::os::inherited::{InheritError, InheritedListener, adopt_listener};
 use crate::os::{peer_credentials::PeerCredentials, tcp};
@@ -122,6 +123,7 @@ async fn accept_tcp(
         host,
         Arrival {
             stream: Transport::Tcp(stream),
+            source: Source::of(address.ip()),
             encryption: encryption.clone(),
             kernel,
             origin: Origin {
@@ -141,6 +143,7 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
             host,
             Arrival {
                 stream: Transport::Unix(stream),
+                source: None,
                 encryption: Encryption::None,
                 kernel: Kernel::of_unix(),
                 origin: Origin {
@@ -156,7 +159,18 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
 }
 
 fn spawn(host: &Rc<Host>, arrival: Arrival) {
-    let place = host.waiting_place();
+    let place = match host.waiting_place(arrival.source) {
+        Ok(place) => place,
+        Err(refusal) => {
+            let (peer, now) = (&arrival.origin.peer, host.now());
+            // The kinds, not the seconds left: a flood fills no log.
+            let kind = format!("{:?}", std::mem::discriminant(&refusal));
+            if host.refusals.borrow_mut().admit(now, &kind) {
+                tracing::warn!(%peer, %refusal, "connection refused");
+            }
+            return;
+        }
+    };
     let host = Rc::clone(host);
     tokio::task::spawn_local(async move {
         let peer = arrival.origin.peer.clone();

@@ -127,7 +127,11 @@ pub(crate) struct RawLink {
 
 impl RawLink {
     pub(crate) fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Self::connect_to((std::net::Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    pub(crate) fn connect_to(address: std::net::SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
         Self {

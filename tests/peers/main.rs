@@ -24,6 +24,7 @@ mod watcher;
 mod x_client;
 
 mod crash;
+mod door;
 mod drawing_speed;
 mod exact;
 mod far;
