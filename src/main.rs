@@ -12,8 +12,8 @@ use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use caraway_server::auth::ticket::{PasswordError, Ticket, TicketPolicy};
-use caraway_server::base::Size;
 use caraway_server::base::limits::PASSWORD_MAX;
+use caraway_server::base::{Micros, Size};
 use caraway_server::channel::Identity;
 use caraway_server::io::control::Control;
 use caraway_server::io::cores::Cores;
@@ -61,6 +61,12 @@ struct Arguments {
     /// An inherited descriptor to read the password from, up to its end.
     #[arg(long, value_name = "FD", required_if_eq("auth", "ticket"))]
     password_fd: Option<RawFd>,
+    /// Seconds from now on for which the password is good.
+    #[arg(long, value_name = "SECONDS")]
+    password_expires_s: Option<u32>,
+    /// The password lets in a single client.
+    #[arg(long)]
+    password_once: bool,
     /// An inherited stream socket to the launcher.
     #[arg(long, value_name = "FD")]
     control_fd: Option<RawFd>,
@@ -163,7 +169,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         match control {
             Some(control) => {
                 control.ready().await?;
-                control.answer(|| host.status()).await
+                control.answer(&host).await
             }
             None => std::future::pending().await,
         }
@@ -217,5 +223,13 @@ fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
     if password.last() == Some(&b'\n') {
         password.pop();
     }
-    Ok(TicketPolicy::Password(Ticket::new(&password, None)?))
+    // The host's clock starts a moment later, at zero.
+    let expires = arguments.password_expires_s;
+    let expires = expires.map(|seconds| Micros::from_secs(seconds.into()));
+    let ticket = Ticket::new(&password, expires)?;
+    Ok(TicketPolicy::Password(if arguments.password_once {
+        ticket.once()
+    } else {
+        ticket
+    }))
 }

@@ -43,6 +43,8 @@ pub(crate) enum Verb {
     Stop(NameArgs),
     /// Open a desktop in remote-viewer, or say how to
     View(NameArgs),
+    /// Show a desktop's password, or replace it
+    Password(PasswordArgs),
     /// Check what this host has and lacks for desktops
     Doctor(DoctorArgs),
     /// Become a program that dies with its parent
@@ -157,6 +159,25 @@ pub(crate) struct StatusArgs {
     /// Print a JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `password`.
+#[derive(Debug, Args)]
+pub(crate) struct PasswordArgs {
+    /// The desktop [default: the only one]
+    pub(crate) name: Option<DesktopName>,
+    /// Make a new random password; the old one lets nobody in any more, and who is connected stays
+    #[arg(long)]
+    pub(crate) new: bool,
+    /// Take the one line of this file as the new password
+    #[arg(long, value_name = "FILE", conflicts_with = "new")]
+    pub(crate) file: Option<PathBuf>,
+    /// The new password is good for this long, like 10m or 8h
+    #[arg(long, value_name = "TIME", value_parser = crate::ticket::seconds)]
+    pub(crate) expires_in: Option<u64>,
+    /// The new password lets in a single client
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 /// A verb that needs no more than a desktop.

@@ -1,12 +1,12 @@
 //! Who may knock, and how often: one address neither keeps others out nor tries passwords without end.
 //!
-//! A connection has a place here from its first byte to its ticket. Places are few, and whoever comes takes the place of
-//! the oldest when they are all taken: who floods the door with silence shuts out himself. An address whose passwords are
-//! wrong again and again is shut out for a time that grows. Connections of this host have no address of their own
+//! A connection has a place here from its first byte to its ticket. Places are few, and whoever comes takes the place
+//! of the oldest when they are all taken: who floods the door with silence shuts out himself. An address whose
+//! passwords are wrong again and again is shut out for a time that grows. Connections of this host have no address of their own
 //! ([`Source::of`] gives none): they share the places, and nothing else that others of this host could use up for them.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 
 use crate::base::Micros;
 use crate::base::limits::{

@@ -169,9 +169,9 @@ async fn handshake(
             Step::CheckTicket(ticket) => {
                 let asked = tokio::time::Instant::now();
                 let plaintext = ticket_key.take().and_then(|key| key.decrypt(&ticket));
-                let admits = host
-                    .policy
-                    .admits(host.now(), plaintext.as_ref().map(|text| text.as_slice()));
+                let connection_id = link.message().map_or(0, |message| message.connection_id);
+                let text = plaintext.as_ref().map(|text| text.as_slice());
+                let admits = host.admits(text, connection_id);
                 let verdict = if admits && !host.door.borrow().is_shut(host.now(), source) {
                     host.door.borrow_mut().succeeded(source);
                     admit(host, &link)?
@@ -205,13 +205,22 @@ fn admit(host: &Rc<Host>, link: &Link) -> Result<Result<Admitted, LinkError>, Co
     let Some(message) = link.message() else {
         return Ok(Err(LinkError::Refused));
     };
-    let result = host.with(|session| session.admit(message, entropy));
+    let is_new = message.connection_id == 0;
+    let result = host.with(|session| {
+        let key = session.admit(message, entropy)?;
+        Ok((key, session.connection_id(key)))
+    });
     Ok(match result {
-        Ok(key) => Ok(Admitted {
-            host: Rc::clone(host),
-            key,
-            bell: host.hang_bell(key),
-        }),
+        Ok((key, connection_id)) => {
+            if let Some(connection_id) = connection_id.filter(|_| is_new) {
+                host.let_in(connection_id);
+            }
+            Ok(Admitted {
+                host: Rc::clone(host),
+                key,
+                bell: host.hang_bell(key),
+            })
+        }
         Err(AdmitError::UnknownConnection) => Err(LinkError::UnknownConnection),
         Err(AdmitError::NoSuchChannel) => Err(LinkError::NoSuchChannel(
             message.channel_type,

@@ -33,7 +33,9 @@ pub(super) struct Bell {
 pub struct Host {
     session: RefCell<Session>,
     started: Instant,
-    pub(super) policy: TicketPolicy,
+    policy: RefCell<TicketPolicy>,
+    /// Rung when the password was used up.
+    pub(super) password_spent: Notify,
     pub(super) keys: Mutex<KeyPool>,
     bells: RefCell<BTreeMap<ChannelKey, Rc<Bell>>>,
     input: RefCell<VecDeque<InputRecord>>,
@@ -54,7 +56,8 @@ impl Host {
         Self {
             session: RefCell::new(session),
             started: Instant::now(),
-            policy,
+            policy: RefCell::new(policy),
+            password_spent: Notify::new(),
             keys: Mutex::new(keys),
             bells: RefCell::new(BTreeMap::new()),
             input: RefCell::new(VecDeque::new()),
@@ -98,6 +101,24 @@ impl Host {
             }
         }
         result
+    }
+
+    /// From now on this lets clients in. Who is connected stays, and opens no further channel.
+    pub fn set_policy(&self, policy: TicketPolicy) {
+        self.policy.replace(policy);
+    }
+
+    /// Whether a decrypted ticket lets a channel with this connection id in now.
+    pub(super) fn admits(&self, plaintext: Option<&[u8]>, connection_id: u32) -> bool {
+        let policy = self.policy.borrow();
+        policy.admits(self.now(), plaintext, connection_id)
+    }
+
+    /// A new client got in under this connection id.
+    pub(super) fn let_in(&self, connection_id: u32) {
+        if self.policy.borrow_mut().spend(connection_id) {
+            self.password_spent.notify_one();
+        }
     }
 
     /// A snapshot for people.

@@ -1,10 +1,14 @@
 //! Guessing passwords from an address that is not this host's loopback.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::desktop::Desktop;
+use crate::instruments::product;
 use crate::link::{LINK_OK, LinkMessage, MAIN, Outcome, PERMISSION_DENIED, RawLink};
+use crate::process::wait_until;
+use crate::watcher::Watcher;
 
 /// What the product promises: see the limits of `base::limits`.
 const FAILURES: usize = 5;
@@ -50,4 +54,71 @@ fn an_address_that_guesses_is_shut_out() {
         "{log}"
     );
     assert!(log.contains("shut out"), "{log}");
+}
+
+/// A desktop of that name, which no other desktop of this user has.
+fn named() -> (Desktop, String) {
+    let name = format!("door-{}", std::process::id());
+    let desktop = Desktop::caraway_with(&["-g", "640x480", "--name", &name], |_| ());
+    (desktop, name)
+}
+
+/// What `caraway password` answers for the desktop.
+fn password(name: &str, arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new(product("caraway"));
+    let command = command.args(["password", name]).args(arguments);
+    let result = command.output().unwrap();
+    let told = String::from_utf8(result.stdout).unwrap();
+    result.status.success().then(|| told.trim().to_owned())
+}
+
+fn opens(desktop: &Desktop, password: &str) -> Option<Watcher> {
+    let mut watcher = Watcher::new(desktop);
+    let answer = watcher.open(&desktop.uri, password);
+    (answer["ok"] == true).then_some(watcher)
+}
+
+#[test]
+fn a_password_is_replaced_while_the_desktop_runs() {
+    let _alone = crate::alone();
+    let (desktop, name) = named();
+    let first = password(&name, &[]).unwrap();
+    assert_eq!(first, desktop.password);
+    let mut connected = opens(&desktop, &first).expect("the first password opens");
+    let second = password(&name, &["--new"]).unwrap();
+    assert!(second != first && password(&name, &[]).as_ref() == Some(&second));
+    assert!(opens(&desktop, &first).is_none(), "the old one");
+    assert!(opens(&desktop, &second).is_some(), "the new one");
+    assert_eq!(connected.compare().wrong, 0, "who was in stays in");
+    let short = password(&name, &["--expires-in", "2s"]).unwrap();
+    assert!(opens(&desktop, &short).is_some());
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(opens(&desktop, &short).is_none(), "expired");
+    assert_eq!(password(&name, &[]), None);
+}
+
+#[test]
+fn a_password_for_one_lets_in_one_even_after_the_server_was_killed() {
+    let _alone = crate::alone();
+    let (desktop, name) = named();
+    let once = password(&name, &["--once"]).unwrap();
+    let mut first = opens(&desktop, &once).expect("the first client, with all its channels");
+    assert_eq!(first.compare().wrong, 0);
+    assert!(opens(&desktop, &once).is_none(), "the second");
+    let spent = wait_until(Duration::from_secs(5), || password(&name, &[]).is_none());
+    assert!(spent, "the launcher knows");
+    let server = desktop.server_pid().unwrap();
+    let pid = nix::unistd::Pid::from_raw(server);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    let back = wait_until(Duration::from_secs(10), || {
+        desktop.server_pid().is_some_and(|pid| pid != server)
+    });
+    assert!(back, "{}", desktop.log());
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(
+        opens(&desktop, &once).is_none(),
+        "the next server knows, too"
+    );
+    let another = password(&name, &["--new"]).unwrap();
+    assert!(opens(&desktop, &another).is_some());
 }

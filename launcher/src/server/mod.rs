@@ -19,8 +19,8 @@ pub(crate) use self::link::{Event, Link, StatusOf};
 use crate::certificate::Certificate;
 use crate::listen::Listener;
 use crate::name::DesktopName;
-use crate::password::Password;
 use crate::process::bound;
+use crate::ticket::Ticket;
 use crate::xorg::find::is_executable;
 use crate::xorg::pid_of;
 
@@ -60,7 +60,7 @@ pub(crate) struct Plan {
     /// For TLS on the TCP sockets; none if there is no TLS.
     pub(crate) certificate: Option<Certificate>,
     /// The ticket; none lets everybody in who reaches a socket.
-    pub(crate) password: Option<Password>,
+    pub(crate) ticket: Option<Ticket>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
 }
@@ -99,11 +99,18 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         command.arg("--tls-cert").arg(&files.certificate);
         command.arg("--tls-key").arg(&files.key);
     }
-    match &plan.password {
-        Some(password) => {
+    match &plan.ticket {
+        Some(ticket) => {
             command
                 .args(["--auth", "ticket", "--password-fd"])
-                .arg(inherit(password.to_pipe()?));
+                .arg(inherit(ticket.to_pipe()?));
+            if let Some(seconds) = ticket.left_s() {
+                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+                command.arg("--password-expires-s").arg(seconds.to_string());
+            }
+            if ticket.is_for_one() {
+                command.arg("--password-once");
+            }
         }
         None => {
             command.args(["--auth", "none"]);

@@ -24,6 +24,7 @@ use crate::session;
 use crate::session::command::{self, CommandError, SessionCommand};
 use crate::supervise::Outcome;
 use crate::terminal::notice;
+use crate::ticket::Ticket;
 use crate::xorg::config::Geometry;
 use crate::xorg::display::Display;
 use crate::xorg::keyboard::Keyboard;
@@ -129,7 +130,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         driver_socket: dir.file("driver.sock"),
         listeners,
         certificate,
-        password,
+        ticket: password.map(Ticket::lasting),
         name: dir.name().clone(),
     };
     let json = args.json;
