@@ -2,8 +2,9 @@
 //!
 //! A connection has a place here from its first byte to its ticket. Places are few, and whoever comes takes the place
 //! of the oldest when they are all taken: who floods the door with silence shuts out himself. An address whose
-//! passwords are wrong again and again is shut out for a time that grows. Connections of this host have no address of their own
-//! ([`Source::of`] gives none): they share the places, and nothing else that others of this host could use up for them.
+//! passwords are wrong again and again is shut out for a time that grows. Connections of this host have no address of
+//! their own ([`Source::of`] gives none): they share the places, and nothing else that others of this host could use
+//! up for them.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
