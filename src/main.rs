@@ -12,16 +12,17 @@ use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use caraway_server::auth::ticket::{PasswordError, Ticket, TicketPolicy};
-use caraway_server::base::Size;
 use caraway_server::base::limits::PASSWORD_MAX;
+use caraway_server::base::{Micros, Size};
 use caraway_server::channel::Identity;
 use caraway_server::io::control::Control;
 use caraway_server::io::cores::Cores;
 use caraway_server::io::driver::{AttachError, Driver, DriverError};
 use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
-use caraway_server::io::listen::{ListenError, Listener};
+use caraway_server::io::listen::{Encryption, ListenError, Listener};
 use caraway_server::io::screen_loop;
+use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
 use caraway_server::os::JpegBackends;
 use caraway_server::os::hardening::harden_process;
 use caraway_server::os::inherited::{InheritError, adopt};
@@ -35,14 +36,37 @@ struct Arguments {
     #[arg(long)]
     driver: PathBuf,
     /// An inherited listening socket (TCP or unix stream); may be given several times.
-    #[arg(long = "listen-fd", value_name = "FD", required = true)]
+    #[arg(
+        long = "listen-fd",
+        value_name = "FD",
+        required_unless_present = "tls_listen_fds"
+    )]
     listen_fds: Vec<RawFd>,
+    /// An inherited listening TCP socket where only TLS is taken; may be given several times.
+    #[arg(
+        long = "tls-listen-fd",
+        value_name = "FD",
+        requires = "tls_certificate"
+    )]
+    tls_listen_fds: Vec<RawFd>,
+    /// A file with the certificate chain for TLS in PEM form. With it, TLS is taken on every TCP socket.
+    #[arg(long = "tls-cert", value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// A file with the certificate's private key in PEM form.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// Who may come in.
     #[arg(long, value_enum, default_value_t = Auth::Ticket)]
     auth: Auth,
     /// An inherited descriptor to read the password from, up to its end.
     #[arg(long, value_name = "FD", required_if_eq("auth", "ticket"))]
     password_fd: Option<RawFd>,
+    /// Seconds from now on for which the password is good.
+    #[arg(long, value_name = "SECONDS")]
+    password_expires_s: Option<u32>,
+    /// The password lets in a single client.
+    #[arg(long)]
+    password_once: bool,
     /// An inherited stream socket to the launcher.
     #[arg(long, value_name = "FD")]
     control_fd: Option<RawFd>,
@@ -64,6 +88,8 @@ enum Auth {
 enum ServerError {
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Inherit(#[from] InheritError),
     #[error(transparent)]
@@ -123,11 +149,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     // Keys first: the first client needs five of them.
     let keys = KeyPool::start()?;
     let policy = policy(&arguments)?;
-    let listeners: Vec<Listener> = arguments
-        .listen_fds
-        .iter()
-        .map(|fd| Listener::adopt(*fd))
-        .collect::<Result<_, _>>()?;
+    let listeners = listeners(&arguments)?;
     let driver = Driver::connect(&arguments.driver).await?;
     let mut uuid = [0; 16];
     getrandom::fill(&mut uuid)?;
@@ -147,7 +169,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         match control {
             Some(control) => {
                 control.ready().await?;
-                control.answer(|| host.status()).await
+                control.answer(&host).await
             }
             None => std::future::pending().await,
         }
@@ -162,6 +184,25 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
             result.map_err(ServerError::Start)
         }
     }
+}
+
+fn listeners(arguments: &Arguments) -> Result<Vec<Listener>, ServerError> {
+    let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => Some(Rc::new(Tls::load(TlsFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        })?)),
+        _ => None,
+    };
+    let offered = tls.clone().map_or(Encryption::None, Encryption::Offered);
+    let required = tls.map_or(Encryption::None, Encryption::Required);
+    let open = |fds: &[RawFd], encryption: Encryption| {
+        let adopt = |fd: &RawFd| Listener::adopt(*fd, encryption.clone());
+        fds.iter().map(adopt).collect::<Result<Vec<_>, _>>()
+    };
+    let mut listeners = open(&arguments.listen_fds, offered)?;
+    listeners.extend(open(&arguments.tls_listen_fds, required)?);
+    Ok(listeners)
 }
 
 fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
@@ -182,5 +223,13 @@ fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
     if password.last() == Some(&b'\n') {
         password.pop();
     }
-    Ok(TicketPolicy::Password(Ticket::new(&password, None)?))
+    // The host's clock starts a moment later, at zero.
+    let expires = arguments.password_expires_s;
+    let expires = expires.map(|seconds| Micros::from_secs(seconds.into()));
+    let ticket = Ticket::new(&password, expires)?;
+    Ok(TicketPolicy::Password(if arguments.password_once {
+        ticket.once()
+    } else {
+        ticket
+    }))
 }

@@ -43,6 +43,8 @@ pub(crate) enum Verb {
     Stop(NameArgs),
     /// Open a desktop in remote-viewer, or say how to
     View(NameArgs),
+    /// Show a desktop's password, or replace it
+    Password(PasswordArgs),
     /// Check what this host has and lacks for desktops
     Doctor(DoctorArgs),
     /// Become a program that dies with its parent
@@ -74,6 +76,15 @@ pub(crate) struct StartArgs {
     /// Where clients connect; may be given several times [default: 127.0.0.1, a free port from 5900 up]
     #[arg(short, long, value_name = "ADDR:PORT")]
     pub(crate) listen: Vec<ListenAddress>,
+    /// Where clients connect with TLS; may be given several times
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) tls_listen: Vec<ListenAddress>,
+    /// Your certificate and its chain, in PEM form [default: one that is made once and kept]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of your certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// A unix socket where clients connect
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Option<PathBuf>,
@@ -103,23 +114,30 @@ pub(crate) struct StartArgs {
 impl StartArgs {
     /// What does not go together, as one sentence.
     pub(crate) fn contradiction(&self) -> Option<String> {
-        let open = self.listen.iter().find(|address| !is_loopback(address.0));
+        let open = |addresses: &[ListenAddress]| {
+            let mut addresses = addresses.iter();
+            addresses.find(|address| !is_loopback(address.0)).copied()
+        };
+        let (plain, tls) = (open(&self.listen), open(&self.tls_listen));
         if self.auth == Auth::None && self.password_file.is_some() {
             return Some(
                 "--password-file has no use with --auth none; leave one of them out".into(),
             );
         }
-        match (open, self.auth) {
+        match (plain.or(tls), self.auth) {
             (Some(address), Auth::None) => Some(format!(
                 "--auth none is for loopback and unix sockets only, and others can reach {}; \
                  leave it out",
                 address.0
             )),
-            (Some(address), Auth::Ticket) if !self.insecure => Some(format!(
-                "others can reach {}, where everything would pass unencrypted; listen on \
-                 127.0.0.1 and come through ssh -L, or say --insecure",
-                address.0
-            )),
+            (_, Auth::Ticket) if !self.insecure => plain.map(|address| {
+                format!(
+                    "others can reach {0}, where everything would pass unencrypted; say \
+                     --tls-listen {0}, or listen on 127.0.0.1 and come through ssh -L, or say \
+                     --insecure",
+                    address.0
+                )
+            }),
             _ => None,
         }
     }
@@ -141,6 +159,25 @@ pub(crate) struct StatusArgs {
     /// Print a JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `password`.
+#[derive(Debug, Args)]
+pub(crate) struct PasswordArgs {
+    /// The desktop [default: the only one]
+    pub(crate) name: Option<DesktopName>,
+    /// Make a new random password; the old one lets nobody in any more, and who is connected stays
+    #[arg(long)]
+    pub(crate) new: bool,
+    /// Take the one line of this file as the new password
+    #[arg(long, value_name = "FILE", conflicts_with = "new")]
+    pub(crate) file: Option<PathBuf>,
+    /// The new password is good for this long, like 10m or 8h
+    #[arg(long, value_name = "TIME", value_parser = crate::ticket::seconds)]
+    pub(crate) expires_in: Option<u64>,
+    /// The new password lets in a single client
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 /// A verb that needs no more than a desktop.
@@ -186,9 +223,12 @@ mod tests {
         );
         assert_eq!(contradiction(&["--unix", "/x", "--auth", "none"]), None);
         assert_eq!(contradiction(&["-l", "0.0.0.0:1", "--insecure"]), None);
+        assert_eq!(contradiction(&["--tls-listen", "0.0.0.0:1"]), None);
         for refused in [
             &["-l", "0.0.0.0:1"][..],
             &["-l", "127.0.0.1:1", "-l", "[::]:1"],
+            &["--tls-listen", "0.0.0.0:1", "--auth", "none"],
+            &["--tls-listen", "0.0.0.0:1", "-l", "0.0.0.0:2"],
             &["-l", "0.0.0.0:1", "--insecure", "--auth", "none"],
             &["--auth", "none", "--password-file", "/x"],
         ] {
@@ -206,6 +246,9 @@ mod tests {
             &["xterm"],
             &["--name", "../x"],
             &["--auth", "sasl"],
+            &["--tls-cert", "/x"],
+            &["--tls-key", "/x"],
+            &["--tls-listen", "5901"],
         ] {
             assert!(
                 Cli::try_parse_from(["caraway", "start"].iter().chain(wrong)).is_err(),

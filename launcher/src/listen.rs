@@ -82,6 +82,8 @@ pub(crate) enum Listener {
     Tcp {
         socket: TcpListener,
         address: SocketAddr,
+        /// Plain bytes are refused.
+        tls_only: bool,
     },
     Unix {
         socket: UnixListener,
@@ -120,9 +122,26 @@ impl Listener {
     /// How a client names this socket.
     pub(crate) fn uri(&self) -> String {
         match self {
-            Self::Tcp { address, .. } => format!("spice://{}", reachable(*address)),
+            Self::Tcp {
+                address,
+                tls_only: false,
+                ..
+            } => format!("spice://{}", reachable(*address)),
+            Self::Tcp { address, .. } => {
+                let (address, port) = (reachable(*address), address.port());
+                let host = match address.ip() {
+                    IpAddr::V4(ip) => ip.to_string(),
+                    IpAddr::V6(ip) => format!("[{ip}]"),
+                };
+                format!("spice://{host}?tls-port={port}")
+            }
             Self::Unix { file, .. } => format!("spice+unix://{}", file.path.display()),
         }
+    }
+
+    /// Whether plain bytes are refused on it.
+    pub(crate) fn is_tls_only(&self) -> bool {
+        matches!(self, Self::Tcp { tls_only: true, .. })
     }
 
     /// The file that goes with this socket.
@@ -163,18 +182,22 @@ pub(crate) fn is_loopback(address: SocketAddr) -> bool {
 /// Binds all that was asked for; the first free port from 5900 up on 127.0.0.1 where nothing was.
 pub(crate) fn bind_all(
     addresses: &[ListenAddress],
+    tls_addresses: &[ListenAddress],
     unix: Option<&Path>,
 ) -> Result<Vec<Listener>, ListenError> {
-    if addresses.is_empty() && unix.is_none() {
+    if addresses.is_empty() && tls_addresses.is_empty() && unix.is_none() {
         return Ok(vec![bind_free(FIRST_PORT, PORTS_TRIED_MAX)?]);
     }
-    let tcp = addresses.iter().map(|address| bind_tcp(address.0));
-    tcp.chain(unix.map(bind_unix)).collect()
+    let plain = addresses.iter().map(|address| bind_tcp(address.0, false));
+    let tls = tls_addresses
+        .iter()
+        .map(|address| bind_tcp(address.0, true));
+    plain.chain(tls).chain(unix.map(bind_unix)).collect()
 }
 
 fn bind_free(first: u16, count: u16) -> Result<Listener, ListenError> {
     for port in first..first.saturating_add(count) {
-        match bind_tcp((Ipv4Addr::LOCALHOST, port).into()) {
+        match bind_tcp((Ipv4Addr::LOCALHOST, port).into(), false) {
             Err(ListenError::Taken(_)) => {}
             bound => return bound,
         }
@@ -182,7 +205,7 @@ fn bind_free(first: u16, count: u16) -> Result<Listener, ListenError> {
     Err(ListenError::NoFreePort)
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<Listener, ListenError> {
+fn bind_tcp(address: SocketAddr, tls_only: bool) -> Result<Listener, ListenError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::Taken(address),
         io::ErrorKind::PermissionDenied => ListenError::Denied(address),
@@ -191,7 +214,11 @@ fn bind_tcp(address: SocketAddr) -> Result<Listener, ListenError> {
     };
     let socket = TcpListener::bind(address).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    Ok(Listener::Tcp { socket, address })
+    Ok(Listener::Tcp {
+        socket,
+        address,
+        tls_only,
+    })
 }
 
 /// Binds one for clients. A socket file that nobody listens on any more is replaced.
@@ -275,16 +302,31 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_refused_when_named_and_passed_over_when_not() {
-        let taken = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let taken = bind_tcp("127.0.0.1:0".parse().unwrap(), false).unwrap();
         let Listener::Tcp { address, .. } = &taken else {
             panic!("a TCP socket was asked for")
         };
-        assert!(matches!(bind_tcp(*address), Err(ListenError::Taken(a)) if a == *address));
+        assert!(matches!(bind_tcp(*address, true), Err(ListenError::Taken(a)) if a == *address));
         assert!(matches!(
             bind_free(address.port(), 1),
             Err(ListenError::NoFreePort)
         ));
         assert_eq!(taken.uri(), format!("spice://{address}"));
+    }
+
+    #[test]
+    fn a_socket_for_tls_alone_is_named_so() {
+        for (text, host) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]")] {
+            let Ok(listener) = bind_tcp(text.parse().unwrap(), true) else {
+                continue; // A host without IPv6.
+            };
+            let Listener::Tcp { address, .. } = &listener else {
+                panic!("a TCP socket was asked for")
+            };
+            let port = address.port();
+            assert_eq!(listener.uri(), format!("spice://{host}?tls-port={port}"));
+            assert!(listener.is_tls_only());
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The `caraway` command: starts desktops, watches them, lists, shows and ends them.
 
+mod certificate;
 mod cli;
 mod control;
 mod cookie;
@@ -8,6 +9,7 @@ mod doctor;
 mod listen;
 mod name;
 mod password;
+mod password_command;
 mod process;
 mod runtime_dir;
 mod server;
@@ -15,6 +17,7 @@ mod session;
 mod start;
 mod supervise;
 mod terminal;
+mod ticket;
 mod view;
 mod xorg;
 
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Verb::List(args) => desktops::list(args.json),
         Verb::Status(args) => report(desktops::status(args.name, args.json)),
         Verb::Stop(args) => report(desktops::stop(args.name)),
+        Verb::Password(args) => report(password_command::run(&args)),
         Verb::View(args) => report(view::run(args.name)),
         Verb::Doctor(args) => doctor::run(args.xorg.as_deref()),
         Verb::Exec(args) => process::bound::exec(&args),

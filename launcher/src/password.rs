@@ -35,6 +35,8 @@ pub(crate) enum PasswordError {
         path.display()
     )]
     Content { path: PathBuf },
+    #[error("a password is one line of 1 to {PASSWORD_BYTES_MAX} bytes of text")]
+    Text,
     #[error("the system gives no random numbers: {0}")]
     Random(String),
 }
@@ -46,6 +48,16 @@ impl Password {
         getrandom::fill(&mut bytes).map_err(|error| PasswordError::Random(error.to_string()))?;
         let sign = |byte: &u8| char::from(SIGNS[usize::from(byte % 32)]);
         Ok(Self(bytes.iter().map(sign).collect()))
+    }
+
+    /// Takes one that came over a line of ours.
+    pub(crate) fn from_text(text: String) -> Result<Self, PasswordError> {
+        let fits = !text.is_empty() && text.len() <= PASSWORD_BYTES_MAX;
+        if fits && !text.contains(['\n', '\r', '\0']) {
+            Ok(Self(text))
+        } else {
+            Err(PasswordError::Text)
+        }
     }
 
     /// Takes the one line of the file at `path`; its line end does not count.
@@ -66,12 +78,7 @@ impl Password {
         let line = text
             .strip_suffix('\n')
             .map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t));
-        let fits = !line.is_empty() && line.len() <= PASSWORD_BYTES_MAX;
-        if fits && !line.contains(['\n', '\r', '\0']) {
-            Ok(Self(line.into()))
-        } else {
-            Err(content())
-        }
+        Self::from_text(line.into()).map_err(|_| content())
     }
 
     /// The password itself, for the user's own eyes.

@@ -37,9 +37,9 @@ pub(crate) fn run(name: Option<DesktopName>) -> Result<(), ViewError> {
         .iter()
         .any(|name| env::var_os(name).is_some());
     let viewer = find_viewer().filter(|_| has_screen);
-    let tcp = way_in.uris.iter().find_map(|uri| host_and_port(uri));
+    let tcp = way_in.uris.iter().find_map(|uri| Door::of(uri));
     let file = match tcp {
-        Some((host, port)) => Some(write_file(&name, host, port, way_in.password.as_deref())?),
+        Some(door) => Some(write_file(&name, &door, &way_in)?),
         None => None,
     };
     match (viewer, &file) {
@@ -76,20 +76,32 @@ pub(crate) fn find_viewer() -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// The parts of `spice://HOST:PORT`; a host of IPv6 without its brackets.
-fn host_and_port(uri: &str) -> Option<(&str, &str)> {
-    let (host, port) = uri.strip_prefix("spice://")?.rsplit_once(':')?;
-    Some((host.trim_matches(['[', ']']), port))
+/// The parts of `spice://HOST:PORT` or `spice://HOST?tls-port=PORT`.
+#[derive(Debug, PartialEq, Eq)]
+struct Door<'a> {
+    /// One of IPv6 without its brackets.
+    host: &'a str,
+    port: &'a str,
+    tls: bool,
+}
+
+impl<'a> Door<'a> {
+    fn of(uri: &'a str) -> Option<Self> {
+        let address = uri.strip_prefix("spice://")?;
+        let (host, port, tls) = match address.split_once("?tls-port=") {
+            Some((host, port)) => (host, port, true),
+            None => address
+                .rsplit_once(':')
+                .map(|(host, port)| (host, port, false))?,
+        };
+        let host = host.trim_matches(['[', ']']);
+        Some(Self { host, port, tls })
+    }
 }
 
 /// Writes a connection file of virt-viewer, private to the user, into the desktop's directory. The
 /// viewer deletes it when it has read it; what no viewer takes goes with the desktop.
-fn write_file(
-    name: &DesktopName,
-    host: &str,
-    port: &str,
-    password: Option<&str>,
-) -> Result<PathBuf, ViewError> {
+fn write_file(name: &DesktopName, door: &Door<'_>, way_in: &WayIn) -> Result<PathBuf, ViewError> {
     let base = Base::find().ok_or_else(|| ClientError::Unknown(name.clone()))?;
     let own = std::process::id();
     let path = base
@@ -107,14 +119,19 @@ fn write_file(
         .mode(0o600)
         .open(&path)
         .map_err(failed)?;
-    file.write_all(text(name, host, port, password).as_bytes())
+    file.write_all(text(name, door, way_in).as_bytes())
         .map_err(failed)?;
     Ok(path)
 }
 
-fn text(name: &DesktopName, host: &str, port: &str, password: Option<&str>) -> String {
-    let mut text = format!("[virt-viewer]\ntype=spice\nhost={host}\nport={port}\ntitle={name}\n");
-    if let Some(password) = password {
+fn text(name: &DesktopName, door: &Door<'_>, way_in: &WayIn) -> String {
+    let Door { host, port, tls } = door;
+    let kind = if *tls { "tls-port" } else { "port" };
+    let mut text = format!("[virt-viewer]\ntype=spice\nhost={host}\n{kind}={port}\ntitle={name}\n");
+    if let Some(authority) = way_in.authority.as_ref().filter(|_| *tls) {
+        text.push_str(&format!("ca={}\n", escaped(authority)));
+    }
+    if let Some(password) = &way_in.password {
         text.push_str(&format!("password={}\n", escaped(password)));
     }
     text.push_str("delete-this-file=1\n");
@@ -123,7 +140,10 @@ fn text(name: &DesktopName, host: &str, port: &str, password: Option<&str>) -> S
 
 /// A value of a GKeyFile: a backslash begins an escape, and blanks at the start would be cut off.
 fn escaped(value: &str) -> String {
-    let escaped = value.replace('\\', "\\\\").replace('\t', "\\t");
+    let escaped = value
+        .replace('\\', "\\\\")
+        .replace('\t', "\\t")
+        .replace('\n', "\\n");
     let rest = escaped.trim_start_matches(' ');
     "\\s".repeat(escaped.len() - rest.len()) + rest
 }
@@ -135,10 +155,20 @@ mod tests {
     #[test]
     fn the_file_says_all_and_asks_to_be_deleted() {
         let name = "work".parse().unwrap();
-        let text = text(&name, "127.0.0.1", "5901", Some(" a\\b"));
-        let lines: Vec<&str> = text.lines().collect();
+        let lines = |door: &str| -> Vec<String> {
+            let way_in = WayIn {
+                uris: Vec::new(),
+                password: Some(" a\\b".into()),
+                authority: Some("one\ntwo\n".into()),
+            };
+            let text = text(&name, &Door::of(door).unwrap(), &way_in);
+            text.lines().map(str::to_owned).collect()
+        };
+        let tls = lines("spice://127.0.0.1?tls-port=5902");
+        assert_eq!(tls[3], "tls-port=5902");
+        assert_eq!(tls[5], "ca=one\\ntwo\\n");
         assert_eq!(
-            lines,
+            lines("spice://127.0.0.1:5901"),
             [
                 "[virt-viewer]",
                 "type=spice",
@@ -153,11 +183,16 @@ mod tests {
 
     #[test]
     fn uris_are_taken_apart() {
-        assert_eq!(host_and_port("spice://[::1]:5900"), Some(("::1", "5900")));
+        let door = |host, port, tls| Some(Door { host, port, tls });
+        assert_eq!(Door::of("spice://[::1]:5900"), door("::1", "5900", false));
         assert_eq!(
-            host_and_port("spice://127.0.0.1:1"),
-            Some(("127.0.0.1", "1"))
+            Door::of("spice://[::1]?tls-port=5900"),
+            door("::1", "5900", true)
         );
-        assert_eq!(host_and_port("spice+unix:///run/x"), None);
+        assert_eq!(
+            Door::of("spice://127.0.0.1:1"),
+            door("127.0.0.1", "1", false)
+        );
+        assert_eq!(Door::of("spice+unix:///run/x"), None);
     }
 }

@@ -1,3 +1,4 @@
-//! Who may come in: tickets.
+//! Who may come in: tickets, and how often one may try.
 
+pub mod doorkeeper;
 pub mod ticket;

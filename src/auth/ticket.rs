@@ -33,19 +33,47 @@ pub enum TicketPolicy {
 }
 
 impl TicketPolicy {
-    /// Whether `plaintext`, a decrypted ticket, opens the door at `now`. `None` is one that could not be decrypted.
-    pub fn admits(&self, now: Micros, plaintext: Option<&[u8]>) -> bool {
+    /// Whether `plaintext`, a decrypted ticket, opens the door at `now` to a channel that presents this connection id
+    /// (0 is a new client's). `None` is a ticket that could not be decrypted.
+    pub fn admits(&self, now: Micros, plaintext: Option<&[u8]>, connection_id: u32) -> bool {
         match self {
             Self::Anybody => true,
-            Self::Password(ticket) => plaintext.is_some_and(|text| ticket.matches(now, text)),
+            Self::Password(ticket) => {
+                let matches = plaintext.is_some_and(|text| ticket.matches(now, text));
+                matches && ticket.serves(connection_id)
+            }
         }
     }
+
+    /// A new client got in under this connection id. Returns whether that has used up the password: it is good for
+    /// this client's other channels, and for nobody else.
+    pub fn spend(&mut self, connection_id: u32) -> bool {
+        match self {
+            Self::Password(ticket) if ticket.uses == Uses::Once => {
+                ticket.uses = Uses::SpentBy(connection_id);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How many clients a password lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Uses {
+    /// Any number.
+    Unlimited,
+    /// One, and none has come yet.
+    Once,
+    /// The one with this connection id.
+    SpentBy(u32),
 }
 
 /// A password with an optional end.
 pub struct Ticket {
     password: Zeroizing<[u8; PASSWORD_MAX + 1]>,
     expires: Option<Micros>,
+    uses: Uses,
 }
 
 impl Ticket {
@@ -68,7 +96,22 @@ impl Ticket {
         Ok(Self {
             password: padded,
             expires,
+            uses: Uses::Unlimited,
         })
+    }
+
+    /// The same ticket for a single client.
+    pub fn once(mut self) -> Self {
+        self.uses = Uses::Once;
+        self
+    }
+
+    const fn serves(&self, connection_id: u32) -> bool {
+        match self.uses {
+            Uses::Unlimited => true,
+            Uses::Once => connection_id == 0,
+            Uses::SpentBy(client) => connection_id == client,
+        }
     }
 
     fn matches(&self, now: Micros, plaintext: &[u8]) -> bool {
@@ -91,6 +134,7 @@ impl std::fmt::Debug for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ticket")
             .field("expires", &self.expires)
+            .field("uses", &self.uses)
             .finish_non_exhaustive()
     }
 }
@@ -101,7 +145,7 @@ mod tests {
 
     fn admits(password: &[u8], presented: &[u8]) -> bool {
         let ticket = Ticket::new(password, None).unwrap();
-        TicketPolicy::Password(ticket).admits(Micros(0), Some(presented))
+        TicketPolicy::Password(ticket).admits(Micros(0), Some(presented), 0)
     }
 
     #[test]
@@ -127,10 +171,26 @@ mod tests {
     #[test]
     fn undecryptable_tickets_and_expired_ones_do_not() {
         let policy = TicketPolicy::Password(Ticket::new(b"a", Some(Micros(10))).unwrap());
-        assert!(policy.admits(Micros(9), Some(b"a\0")));
-        assert!(!policy.admits(Micros(10), Some(b"a\0")));
-        assert!(!policy.admits(Micros(0), None));
-        assert!(TicketPolicy::Anybody.admits(Micros(0), None));
+        assert!(policy.admits(Micros(9), Some(b"a\0"), 0));
+        assert!(!policy.admits(Micros(10), Some(b"a\0"), 0));
+        assert!(!policy.admits(Micros(0), None, 0));
+        assert!(TicketPolicy::Anybody.admits(Micros(0), None, 0));
+    }
+
+    #[test]
+    fn a_ticket_for_one_is_good_for_all_channels_of_that_one() {
+        let mut policy = TicketPolicy::Password(Ticket::new(b"a", None).unwrap().once());
+        let admits = |policy: &TicketPolicy, id: u32| policy.admits(Micros(0), Some(b"a\0"), id);
+        assert!(admits(&policy, 0));
+        assert!(!admits(&policy, 7), "nobody is in yet");
+        assert!(policy.spend(7));
+        assert!(admits(&policy, 7));
+        assert!(!admits(&policy, 0) && !admits(&policy, 8));
+        assert!(!policy.admits(Micros(0), Some(b"b\0"), 7));
+        assert!(!policy.spend(8), "it was spent before");
+        assert!(admits(&policy, 7));
+        let mut unlimited = TicketPolicy::Password(Ticket::new(b"a", None).unwrap());
+        assert!(!unlimited.spend(7) && admits(&unlimited, 0));
     }
 
     #[test]

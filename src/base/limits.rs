@@ -44,6 +44,36 @@ pub const HANDSHAKE_DEADLINE: Micros = Micros::from_secs(10);
 /// Connections that have not authenticated yet, all together.
 pub const UNAUTHENTICATED_MAX: usize = 64;
 
+/// Connections of one remote address that have not authenticated yet: more than the channels of a client.
+pub const UNAUTHENTICATED_PER_SOURCE_MAX: usize = 16;
+
+/// Connections that one remote address may open at once: several clients, each with all its channels.
+pub const CONNECTIONS_BURST: u32 = 64;
+
+/// Connections a second that one remote address may open for long.
+pub const CONNECTIONS_PER_S: u32 = 10;
+
+/// A wrong password is answered after this long, however fast it was found to be wrong.
+pub const FAILURE_ANSWERED_AFTER: Micros = Micros::from_millis(600);
+
+/// Wrong passwords in a row after which a remote address is shut out.
+pub const FAILURES_BEFORE_SHUT: u32 = 5;
+
+/// For how long it is shut out at first; twice as long each time that it goes on.
+pub const SHUT_AT_FIRST: Micros = Micros::from_secs(60);
+
+/// The longest time for which it is shut out.
+pub const SHUT_AT_MOST: Micros = Micros::from_secs(3600);
+
+/// Wrong passwords are forgotten when none has come for so long.
+pub const FAILURES_FORGOTTEN_AFTER: Micros = Micros::from_secs(2 * 3600);
+
+/// Remote addresses that are remembered, at some 60 bytes each.
+pub const SOURCES_MAX: usize = 4096;
+
+/// Bytes of a file with certificates or a key.
+pub const TLS_FILE_BYTES_MAX: u64 = 256 * 1024;
+
 /// Clients (main channels) of one desktop.
 pub const CLIENTS_MAX: usize = 32;
 

@@ -40,6 +40,9 @@ pub enum LinkError {
     /// The link message contradicts itself.
     #[error("link message: {0}")]
     Message(#[from] WireError),
+    /// Plain bytes where only TLS is taken.
+    #[error("unencrypted, where only TLS is taken")]
+    NeedSecured,
     /// A main channel with a connection id: there is no migration.
     #[error("main channel presents connection id {0:#x}, but sessions do not migrate")]
     Migration(u32),
@@ -70,6 +73,7 @@ impl LinkError {
             Self::Magic => LinkCode::INVALID_MAGIC,
             Self::Version(_) => LinkCode::VERSION_MISMATCH,
             Self::Size(_) | Self::Message(_) | Self::TooLong => LinkCode::INVALID_DATA,
+            Self::NeedSecured => LinkCode::NEED_SECURED,
             Self::Migration(_) | Self::UnknownConnection => LinkCode::BAD_CONNECTION_ID,
             Self::NoSuchChannel(..) => LinkCode::CHANNEL_NOT_AVAILABLE,
             Self::Mechanism(_) | Self::PermissionDenied => LinkCode::PERMISSION_DENIED,
@@ -122,6 +126,7 @@ pub struct Link {
     input: Vec<u8>,
     output: Vec<u8>,
     message: Option<LinkMessage>,
+    is_refused_for_plain: bool,
 }
 
 impl Link {
@@ -132,7 +137,16 @@ impl Link {
             input: Vec::new(),
             output: Vec::new(),
             message: None,
+            is_refused_for_plain: false,
         }
+    }
+
+    /// A connection that came unencrypted where that is not allowed: a client that speaks SPICE is told so, and comes
+    /// again with TLS.
+    pub const fn refusing_plain() -> Self {
+        let mut link = Self::new();
+        link.is_refused_for_plain = true;
+        link
     }
 
     /// Bytes from the client.
@@ -246,6 +260,9 @@ impl Link {
         };
         let message = LinkMessage::decode(&mut ByteReader::new(body))?;
         let used = self.input.len() - reader.remaining();
+        if self.is_refused_for_plain {
+            return Err(LinkError::NeedSecured);
+        }
         if message.channel_type == ChannelType::MAIN && message.connection_id != 0 {
             return Err(LinkError::Migration(message.connection_id));
         }
@@ -478,6 +495,24 @@ mod tests {
                 "{bytes:?}"
             );
         }
+    }
+
+    #[test]
+    fn plain_bytes_where_only_tls_is_taken_are_told_so_if_they_are_spice() {
+        let refused = |bytes: &[u8]| {
+            let mut link = Link::refusing_plain();
+            link.push(bytes);
+            (link.step(), reply_code(&link.take_output()))
+        };
+        assert_eq!(
+            refused(&good()),
+            (Step::Failed(LinkError::NeedSecured), LinkCode::NEED_SECURED)
+        );
+        let (step, code) = refused(b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(
+            (step, code),
+            (Step::Failed(LinkError::Magic), LinkCode::INVALID_MAGIC)
+        );
     }
 
     #[test]

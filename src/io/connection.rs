@@ -4,13 +4,18 @@
 //! is written, so pixels are encoded as late as they can be. After each image the other tasks get their turn.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::host::{Bell, Host, WaitingPlace};
 use super::kernel::Kernel;
+use super::listen::Encryption;
+use super::transport::Transport;
+use super::unsent::Unsent;
+use crate::auth::doorkeeper::Source;
 use crate::base::Micros;
-use crate::base::limits::{HANDSHAKE_DEADLINE, UNAUTHENTICATED_MAX};
+use crate::base::limits::{FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::os::ticket_key::TicketKey;
 use crate::session::{AdmitError, ChannelError, ChannelKey, Origin};
@@ -28,6 +33,9 @@ const BURST_TIME: Micros = Micros(1000);
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectionError {
+    /// The client went before its first byte, or its TLS handshake failed.
+    #[error("link: {0}")]
+    Opening(std::io::Error),
     /// The handshake failed.
     #[error("link: {0}")]
     Link(#[from] LinkError),
@@ -35,7 +43,7 @@ pub(super) enum ConnectionError {
     #[error("link: not finished after {} s", HANDSHAKE_DEADLINE.as_millis() / 1000)]
     HandshakeDeadline,
     /// It waited longest when too many waited.
-    #[error("link: given up for a newer one, {UNAUTHENTICATED_MAX} have not authenticated")]
+    #[error("link: given up for a newer one, too many have not authenticated")]
     Evicted,
     /// The client closed while it linked.
     #[error("link: closed by the client")]
@@ -51,35 +59,55 @@ pub(super) enum ConnectionError {
     Socket(#[from] std::io::Error),
 }
 
+/// A connection that has just been accepted.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) stream: Transport,
+    /// Who has to answer for it; none for this host's own.
+    pub(super) source: Option<Source>,
+    pub(super) encryption: Encryption,
+    pub(super) kernel: Kernel,
+    pub(super) origin: Origin,
+}
+
 /// Serves one connection to its end. The caller logs the error.
 ///
 /// # Errors
 /// [`ConnectionError`] says why it ended, unless the client simply closed it.
-pub(super) async fn serve<S>(
+pub(super) async fn serve(
     host: &Rc<Host>,
-    mut stream: S,
-    kernel: Kernel,
-    origin: Origin,
+    arrival: Arrival,
     place: WaitingPlace,
-) -> Result<(), ConnectionError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let deadline = std::time::Duration::from_micros(HANDSHAKE_DEADLINE.0);
-    let (guard, linked) = tokio::select! {
-        linked = handshake(host, &mut stream) => linked?,
+) -> Result<(), ConnectionError> {
+    let Arrival {
+        stream,
+        source,
+        encryption,
+        kernel,
+        origin,
+    } = arrival;
+    let deadline = Duration::from_micros(HANDSHAKE_DEADLINE.0);
+    let (stream, guard, linked) = tokio::select! {
+        linked = handshake(host, stream, source, &encryption) => linked.inspect_err(|error| {
+            if let ConnectionError::Link(LinkError::PermissionDenied) = error {
+                // The words are a promise: tools that shut addresses out look for them.
+                tracing::warn!(peer = %origin.peer, "authentication failed");
+            }
+        })?,
         () = place.evicted() => return Err(ConnectionError::Evicted),
         () = tokio::time::sleep(deadline) => return Err(ConnectionError::HandshakeDeadline),
     };
     drop(place);
     let key = guard.key;
     let is_inputs = linked.message.channel_type == ChannelType::INPUTS;
-    tracing::info!(peer = %origin.peer, channel = ?linked.message.channel_type, "channel linked");
+    let tls = stream.is_tls();
+    let unsent = Unsent::new(&stream, linked.mini_header);
+    tracing::info!(peer = %origin.peer, tls, channel = ?linked.message.channel_type, "channel linked");
     host.with(|session| session.start(key, host.now(), linked, origin))?;
     if let Some(rtt) = kernel.rtt() {
         host.with(|session| session.kernel_rtt(key, rtt));
     }
-    run(host, &guard, stream, kernel, is_inputs).await
+    run(host, &guard, stream, unsent, kernel, is_inputs).await
 }
 
 /// An admitted channel; it is closed when this is dropped, however that comes.
@@ -96,14 +124,19 @@ impl Drop for Admitted {
     }
 }
 
-async fn handshake<S>(
+async fn handshake(
     host: &Rc<Host>,
-    stream: &mut S,
-) -> Result<(Admitted, Linked), ConnectionError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut link = Link::new();
+    stream: Transport,
+    source: Option<Source>,
+    encryption: &Encryption,
+) -> Result<(Transport, Admitted, Linked), ConnectionError> {
+    let opened = stream.open(encryption.tls()).await;
+    let mut stream = opened.map_err(ConnectionError::Opening)?;
+    let mut link = if encryption.is_required() && !stream.is_secure() {
+        Link::refusing_plain()
+    } else {
+        Link::new()
+    };
     let mut ticket_key: Option<TicketKey> = None;
     let mut admitted = None;
     let mut buffer = [0; 1024];
@@ -112,6 +145,7 @@ where
         let output = link.take_output();
         if !output.is_empty() {
             stream.write_all(&output).await?;
+            stream.flush().await?;
         }
         match step {
             Step::NeedsBytes => {
@@ -133,24 +167,37 @@ where
                 ticket_key = Some(key);
             }
             Step::CheckTicket(ticket) => {
+                let asked = tokio::time::Instant::now();
                 let plaintext = ticket_key.take().and_then(|key| key.decrypt(&ticket));
-                let admits = host
-                    .policy
-                    .admits(host.now(), plaintext.as_ref().map(|text| text.as_slice()));
-                let verdict = if admits {
+                let connection_id = link.message().map_or(0, |message| message.connection_id);
+                let text = plaintext.as_ref().map(|text| text.as_slice());
+                let admits = host.admits(text, connection_id);
+                let verdict = if admits && !host.door.borrow().is_shut(host.now(), source) {
+                    host.door.borrow_mut().succeeded(source);
                     admit(host, &link)?
                 } else {
+                    deny(host, source, asked).await;
                     Err(LinkError::PermissionDenied)
                 };
                 link.decide(verdict.map(|guard| admitted = Some(guard)));
             }
             Step::Linked(linked) => {
                 let guard = admitted.take().ok_or(LinkError::Refused)?;
-                return Ok((guard, *linked));
+                return Ok((stream, guard, *linked));
             }
             Step::Failed(error) => return Err(error.into()),
         }
     }
+}
+
+/// Counts a wrong ticket that came at `asked`, and holds its answer back.
+async fn deny(host: &Rc<Host>, source: Option<Source>, asked: tokio::time::Instant) {
+    let shut = host.door.borrow_mut().failed(host.now(), source);
+    if let Some(time) = shut {
+        let seconds = time.0 / 1_000_000;
+        tracing::warn!(seconds, "an address is shut out for its wrong passwords");
+    }
+    tokio::time::sleep_until(asked + Duration::from_micros(FAILURE_ANSWERED_AFTER.0)).await;
 }
 
 fn admit(host: &Rc<Host>, link: &Link) -> Result<Result<Admitted, LinkError>, ConnectionError> {
@@ -158,13 +205,22 @@ fn admit(host: &Rc<Host>, link: &Link) -> Result<Result<Admitted, LinkError>, Co
     let Some(message) = link.message() else {
         return Ok(Err(LinkError::Refused));
     };
-    let result = host.with(|session| session.admit(message, entropy));
+    let is_new = message.connection_id == 0;
+    let result = host.with(|session| {
+        let key = session.admit(message, entropy)?;
+        Ok((key, session.connection_id(key)))
+    });
     Ok(match result {
-        Ok(key) => Ok(Admitted {
-            host: Rc::clone(host),
-            key,
-            bell: host.hang_bell(key),
-        }),
+        Ok((key, connection_id)) => {
+            if let Some(connection_id) = connection_id.filter(|_| is_new) {
+                host.let_in(connection_id);
+            }
+            Ok(Admitted {
+                host: Rc::clone(host),
+                key,
+                bell: host.hang_bell(key),
+            })
+        }
         Err(AdmitError::UnknownConnection) => Err(LinkError::UnknownConnection),
         Err(AdmitError::NoSuchChannel) => Err(LinkError::NoSuchChannel(
             message.channel_type,
@@ -174,30 +230,25 @@ fn admit(host: &Rc<Host>, link: &Link) -> Result<Result<Admitted, LinkError>, Co
     })
 }
 
-async fn run<S>(
+async fn run(
     host: &Rc<Host>,
     guard: &Admitted,
-    stream: S,
+    stream: Transport,
+    mut unsent: Unsent,
     mut kernel: Kernel,
     is_inputs: bool,
-) -> Result<(), ConnectionError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<(), ConnectionError> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut input = vec![0; READ_BYTES];
-    let (mut output, mut written) = (Vec::new(), 0);
     loop {
         let mut more = false;
-        if written == output.len() {
-            output.clear();
-            written = 0;
-            more = fill(host, guard.key, &mut output);
+        if unsent.is_empty() {
+            more = fill(host, guard.key, unsent.refill());
             if let Some(bytes) = host.with(|session| session.in_flight_max(guard.key)) {
                 kernel.hold_unsent_for(bytes)?;
             }
         }
-        let rest = output.get(written..).unwrap_or_default();
+        let is_idle = unsent.is_empty();
         let deadline = host
             .with(|session| session.deadline(guard.key))
             .map(|at| host.instant(at));
@@ -213,12 +264,10 @@ where
                 let bytes = input.get(..count).unwrap_or_default();
                 host.with(|session| session.receive(guard.key, host.now(), bytes))?;
             }
-            count = writer.write(rest), if !rest.is_empty() => {
-                let count = count?;
-                if count == 0 {
+            goes_on = unsent.push(&mut writer), if !is_idle => {
+                if !goes_on? {
                     return Ok(());
                 }
-                written += count;
                 tokio::task::yield_now().await;
             }
             () = host.input_taken.notified(), if waits_for_driver => {}
@@ -227,8 +276,8 @@ where
                     return Ok(());
                 }
             }
-            () = tokio::task::yield_now(), if more && rest.is_empty() => {}
-            () = sleep_until(deadline), if rest.is_empty() => {}
+            () = tokio::task::yield_now(), if more && is_idle => {}
+            () = sleep_until(deadline), if is_idle => {}
         }
     }
 }

@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | server | `{"event":"ready"}` | attached to the driver, clients are accepted |
 //! | launcher | `{"request":"status"}` | asks for the next one |
+//! | launcher | `{"request":"ticket","password":"…"}` | from now on this is the password; with `expires_s`, `once` |
+//! | server | `{"event":"spent"}` | the password that was good for one client has let that one in |
 //! | server | `{"event":"status","clients":[…],…}` | [`Status`] |
 //! | server | `{"event":"fatal","message":"…"}` | why it is about to end |
 //!
@@ -12,19 +14,47 @@
 use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
+use super::host::Host;
+use crate::auth::ticket::{Ticket, TicketPolicy};
+use crate::base::Micros;
 use crate::session::Status;
 
 /// Bytes of one request line.
-pub const REQUEST_BYTES_MAX: u64 = 4096;
+pub const REQUEST_BYTES_MAX: usize = 4096;
+
+/// The longest time that a password can be good for, in seconds: a hundred years.
+const EXPIRY_S_MAX: u64 = 100 * 366 * 24 * 3600;
 
 /// What the launcher asks.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 enum Request {
     Status,
+    Ticket(NewTicket),
+}
+
+/// A password that replaces the one before.
+#[derive(Deserialize)]
+pub struct NewTicket {
+    /// What clients are to send.
+    pub password: zeroize::Zeroizing<String>,
+    /// Seconds from now on for which it is good.
+    pub expires_s: Option<u64>,
+    /// Whether it lets in a single client.
+    #[serde(default)]
+    pub once: bool,
+}
+
+impl std::fmt::Debug for NewTicket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewTicket")
+            .field("expires_s", &self.expires_s)
+            .field("once", &self.once)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the launcher is told.
@@ -33,6 +63,7 @@ enum Request {
 enum Event<'a> {
     Ready,
     Status(&'a Status),
+    Spent,
     Fatal { message: &'a str },
 }
 
@@ -71,24 +102,30 @@ impl Control {
         self.send(&Event::Fatal { message }).await
     }
 
-    /// Answers requests until the launcher's end closes.
+    /// Answers requests until the launcher's end closes, and tells when the password is used up.
     ///
     /// # Errors
     /// When reading or writing fails, or a line is not a request.
-    pub async fn answer(&mut self, status: impl Fn() -> Status) -> std::io::Result<()> {
-        let mut line = String::new();
+    pub async fn answer(&mut self, host: &Host) -> std::io::Result<()> {
+        let mut line = Vec::new();
         loop {
-            line.clear();
-            let read = (&mut self.stream)
-                .take(REQUEST_BYTES_MAX)
-                .read_line(&mut line)
-                .await?;
-            if read == 0 {
+            // What was read of a line stays in it when the other branch comes first.
+            let read = tokio::select! {
+                read = read_line(&mut self.stream, &mut line) => read?,
+                () = host.password_spent.notified() => {
+                    self.send(&Event::Spent).await?;
+                    continue;
+                }
+            };
+            if !read {
                 return Ok(());
             }
-            match serde_json::from_str(&line)? {
-                Request::Status => self.send(&Event::Status(&status())).await?,
+            match serde_json::from_slice(&line)? {
+                Request::Status => self.send(&Event::Status(&host.status())).await?,
+                Request::Ticket(ticket) => host.set_policy(policy(host, &ticket)?),
             }
+            zeroize::Zeroize::zeroize(&mut line);
+            line.clear();
         }
     }
 
@@ -97,4 +134,39 @@ impl Control {
         line.push(b'\n');
         self.stream.write_all(&line).await
     }
+}
+
+/// Reads up to the end of a line. Returns whether there was one. May be cancelled and called again with that `line`.
+async fn read_line(
+    stream: &mut BufReader<UnixStream>,
+    line: &mut Vec<u8>,
+) -> std::io::Result<bool> {
+    loop {
+        let bytes = stream.fill_buf().await?;
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let count = end.map_or(bytes.len(), |end| end + 1);
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        line.extend_from_slice(bytes.get(..count).unwrap_or_default());
+        stream.consume(count);
+        if end.is_some() {
+            return Ok(true);
+        }
+        if REQUEST_BYTES_MAX < line.len() {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
+    }
+}
+
+fn policy(host: &Host, new: &NewTicket) -> std::io::Result<TicketPolicy> {
+    let expires = new
+        .expires_s
+        .map(|seconds| host.now() + Micros::from_secs(seconds.min(EXPIRY_S_MAX)));
+    let ticket = Ticket::new(new.password.as_bytes(), expires).map_err(std::io::Error::other)?;
+    Ok(TicketPolicy::Password(if new.once {
+        ticket.once()
+    } else {
+        ticket
+    }))
 }

@@ -10,10 +10,12 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, Notify};
 
+use super::complaints::Complaints;
 use super::key_pool::KeyPool;
+use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
 use crate::auth::ticket::TicketPolicy;
 use crate::base::Micros;
-use crate::base::limits::{INPUT_WAITING_MAX, UNAUTHENTICATED_MAX};
+use crate::base::limits::INPUT_WAITING_MAX;
 use crate::ring::InputRecord;
 use crate::session::{ChannelKey, Event, Session, Status};
 
@@ -31,7 +33,9 @@ pub(super) struct Bell {
 pub struct Host {
     session: RefCell<Session>,
     started: Instant,
-    pub(super) policy: TicketPolicy,
+    policy: RefCell<TicketPolicy>,
+    /// Rung when the password was used up.
+    pub(super) password_spent: Notify,
     pub(super) keys: Mutex<KeyPool>,
     bells: RefCell<BTreeMap<ChannelKey, Rc<Bell>>>,
     input: RefCell<VecDeque<InputRecord>>,
@@ -39,8 +43,11 @@ pub struct Host {
     pub(super) input_taken: Notify,
     /// Rung when a frame or input is there for the driver.
     pub(super) driver: Notify,
-    /// Who has not authenticated yet, oldest first.
-    waiting: RefCell<VecDeque<Rc<Notify>>>,
+    pub(super) door: RefCell<Doorkeeper>,
+    /// Rung when the place of one who has not authenticated is taken away.
+    places: RefCell<BTreeMap<Place, Rc<Notify>>>,
+    /// What was last refused at the door.
+    pub(super) refusals: RefCell<Complaints>,
 }
 
 impl Host {
@@ -49,13 +56,16 @@ impl Host {
         Self {
             session: RefCell::new(session),
             started: Instant::now(),
-            policy,
+            policy: RefCell::new(policy),
+            password_spent: Notify::new(),
             keys: Mutex::new(keys),
             bells: RefCell::new(BTreeMap::new()),
             input: RefCell::new(VecDeque::new()),
             input_taken: Notify::new(),
             driver: Notify::new(),
-            waiting: RefCell::new(VecDeque::new()),
+            door: RefCell::new(Doorkeeper::new()),
+            places: RefCell::new(BTreeMap::new()),
+            refusals: RefCell::new(Complaints::default()),
         }
     }
 
@@ -93,6 +103,24 @@ impl Host {
         result
     }
 
+    /// From now on this lets clients in. Who is connected stays, and opens no further channel.
+    pub fn set_policy(&self, policy: TicketPolicy) {
+        self.policy.replace(policy);
+    }
+
+    /// Whether a decrypted ticket lets a channel with this connection id in now.
+    pub(super) fn admits(&self, plaintext: Option<&[u8]>, connection_id: u32) -> bool {
+        let policy = self.policy.borrow();
+        policy.admits(self.now(), plaintext, connection_id)
+    }
+
+    /// A new client got in under this connection id.
+    pub(super) fn let_in(&self, connection_id: u32) {
+        if self.policy.borrow_mut().spend(connection_id) {
+            self.password_spent.notify_one();
+        }
+    }
+
     /// A snapshot for people.
     pub fn status(&self) -> Status {
         self.session.borrow().status(self.now())
@@ -127,21 +155,27 @@ impl Host {
         self.bells.borrow_mut().remove(&key);
     }
 
-    /// A place among those who have not authenticated. When there are too many the oldest gives up its own: who
-    /// floods the door with silence shuts out himself, not the next good client.
-    pub(super) fn waiting_place(self: &Rc<Self>) -> WaitingPlace {
+    /// A place among those who have not authenticated, perhaps one that is taken from another; `source` is none for
+    /// this host's own.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the connection is to be closed.
+    pub(super) fn waiting_place(
+        self: &Rc<Self>,
+        source: Option<Source>,
+    ) -> Result<WaitingPlace, Refusal> {
+        let knock = self.door.borrow_mut().knock(self.now(), source)?;
         let evicted = Rc::new(Notify::new());
-        let mut waiting = self.waiting.borrow_mut();
-        if UNAUTHENTICATED_MAX <= waiting.len()
-            && let Some(oldest) = waiting.pop_front()
-        {
-            oldest.notify_one();
+        let mut places = self.places.borrow_mut();
+        if let Some(other) = knock.evicted.and_then(|place| places.remove(&place)) {
+            other.notify_one();
         }
-        waiting.push_back(Rc::clone(&evicted));
-        WaitingPlace {
+        places.insert(knock.place, Rc::clone(&evicted));
+        Ok(WaitingPlace {
             host: Rc::clone(self),
+            place: knock.place,
             evicted,
-        }
+        })
     }
 
     fn ring(&self, key: ChannelKey, close: bool) {
@@ -158,6 +192,7 @@ impl Host {
 #[derive(Debug)]
 pub(super) struct WaitingPlace {
     host: Rc<Host>,
+    place: Place,
     evicted: Rc<Notify>,
 }
 
@@ -170,9 +205,7 @@ impl WaitingPlace {
 
 impl Drop for WaitingPlace {
     fn drop(&mut self) {
-        self.host
-            .waiting
-            .borrow_mut()
-            .retain(|place| !Rc::ptr_eq(place, &self.evicted));
+        self.host.door.borrow_mut().leave(self.place);
+        self.host.places.borrow_mut().remove(&self.place);
     }
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 
-use super::connection;
+use super::connection::{self, Arrival};
 use super::host::Host;
 use super::kernel::Kernel;
+use super::tls::Tls;
+use super::transport::Transport;
+use crate::auth::doorkeeper::Source;
 use crate::display::Path;
 use crate::os::inherited::{InheritError, InheritedListener, adopt_listener};
 use crate::os::{peer_credentials::PeerCredentials, tcp};
@@ -23,11 +26,37 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// After accept fails (no descriptors, no memory) it is not tried again for this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
+/// What is taken on a TCP socket.
+#[derive(Clone, Debug)]
+pub enum Encryption {
+    /// Plain bytes; a client that begins TLS is not understood.
+    None,
+    /// Both, by the first byte.
+    Offered(Rc<Tls>),
+    /// TLS; a plain client is told to come again with it.
+    Required(Rc<Tls>),
+}
+
+impl Encryption {
+    /// For the handshake of a connection that begins with one.
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::None => None,
+            Self::Offered(tls) | Self::Required(tls) => Some(tls),
+        }
+    }
+
+    /// Whether plain bytes are refused.
+    pub(super) const fn is_required(&self) -> bool {
+        matches!(self, Self::Required(_))
+    }
+}
+
 /// A socket that clients connect to.
 #[derive(Debug)]
 pub enum Listener {
     /// TCP.
-    Tcp(TcpListener),
+    Tcp(TcpListener, Encryption),
     /// Unix stream: only the desktop's own user is served.
     Unix(UnixListener),
 }
@@ -44,15 +73,16 @@ pub enum ListenError {
 }
 
 impl Listener {
-    /// Adopts an inherited listening socket. To be called inside a runtime.
+    /// Adopts an inherited listening socket. What passes over a unix socket stays in the host and is never encrypted.
+    /// To be called inside a runtime.
     ///
     /// # Errors
     /// When the descriptor is not a listening TCP or unix stream socket.
-    pub fn adopt(number: RawFd) -> Result<Self, ListenError> {
+    pub fn adopt(number: RawFd, encryption: Encryption) -> Result<Self, ListenError> {
         Ok(match adopt_listener(number)? {
             InheritedListener::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
-                Self::Tcp(TcpListener::from_std(listener)?)
+                Self::Tcp(TcpListener::from_std(listener)?, encryption)
             }
             InheritedListener::Unix(listener) => {
                 listener.set_nonblocking(true)?;
@@ -65,7 +95,7 @@ impl Listener {
     pub async fn serve(self, host: Rc<Host>) {
         loop {
             let accepted = match &self {
-                Self::Tcp(listener) => accept_tcp(listener, &host).await,
+                Self::Tcp(listener, encryption) => accept_tcp(listener, encryption, &host).await,
                 Self::Unix(listener) => accept_unix(listener, &host).await,
             };
             if let Err(error) = accepted {
@@ -76,7 +106,11 @@ impl Listener {
     }
 }
 
-async fn accept_tcp(listener: &TcpListener, host: &Rc<Host>) -> std::io::Result<()> {
+async fn accept_tcp(
+    listener: &TcpListener,
+    encryption: &Encryption,
+    host: &Rc<Host>,
+) -> std::io::Result<()> {
     let (stream, address) = listener.accept().await?;
     let kernel = Kernel::of_tcp(&stream)?;
     tcp::notice_vanished_peer(&stream, VANISHED_AFTER, KEEPALIVE_IDLE)?;
@@ -87,11 +121,15 @@ async fn accept_tcp(listener: &TcpListener, host: &Rc<Host>) -> std::io::Result<
     };
     spawn(
         host,
-        stream,
-        kernel,
-        Origin {
-            peer: address.to_string(),
-            path,
+        Arrival {
+            stream: Transport::Tcp(stream),
+            source: Source::of(address.ip()),
+            encryption: encryption.clone(),
+            kernel,
+            origin: Origin {
+                peer: address.to_string(),
+                path,
+            },
         },
     );
     Ok(())
@@ -103,11 +141,15 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
     if peer.is_own_user() {
         spawn(
             host,
-            stream,
-            Kernel::of_unix(),
-            Origin {
-                peer: "unix".into(),
-                path: Path::Unix,
+            Arrival {
+                stream: Transport::Unix(stream),
+                source: None,
+                encryption: Encryption::None,
+                kernel: Kernel::of_unix(),
+                origin: Origin {
+                    peer: "unix".into(),
+                    path: Path::Unix,
+                },
             },
         );
     } else {
@@ -116,15 +158,23 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
     Ok(())
 }
 
-fn spawn<S>(host: &Rc<Host>, stream: S, kernel: Kernel, origin: Origin)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
-{
-    let place = host.waiting_place();
+fn spawn(host: &Rc<Host>, arrival: Arrival) {
+    let place = match host.waiting_place(arrival.source) {
+        Ok(place) => place,
+        Err(refusal) => {
+            let (peer, now) = (&arrival.origin.peer, host.now());
+            // The kinds, not the seconds left: a flood fills no log.
+            let kind = format!("{:?}", std::mem::discriminant(&refusal));
+            if host.refusals.borrow_mut().admit(now, &kind) {
+                tracing::warn!(%peer, %refusal, "connection refused");
+            }
+            return;
+        }
+    };
     let host = Rc::clone(host);
     tokio::task::spawn_local(async move {
-        let peer = origin.peer.clone();
-        match connection::serve(&host, stream, kernel, origin, place).await {
+        let peer = arrival.origin.peer.clone();
+        match connection::serve(&host, arrival, place).await {
             Ok(()) => tracing::info!(%peer, "connection closed"),
             Err(error) => tracing::info!(%peer, %error, "connection ended"),
         }

@@ -10,3 +10,6 @@ mod kernel;
 pub mod key_pool;
 pub mod listen;
 pub mod screen_loop;
+pub mod tls;
+mod transport;
+mod unsent;

@@ -116,6 +116,11 @@ impl Session {
         Ok(key)
     }
 
+    /// What the client of an admitted channel presents with its other channels.
+    pub fn connection_id(&self, key: ChannelKey) -> Option<u32> {
+        self.registry.connection_id(*self.admitted.get(&key)?)
+    }
+
     /// The link of an admitted channel is complete: its first messages can be taken.
     ///
     /// # Errors

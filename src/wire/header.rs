@@ -7,9 +7,9 @@
 //!
 //! Mini headers are used when both sides announced `MINI_HEADER`. Serials count messages from 1, written or not.
 
-use super::Encode;
 use super::field::wire_struct;
-use crate::base::ByteWriter;
+use super::{Decode, Encode};
+use crate::base::{ByteReader, ByteWriter};
 
 wire_struct! {
     /// `SpiceMiniDataHeader`.
@@ -43,6 +43,17 @@ wire_struct! {
 impl FullHeader {
     /// Bytes on the wire.
     pub const SIZE: usize = 8 + 2 + 4 + 4;
+}
+
+/// Bytes of the message at the start of `bytes`, its header included; `None` while the header is not whole.
+pub fn message_bytes(mini: bool, bytes: &[u8]) -> Option<usize> {
+    let mut reader = ByteReader::new(bytes);
+    let (header, body) = if mini {
+        (MiniHeader::SIZE, MiniHeader::decode(&mut reader).ok()?.size)
+    } else {
+        (FullHeader::SIZE, FullHeader::decode(&mut reader).ok()?.size)
+    };
+    header.checked_add(usize::try_from(body).ok()?)
 }
 
 /// Appends one message with its header to `out`; the body is written straight behind the header, whose size is
@@ -85,8 +96,6 @@ pub fn write_message(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ByteReader;
-    use crate::wire::Decode;
 
     #[test]
     fn mini_header() {

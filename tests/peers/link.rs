@@ -17,6 +17,7 @@ pub(crate) const LINK_OK: u32 = 0;
 pub(crate) const INVALID_MAGIC: u32 = 2;
 pub(crate) const INVALID_DATA: u32 = 3;
 pub(crate) const VERSION_MISMATCH: u32 = 4;
+pub(crate) const NEED_SECURED: u32 = 5;
 pub(crate) const PERMISSION_DENIED: u32 = 7;
 pub(crate) const BAD_CONNECTION_ID: u32 = 8;
 pub(crate) const CHANNEL_NOT_AVAILABLE: u32 = 9;
@@ -126,7 +127,11 @@ pub(crate) struct RawLink {
 
 impl RawLink {
     pub(crate) fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Self::connect_to((std::net::Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    pub(crate) fn connect_to(address: std::net::SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
         Self {

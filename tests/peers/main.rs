@@ -24,6 +24,7 @@ mod watcher;
 mod x_client;
 
 mod crash;
+mod door;
 mod drawing_speed;
 mod exact;
 mod far;
@@ -38,6 +39,7 @@ mod pointer;
 mod reference;
 mod same_drawing;
 mod start;
+mod tls;
 mod video;
 mod viewer;
 

@@ -205,6 +205,9 @@ gboolean peer_connect(const char *uri, const char *password)
     peer.session = spice_session_new();
     g_object_set(peer.session, "uri", uri, "password", password, "enable-audio", FALSE, "enable-usbredir", FALSE,
                  "enable-smartcard", FALSE, NULL);
+    /* Whom to trust for TLS. */
+    if (g_getenv("PEER_CA_FILE"))
+        g_object_set(peer.session, "ca-file", g_getenv("PEER_CA_FILE"), NULL);
     g_signal_connect(peer.session, "channel-new", G_CALLBACK(on_channel_new), NULL);
     g_signal_connect(peer.session, "channel-destroy", G_CALLBACK(on_channel_destroy), NULL);
     peer.connect_at = g_get_monotonic_time();

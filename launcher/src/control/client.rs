@@ -10,6 +10,7 @@ use super::SOCKET;
 use super::messages::{Desktop, REPLY_BYTES_MAX, Reply, Request, WayIn};
 use crate::name::DesktopName;
 use crate::runtime_dir::{self, Base};
+use crate::ticket::NewTicket;
 
 /// Time for a reply; the launcher itself waits 2 s for its server.
 const REPLY_DEADLINE: Duration = Duration::from_secs(5);
@@ -72,6 +73,14 @@ pub(crate) fn describe(name: &DesktopName) -> Result<Desktop, ClientError> {
 pub(crate) fn way_in(name: &DesktopName) -> Result<WayIn, ClientError> {
     match ask(name, Request::WayIn)?.0 {
         Reply::WayIn(way_in) => Ok(way_in),
+        other => Err(unexpected(name, other)),
+    }
+}
+
+/// Gives the desktop `name` another password.
+pub(crate) fn set_ticket(name: &DesktopName, ticket: NewTicket) -> Result<(), ClientError> {
+    match ask(name, Request::SetTicket(ticket))?.0 {
+        Reply::TicketSet => Ok(()),
         other => Err(unexpected(name, other)),
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::name::DesktopName;
+use crate::ticket::NewTicket;
 
 /// Bytes of a request; none is longer than a few words.
 pub(crate) const REQUEST_BYTES_MAX: usize = 4096;
@@ -12,13 +13,15 @@ pub(crate) const REQUEST_BYTES_MAX: usize = 4096;
 pub(crate) const REPLY_BYTES_MAX: u64 = 512 * 1024;
 
 /// What another `caraway` of the same user may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub(crate) enum Request {
     /// Answered with `Reply::Desktop`.
     Describe,
     /// Answered with `Reply::WayIn`.
     WayIn,
+    /// Answered with `Reply::TicketSet`.
+    SetTicket(NewTicket),
     /// Answered with `Reply::Stopping`; the connection closes when the desktop is gone.
     Stop,
 }
@@ -29,6 +32,7 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Desktop(Desktop),
     WayIn(WayIn),
+    TicketSet,
     Stopping,
     /// The request was none, or came from somebody else.
     Refused {
@@ -78,6 +82,9 @@ pub(crate) struct WayIn {
     pub(crate) uris: Vec<String>,
     /// The ticket, if one is asked for.
     pub(crate) password: Option<String>,
+    /// The certificate to trust for TLS, in PEM form, unless the client knows whom to trust.
+    #[serde(default)]
+    pub(crate) authority: Option<String>,
 }
 
 impl std::fmt::Debug for WayIn {

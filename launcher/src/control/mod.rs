@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 
 use self::lines::LineReader;
 use self::messages::{Desktop, REQUEST_BYTES_MAX, Reply, Request, WayIn};
-use crate::password::Password;
 use crate::server::StatusOf;
+use crate::ticket::{NewTicket, Ticket};
 
 /// File name of the socket in a desktop's directory.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -42,22 +42,33 @@ pub(crate) struct Facts {
     /// The server that runs now.
     pub(crate) server: Option<StatusOf>,
     /// The ticket.
-    pub(crate) password: Option<Password>,
+    pub(crate) ticket: Option<Ticket>,
+    /// The certificate that clients are to trust for TLS, in PEM form, if it was made here.
+    pub(crate) authority: Option<String>,
 }
 
-/// Answers on `socket` until the runtime ends. `stop` gets a word for each request to stop.
+/// What others want of the desktop.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Its end.
+    Stop,
+    /// Another password.
+    SetTicket(Ticket),
+}
+
+/// Answers on `socket` until the runtime ends. `orders` gets what is wanted.
 pub(crate) fn serve(
     socket: net::UnixListener,
     facts: watch::Receiver<Facts>,
-    stop: mpsc::Sender<()>,
+    orders: mpsc::Sender<Order>,
 ) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let socket = UnixListener::from_std(socket)?;
-    tokio::spawn(accept(socket, facts, stop));
+    tokio::spawn(accept(socket, facts, orders));
     Ok(())
 }
 
-async fn accept(socket: UnixListener, facts: watch::Receiver<Facts>, stop: mpsc::Sender<()>) {
+async fn accept(socket: UnixListener, facts: watch::Receiver<Facts>, orders: mpsc::Sender<Order>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -67,9 +78,9 @@ async fn accept(socket: UnixListener, facts: watch::Receiver<Facts>, stop: mpsc:
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (facts, stop) = (facts.clone(), stop.clone());
+        let (facts, orders) = (facts.clone(), orders.clone());
         tokio::spawn(async move {
-            let _ = converse(connection, &facts, &stop).await;
+            let _ = converse(connection, &facts, &orders).await;
             drop(place);
         });
     }
@@ -78,7 +89,7 @@ async fn accept(socket: UnixListener, facts: watch::Receiver<Facts>, stop: mpsc:
 async fn converse(
     mut connection: UnixStream,
     facts: &watch::Receiver<Facts>,
-    stop: &mpsc::Sender<()>,
+    orders: &mpsc::Sender<Order>,
 ) -> io::Result<()> {
     let peer = connection.peer_cred()?.uid();
     if peer != 0 && peer != nix::unistd::geteuid().as_raw() {
@@ -99,9 +110,15 @@ async fn converse(
                 let way_in = way_in(&facts.borrow());
                 reply(&mut connection, &Reply::WayIn(way_in)).await?;
             }
+            Ok(Request::SetTicket(ticket)) => {
+                let result = set_ticket(ticket, facts, orders).await;
+                let result =
+                    result.map_or_else(|reason| Reply::Refused { reason }, |()| Reply::TicketSet);
+                reply(&mut connection, &result).await?;
+            }
             Ok(Request::Stop) => {
                 reply(&mut connection, &Reply::Stopping).await?;
-                let _ = stop.send(()).await;
+                let _ = orders.send(Order::Stop).await;
                 // Held open until this process ends: its end tells the asker that all is gone.
                 std::future::pending::<()>().await;
             }
@@ -119,6 +136,19 @@ async fn converse(
     }
 }
 
+async fn set_ticket(
+    new: NewTicket,
+    facts: &watch::Receiver<Facts>,
+    orders: &mpsc::Sender<Order>,
+) -> Result<(), String> {
+    if facts.borrow().ticket.is_none() {
+        return Err("it was started with --auth none and asks for no password".into());
+    }
+    let ticket = Ticket::of(new).map_err(|error| error.to_string())?;
+    let sent = orders.send(Order::SetTicket(ticket)).await;
+    sent.map_err(|_| "it is ending".into())
+}
+
 async fn describe(facts: &watch::Receiver<Facts>) -> Desktop {
     let Facts {
         mut desktop,
@@ -132,13 +162,12 @@ async fn describe(facts: &watch::Receiver<Facts>) -> Desktop {
 }
 
 fn way_in(facts: &Facts) -> WayIn {
-    let password = facts
-        .password
-        .as_ref()
-        .map(|password| password.reveal().to_owned());
+    let password = facts.ticket.as_ref().and_then(Ticket::password);
+    let password = password.map(|password| password.reveal().to_owned());
     WayIn {
         uris: facts.desktop.uris.clone(),
         password,
+        authority: facts.authority.clone(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The line to a running caraway-server: one JSON object per line, both ways, over a socket pair.
 //!
 //! The server says `{"event":"ready"}` and `{"event":"fatal","message":..}`, and answers
-//! `{"request":"status"}` with `{"event":"status",..}`. It may hang or write nonsense; then questions
-//! are answered with nothing after a time, and nothing else happens.
+//! `{"request":"status"}` with `{"event":"status",..}`; `{"request":"ticket",..}` gives it another password, and
+//! it says `{"event":"spent"}` when one that was for a single client is used up. It may hang or write nonsense;
+//! then questions are answered with nothing after a time, and nothing else happens.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::control::lines::LineReader;
+use crate::ticket::Ticket;
 
 /// Bytes of one line from the server: a status with all clients fits well.
 const LINE_BYTES_MAX: usize = 256 * 1024;
@@ -35,6 +37,8 @@ pub(crate) enum Event {
     Ready,
     /// It cannot go on, and why.
     Fatal(String),
+    /// The password that was for a single client has let that one in.
+    Spent,
 }
 
 /// The line of one server process; closed when dropped.
@@ -42,6 +46,7 @@ pub(crate) enum Event {
 pub(crate) struct Link {
     events: mpsc::Receiver<Event>,
     status: StatusOf,
+    tell: mpsc::Sender<Vec<u8>>,
 }
 
 /// Asks one server process for its status.
@@ -61,12 +66,23 @@ impl Link {
         let (reader, writer) = UnixStream::from_std(socket)?.into_split();
         let (send_event, events) = mpsc::channel(WAITING_MAX);
         let (ask, questions) = mpsc::channel(WAITING_MAX);
+        let (tell, lines) = mpsc::channel(WAITING_MAX);
         let reader = LineReader::new(reader, LINE_BYTES_MAX);
-        tokio::spawn(converse(reader, writer, send_event, questions));
+        tokio::spawn(converse(reader, writer, send_event, questions, lines));
         Ok(Self {
             events,
             status: StatusOf(ask),
+            tell,
         })
+    }
+
+    /// Gives the server another password. One that does not read any more does not get it, and neither lets anybody in.
+    pub(crate) fn set_ticket(&self, ticket: &Ticket) -> io::Result<()> {
+        let mut line = serde_json::to_value(ticket.told())?;
+        line["request"] = "ticket".into();
+        let mut line = serde_json::to_vec(&line)?;
+        line.push(b'\n');
+        self.tell.try_send(line).map_err(io::Error::other)
     }
 
     /// The next event; none once the server has closed its end. May be cancelled.
@@ -94,6 +110,7 @@ async fn converse(
     mut writer: OwnedWriteHalf,
     events: mpsc::Sender<Event>,
     mut questions: mpsc::Receiver<oneshot::Sender<Value>>,
+    mut lines: mpsc::Receiver<Vec<u8>>,
 ) {
     let mut waiting: VecDeque<oneshot::Sender<Value>> = VecDeque::new();
     loop {
@@ -104,6 +121,12 @@ async fn converse(
                 Ok(None) | Err(_) => return,
             },
             () = events.closed() => return,
+            Some(line) = lines.recv() => {
+                // Half a line cannot be taken back: whoever reads so slowly is not spoken to any more.
+                if !matches!(timeout(ANSWER_DEADLINE, writer.write_all(&line)).await, Ok(Ok(()))) {
+                    return;
+                }
+            }
             Some(answer) = questions.recv() => {
                 waiting.retain(|waiting| !waiting.is_closed());
                 let first = waiting.is_empty();
@@ -126,6 +149,7 @@ fn take(line: &[u8], events: &mpsc::Sender<Event>, waiting: &mut VecDeque<onesho
     };
     let event = match &*event {
         "ready" => Event::Ready,
+        "spent" => Event::Spent,
         "fatal" => Event::Fatal(message.replace(char::is_control, " ")),
         "status" => {
             let status: Value = serde_json::from_slice(line).unwrap_or_default();
@@ -171,6 +195,30 @@ mod tests {
             drop(theirs);
             assert_eq!(link.next().await, None);
             assert_eq!(link.status().get().await, None);
+        });
+    }
+
+    #[test]
+    fn another_password_is_told_and_its_use_is_heard() {
+        run(async {
+            let (ours, mut theirs) = net::UnixStream::pair().unwrap();
+            let mut link = Link::open(ours).unwrap();
+            let ticket = Ticket::of(crate::ticket::NewTicket {
+                password: "geheim".into(),
+                expires_s: None,
+                once: true,
+            });
+            link.set_ticket(&ticket.unwrap()).unwrap();
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let mut line = String::new();
+            BufReader::new(&theirs).read_line(&mut line).unwrap();
+            let told: Value = serde_json::from_str(&line).unwrap();
+            let wanted =
+                serde_json::json!({"request": "ticket", "password": "geheim", "once": true});
+            assert_eq!(told, wanted);
+            theirs.write_all(b"{\"event\":\"spent\"}\n").unwrap();
+            assert_eq!(link.next().await, Some(Event::Spent));
         });
     }
 

@@ -16,10 +16,11 @@ use nix::unistd::Pid;
 use thiserror::Error;
 
 pub(crate) use self::link::{Event, Link, StatusOf};
+use crate::certificate::Certificate;
 use crate::listen::Listener;
 use crate::name::DesktopName;
-use crate::password::Password;
 use crate::process::bound;
+use crate::ticket::Ticket;
 use crate::xorg::find::is_executable;
 use crate::xorg::pid_of;
 
@@ -56,8 +57,10 @@ pub(crate) struct Plan {
     pub(crate) driver_socket: PathBuf,
     /// The bound sockets; they stay open here when a server ends.
     pub(crate) listeners: Vec<Listener>,
+    /// For TLS on the TCP sockets; none if there is no TLS.
+    pub(crate) certificate: Option<Certificate>,
     /// The ticket; none lets everybody in who reaches a socket.
-    pub(crate) password: Option<Password>,
+    pub(crate) ticket: Option<Ticket>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
 }
@@ -86,15 +89,28 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         (FIRST_FD - 1 + i32::try_from(fds.len()).unwrap_or(i32::MAX)).to_string()
     };
     for listener in &plan.listeners {
-        command
-            .arg("--listen-fd")
-            .arg(inherit(listener.duplicate()?));
+        let option = match listener.is_tls_only() {
+            true => "--tls-listen-fd",
+            false => "--listen-fd",
+        };
+        command.arg(option).arg(inherit(listener.duplicate()?));
     }
-    match &plan.password {
-        Some(password) => {
+    if let Some(files) = &plan.certificate {
+        command.arg("--tls-cert").arg(&files.certificate);
+        command.arg("--tls-key").arg(&files.key);
+    }
+    match &plan.ticket {
+        Some(ticket) => {
             command
                 .args(["--auth", "ticket", "--password-fd"])
-                .arg(inherit(password.to_pipe()?));
+                .arg(inherit(ticket.to_pipe()?));
+            if let Some(seconds) = ticket.left_s() {
+                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+                command.arg("--password-expires-s").arg(seconds.to_string());
+            }
+            if ticket.is_for_one() {
+                command.arg("--password-once");
+            }
         }
         None => {
             command.args(["--auth", "none"]);

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::interrupts::Interrupts;
 use super::{Plan, StartError, announce, since, start_directory};
+use crate::certificate::Certificate;
 use crate::control::messages::{self, Pids};
-use crate::control::{self, Facts};
+use crate::control::{self, Facts, Order};
 use crate::listen::bind_private;
 use crate::process::bound;
 use crate::process::reaper::{Ended, Reaper};
@@ -25,6 +26,7 @@ use crate::server::{self, Event, Link, ServerError};
 use crate::session::environment;
 use crate::supervise::{Action, Outcome, Part, Supervisor};
 use crate::terminal::notice;
+use crate::ticket::Ticket;
 use crate::xorg::{self, XorgError, failure, pid_of};
 
 /// Time for Xorg to start on a busy host (0.1 s on an idle one).
@@ -45,10 +47,12 @@ pub(super) struct Desktop {
     supervisor: Supervisor,
     reaper: Reaper,
     interrupts: Interrupts,
-    stop: mpsc::Receiver<()>,
+    orders: mpsc::Receiver<Order>,
     facts: watch::Sender<Facts>,
     processes: Vec<(Part, Pid)>,
     link: Option<Link>,
+    /// A password that was set while the desktop started.
+    late_ticket: Option<Ticket>,
     state: State,
     start: Instant,
 }
@@ -57,6 +61,7 @@ pub(super) struct Desktop {
 enum Happening {
     Ended(Part, Ended),
     StopAsked,
+    NewTicket(Ticket),
     Server(Option<Event>),
     Due,
 }
@@ -112,27 +117,27 @@ impl Desktop {
             pids,
             server: None,
         };
-        let password = plan.server.password.clone();
+        let ticket = plan.server.ticket.clone();
+        let authority = plan.server.certificate.as_ref();
+        let authority = authority.and_then(Certificate::authority);
         let (facts, told) = watch::channel(Facts {
             desktop,
             server: None,
-            password,
+            ticket,
+            authority,
         });
-        let (ask_stop, stop) = mpsc::channel(1);
-        control::serve(
-            bind_private(&plan.dir.file(control::SOCKET))?,
-            told,
-            ask_stop,
-        )?;
+        let (order, orders) = mpsc::channel(1);
+        control::serve(bind_private(&plan.dir.file(control::SOCKET))?, told, order)?;
         Ok(Self {
             supervisor: Supervisor::new(plan.command.name()),
             plan,
             reaper,
             interrupts,
-            stop,
+            orders,
             facts,
             processes: Vec::new(),
             link: None,
+            late_ticket: None,
             state,
             start: Instant::now(),
         })
@@ -144,13 +149,15 @@ impl Desktop {
         self.start_session()?;
         let facts = self.facts.borrow();
         let new_password = facts
-            .password
+            .ticket
             .as_ref()
+            .and_then(Ticket::password)
             .filter(|_| self.plan.password_is_new);
+        let certificate = self.plan.server.certificate.as_ref();
         if self.plan.json {
-            announce::json(&facts.desktop, new_password);
+            announce::json(&facts.desktop, new_password, certificate);
         } else {
-            announce::text(&facts.desktop, new_password);
+            announce::text(&facts.desktop, new_password, certificate);
         }
         Ok(())
     }
@@ -216,6 +223,9 @@ impl Desktop {
             Err(Early::Ended(_, how)) => return Err(self.xorg_failed(how)),
         }
         self.link = Some(link);
+        if let Some(ticket) = self.late_ticket.take() {
+            self.set_ticket(ticket);
+        }
         Ok(())
     }
 
@@ -281,7 +291,10 @@ impl Desktop {
                     }
                 }
                 () = self.interrupts.next() => return Err(Early::Interrupted),
-                _ = self.stop.recv() => return Err(Early::Interrupted),
+                order = self.orders.recv() => match order {
+                    Some(Order::SetTicket(ticket)) => self.late_ticket = Some(ticket),
+                    Some(Order::Stop) | None => return Err(Early::Interrupted),
+                },
             }
         }
     }
@@ -301,6 +314,8 @@ impl Desktop {
                     notice(format_args!("caraway-server: {message}"));
                 }
                 Happening::Server(Some(Event::Ready)) => {}
+                Happening::Server(Some(Event::Spent)) => self.spend_ticket(),
+                Happening::NewTicket(ticket) => self.set_ticket(ticket),
                 Happening::Server(None) => self.link = None,
                 Happening::Due => {
                     let actions = self.supervisor.due(self.start.elapsed());
@@ -332,10 +347,35 @@ impl Desktop {
                     }
                 }
                 () = self.interrupts.next() => return Happening::StopAsked,
-                Some(()) = self.stop.recv() => return Happening::StopAsked,
+                Some(order) = self.orders.recv() => return match order {
+                    Order::Stop => Happening::StopAsked,
+                    Order::SetTicket(ticket) => Happening::NewTicket(ticket),
+                },
                 event = from_server => return Happening::Server(event),
                 () = due => return Happening::Due,
             }
+        }
+    }
+
+    /// From now on this is the password. A server that does not take it is replaced by one that does.
+    fn set_ticket(&mut self, ticket: Ticket) {
+        let told = self.link.as_ref().map(|link| link.set_ticket(&ticket));
+        self.plan.server.ticket = Some(ticket.clone());
+        self.facts.send_modify(|facts| facts.ticket = Some(ticket));
+        if let Some(Err(error)) = told {
+            notice(format_args!(
+                "caraway-server does not take the new password and is started again: {error}"
+            ));
+            self.signal(Part::Server, Signal::SIGKILL);
+        }
+    }
+
+    /// The single client that the password was for has come.
+    fn spend_ticket(&mut self) {
+        if let Some(ticket) = &mut self.plan.server.ticket {
+            ticket.spend();
+            let ticket = ticket.clone();
+            self.facts.send_modify(|facts| facts.ticket = Some(ticket));
         }
     }
 
@@ -402,6 +442,8 @@ async fn ready(link: &mut Link) -> Result<(), ServerError> {
     match link.next().await {
         Some(Event::Ready) => Ok(()),
         Some(Event::Fatal(message)) => Err(ServerError::Failed(message)),
+        // A server that says anything else first is none of ours.
+        Some(Event::Spent) => Err(ServerError::Failed("it speaks out of turn".into())),
         // It has ended, or is about to: how it ended says more.
         None => std::future::pending().await,
     }

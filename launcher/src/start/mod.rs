@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use self::desktop::Desktop;
+use crate::certificate::{Certificate, CertificateError};
 use crate::cli::{Auth, StartArgs};
 use crate::listen::{self, ListenError};
 use crate::password::{Password, PasswordError};
@@ -23,6 +24,7 @@ use crate::session;
 use crate::session::command::{self, CommandError, SessionCommand};
 use crate::supervise::Outcome;
 use crate::terminal::notice;
+use crate::ticket::Ticket;
 use crate::xorg::config::Geometry;
 use crate::xorg::display::Display;
 use crate::xorg::keyboard::Keyboard;
@@ -41,6 +43,8 @@ pub(crate) enum StartError {
     Command(#[from] CommandError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     Password(#[from] PasswordError),
     #[error(transparent)]
@@ -108,7 +112,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         (Auth::Ticket, None) => Some(Password::random()?),
     };
     let password_is_new = password.is_some() && args.password_file.is_none();
-    let listeners = listen::bind_all(&args.listen, args.unix.as_deref())?;
+    let certificate = certificate(args)?;
+    let listeners = listen::bind_all(&args.listen, &args.tls_listen, args.unix.as_deref())?;
     xorg::socket_dir::ensure()?;
     let display = Display::take(args.display)?;
     let dir = DesktopDir::create(args.name.as_ref())?;
@@ -124,7 +129,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         program,
         driver_socket: dir.file("driver.sock"),
         listeners,
-        password,
+        certificate,
+        ticket: password.map(Ticket::lasting),
         name: dir.name().clone(),
     };
     let json = args.json;
@@ -138,6 +144,15 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         password_is_new,
         dir,
     })
+}
+
+/// TLS is there where it was asked for.
+fn certificate(args: &StartArgs) -> Result<Option<Certificate>, CertificateError> {
+    match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Certificate::of_files(certificate, key).map(Some),
+        _ if args.tls_listen.is_empty() => Ok(None),
+        _ => Certificate::kept_or_made().map(Some),
+    }
 }
 
 fn write_files(dir: &DesktopDir, geometry: Geometry) -> io::Result<()> {
