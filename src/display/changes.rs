@@ -175,6 +175,11 @@ impl Changes {
     /// it. Moves that read each other's destinations in a circle become dirty. Only the dirty region stays behind:
     /// apply the operations to the base, and the base has everything else.
     pub fn take_exact(&mut self) -> Vec<ExactOp> {
+        self.take_needed(|_, _| true)
+    }
+
+    /// As [`take_exact`](Self::take_exact), without the fills that `is_needed` says to change nothing in the base.
+    pub fn take_needed(&mut self, is_needed: impl FnMut(&Rect, u32) -> bool) -> Vec<ExactOp> {
         let mut ops = Vec::new();
         let mut waiting = std::mem::take(&mut self.moves);
         while !waiting.is_empty() {
@@ -190,25 +195,31 @@ impl Changes {
                 }
             }
         }
-        self.push_fills(&mut ops);
+        self.push_fills(&mut ops, is_needed);
         ops
     }
 
     /// Fills in an order in which one that shows between later ones is one rectangle under them, not the pieces that
     /// show.
-    fn push_fills(&mut self, ops: &mut Vec<ExactOp>) {
+    fn push_fills(
+        &mut self,
+        ops: &mut Vec<ExactOp>,
+        mut is_needed: impl FnMut(&Rect, u32) -> bool,
+    ) {
         let fills = std::mem::take(&mut self.fills);
         let first = ops.len();
         // What is drawn over anyway.
         let mut later = self.dirty.clone();
         for (color, region) in fills.into_iter().rev() {
-            let bounds = region.bounds();
+            let mut rects = region.rects().to_vec();
+            rects.retain(|rect| is_needed(rect, color));
+            let bounds = (rects.iter()).fold(Rect::default(), |all, rect| all.union_bounds(rect));
             let covered = || Region::from(bounds).subtract(&region).subtract(&later);
-            let (whole, rects) = ([bounds], region.rects());
-            let is_whole = 1 < rects.len() && covered().is_empty();
-            let rects = if is_whole { &whole[..] } else { rects };
+            if 1 < rects.len() && covered().is_empty() {
+                rects = vec![bounds];
+            }
             ops.extend(rects.iter().map(|&rect| ExactOp::Fill { rect, color }));
-            later = later.union(&region);
+            later = later.union(&Region::from_rects(&rects));
         }
         ops[first..].reverse();
     }
