@@ -79,11 +79,10 @@ impl Changes {
 
     /// Every pixel that may differ from the base.
     pub fn region(&self) -> Region {
-        let moves = self.moves.iter().map(|(_, region)| region);
-        let fills = self.fills.iter().map(|(_, region)| region);
-        moves
-            .chain(fills)
-            .fold(self.dirty.clone(), |all, region| all.union(region))
+        let moves = self.moves.iter().flat_map(|(_, region)| region.rects());
+        let fills = self.fills.iter().flat_map(|(_, region)| region.rects());
+        let rects: Vec<Rect> = moves.chain(fills).copied().collect();
+        self.dirty.union(&Region::from_rects(&rects))
     }
 
     /// Moves by offset.
@@ -208,18 +207,21 @@ impl Changes {
     ) {
         let fills = std::mem::take(&mut self.fills);
         let first = ops.len();
-        // What is drawn over anyway.
-        let mut later = self.dirty.clone();
         for (color, region) in fills.into_iter().rev() {
             let mut rects = region.rects().to_vec();
             rects.retain(|rect| is_needed(rect, color));
             let bounds = (rects.iter()).fold(Rect::default(), |all, rect| all.union_bounds(rect));
-            let covered = || Region::from(bounds).subtract(&region).subtract(&later);
-            if 1 < rects.len() && covered().is_empty() {
-                rects = vec![bounds];
+            if 1 < rects.len() {
+                let mut between = Region::from(bounds).subtract(&region);
+                between.remove_region(&self.dirty);
+                // What is drawn over anyway.
+                let later = ops[first..].iter().map(ExactOp::rect);
+                later.for_each(|rect| between.remove(rect));
+                if between.is_empty() {
+                    rects = vec![bounds];
+                }
             }
             ops.extend(rects.iter().map(|&rect| ExactOp::Fill { rect, color }));
-            later = later.union(&Region::from_rects(&rects));
         }
         ops[first..].reverse();
     }

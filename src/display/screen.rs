@@ -149,10 +149,11 @@ impl Screen {
     pub fn refresh(&mut self, now: Micros, source: &dyn PixelSource) -> Frame {
         let touched = self.take_touched();
         let (mut ops, to_read) = if self.trust.begin(now, &touched) {
-            self.believed(&touched)
+            self.believed()
         } else {
             (self.confirmed(source), touched.clone())
         };
+        self.hinted.clear();
         let goes_on = ops.is_empty() && self.trend.goes_on(&mut self.shadow, source, &to_read);
         if goes_on {
             ops.extend_from_slice(self.trend.copies());
@@ -192,14 +193,13 @@ impl Screen {
         self.flush_damage();
         self.hint_count = 0;
         let hinted = Region::from_rects(&self.hinted);
-        self.hinted.clear();
         let mut touched = self.touched.take().union(&hinted);
         touched.simplify(super::changes::RECTS_MAX);
         touched
     }
 
-    /// The operations that the records told of, and what they leave to be read of what was `touched`.
-    fn believed(&mut self, touched: &Region) -> (Vec<ExactOp>, Region) {
+    /// The operations that the records told of, and what they leave to be read.
+    fn believed(&mut self) -> (Vec<ExactOp>, Region) {
         let mut hints = std::mem::take(&mut self.hints);
         let mut unwanted = Vec::new();
         for (delta, region) in hints.moves() {
@@ -209,7 +209,7 @@ impl Screen {
         }
         hints.demote(&Region::from_rects(&unwanted));
         let ops = hints.take_needed(|rect, color| self.shadow.fill_changes(rect, color));
-        self.trust.believe(&touched.subtract(hints.dirty()));
+        self.trust.believe(&self.hinted);
         (ops, hints.dirty().clone())
     }
 

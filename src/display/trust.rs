@@ -13,7 +13,7 @@
 //! if no record comes that explains it, nothing is believed for [`BARRED_FOR`].
 
 use super::changes::RECTS_MAX;
-use crate::base::{Micros, Region};
+use crate::base::{Micros, Rect, Region};
 
 /// What was believed is compared with the frame buffer at the first frame after this time.
 pub(super) const COMPARE_INTERVAL: Micros = Micros::from_millis(1000);
@@ -21,12 +21,15 @@ pub(super) const COMPARE_INTERVAL: Micros = Micros::from_millis(1000);
 /// How long a driver that told something wrong is not believed.
 pub(super) const BARRED_FOR: Micros = Micros::from_millis(60_000);
 
+/// Rectangles of what was believed before they are joined: some 100 KB.
+const BELIEVED_MAX: usize = 6000;
+
 /// Whether the next records may be believed.
 #[derive(Debug, Default)]
 pub(super) struct Trust {
     settled: bool,
-    /// What was believed since the last comparison.
-    believed: Region,
+    /// Where records were believed since the last comparison.
+    believed: Vec<Rect>,
     compared_at: Micros,
     /// What that comparison found and the next record must explain: X may just have been drawing there.
     unexplained: Region,
@@ -43,10 +46,14 @@ impl Trust {
         std::mem::take(&mut self.settled) && self.barred_until <= now
     }
 
-    /// The pixels of `region` follow from the records alone.
-    pub(super) fn believe(&mut self, region: &Region) {
-        self.believed = self.believed.union(region);
-        self.believed.simplify(RECTS_MAX);
+    /// The pixels of these fills and copies follow from the records alone.
+    pub(super) fn believe(&mut self, rects: &[Rect]) {
+        self.believed.extend_from_slice(rects);
+        if BELIEVED_MAX < self.believed.len() {
+            let mut region = Region::from_rects(&self.believed);
+            region.simplify(RECTS_MAX);
+            self.believed = region.rects().to_vec();
+        }
     }
 
     /// What is to be compared now: nothing in most frames.
@@ -55,7 +62,7 @@ impl Trust {
             return Region::new();
         }
         self.compared_at = now;
-        self.believed.take()
+        Region::from_rects(&std::mem::take(&mut self.believed))
     }
 
     /// All pixels of a frame are read. `unexplained` is what was not as believed.
@@ -67,7 +74,7 @@ impl Trust {
     /// Everything may have changed.
     pub(super) fn lose(&mut self) {
         self.settled = false;
-        self.believed = Region::new();
+        self.believed.clear();
         self.unexplained = Region::new();
     }
 }
