@@ -27,6 +27,12 @@ const DAMAGE_BATCH: usize = 1024;
 /// Copies smaller than this are not worth a message beside the pixels around them.
 const COPY_AREA_MIN: u64 = 64;
 
+/// Damage is widened to a grid of so many columns (a power of two) within what was touched.
+const WIDENED_WIDTH: i32 = 16;
+
+/// And of so many rows (a power of two).
+const WIDENED_HEIGHT: i32 = 8;
+
 /// What happened since the last frame: remember `saves`, apply `ops` in order, bring back `restores`, then read
 /// `changed` from the shadow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,7 +155,7 @@ impl Screen {
     pub fn refresh(&mut self, now: Micros, source: &dyn PixelSource) -> Frame {
         let touched = self.take_touched();
         let (mut ops, to_read) = if self.trust.begin(now, &touched) {
-            self.believed()
+            self.believed(&touched)
         } else {
             (self.confirmed(source), touched.clone())
         };
@@ -198,8 +204,8 @@ impl Screen {
         touched
     }
 
-    /// The operations that the records told of, and what they leave to be read.
-    fn believed(&mut self) -> (Vec<ExactOp>, Region) {
+    /// The operations that the records told of, and what they leave to be read of what was `touched`.
+    fn believed(&mut self, touched: &Region) -> (Vec<ExactOp>, Region) {
         let mut hints = std::mem::take(&mut self.hints);
         let mut unwanted = Vec::new();
         for (delta, region) in hints.moves() {
@@ -210,7 +216,7 @@ impl Screen {
         hints.demote(&Region::from_rects(&unwanted));
         let ops = hints.take_needed(|rect, color| self.shadow.fill_changes(rect, color));
         self.trust.believe(&self.hinted);
-        (ops, hints.dirty().clone())
+        (ops, widened(hints.dirty(), touched))
     }
 
     /// The operations that the records told of, as far as the pixels confirm them.
@@ -274,6 +280,22 @@ impl Screen {
         }
         refuted
     }
+}
+
+/// `dirty`, and what was `touched` beside it: letters that were drawn one by one on a fill are read as one line, or they
+/// would be compared, and sent, one by one.
+fn widened(dirty: &Region, touched: &Region) -> Region {
+    let (column, row) = (!(WIDENED_WIDTH - 1), !(WIDENED_HEIGHT - 1));
+    let widen = |rect: &Rect| {
+        Rect::new(
+            rect.left & column,
+            rect.top & row,
+            (rect.right + WIDENED_WIDTH - 1) & column,
+            (rect.bottom + WIDENED_HEIGHT - 1) & row,
+        )
+    };
+    let wide: Vec<Rect> = dirty.rects().iter().map(widen).collect();
+    Region::from_rects(&wide).intersect(touched).union(dirty)
 }
 
 #[cfg(test)]
