@@ -32,9 +32,8 @@ pub const SAVED_AREA_MIN: u64 = 4096;
 /// 300 bytes an image is as good.
 const DETAIL_MIN: usize = 96;
 
-/// Of a remembered rectangle at least one in so many pixels changes; else the rest is there for nothing. Rectangles
-/// that are drawn all over the screen come to an eighth to a fifth of the box around them, and never come back as one.
-const SPARSE_MAX: u64 = 4;
+/// Of a remembered rectangle at least one in so many pixels changes; else the rest is there for nothing.
+const SPARSE_MAX: u64 = 8;
 
 /// Slots that one frame may fill.
 const SAVES_PER_FRAME_MAX: usize = 4;
@@ -136,10 +135,11 @@ impl Saved {
             let whole = Region::from(cluster.bounds);
             let changed = shadow.differing(source, &whole, 1);
             let rect = changed.bounds();
+            let sparse = changed.area() * SPARSE_MAX < rect.area();
             let plain = shadow
                 .pixels(&rect)
                 .is_none_or(|pixels| detail(&pixels) < DETAIL_MIN);
-            if rect.area() < SAVED_AREA_MIN || is_sparse(changed.area(), &rect) || plain {
+            if rect.area() < SAVED_AREA_MIN || sparse || plain {
                 continue;
             }
             if !self.renew(shadow, &rect, &changed, &mut saves) {
@@ -222,9 +222,7 @@ impl Saved {
         let changing = shadow.differing(source, &Region::from_rects(&still), GLANCE_STEP);
         let mut found = clusters(&changing);
         found.retain(|cluster| {
-            worth(cluster)
-                && !is_sparse(cluster.area, &cluster.bounds)
-                && self.still.is_still(&changing.clip(&cluster.bounds), now)
+            worth(cluster) && self.still.is_still(&changing.clip(&cluster.bounds), now)
         });
         found.sort_by_key(|cluster| std::cmp::Reverse(cluster.bounds.area()));
         found.truncate(SAVES_PER_FRAME_MAX);
@@ -353,10 +351,6 @@ pub struct Saves {
     pub forgotten: Vec<u32>,
     /// In this order.
     pub shown: Vec<Shown>,
-}
-
-const fn is_sparse(area: u64, bounds: &Rect) -> bool {
-    area * SPARSE_MAX < bounds.area()
 }
 
 /// The rectangles that are worth bringing back where something is `wanted`. Few or none.
