@@ -79,11 +79,10 @@ impl Changes {
 
     /// Every pixel that may differ from the base.
     pub fn region(&self) -> Region {
-        let moves = self.moves.iter().map(|(_, region)| region);
-        let fills = self.fills.iter().map(|(_, region)| region);
-        moves
-            .chain(fills)
-            .fold(self.dirty.clone(), |all, region| all.union(region))
+        let moves = self.moves.iter().flat_map(|(_, region)| region.rects());
+        let fills = self.fills.iter().flat_map(|(_, region)| region.rects());
+        let rects: Vec<Rect> = moves.chain(fills).copied().collect();
+        self.dirty.union(&Region::from_rects(&rects))
     }
 
     /// Moves by offset.
@@ -175,6 +174,11 @@ impl Changes {
     /// it. Moves that read each other's destinations in a circle become dirty. Only the dirty region stays behind:
     /// apply the operations to the base, and the base has everything else.
     pub fn take_exact(&mut self) -> Vec<ExactOp> {
+        self.take_needed(|_, _| true)
+    }
+
+    /// As [`take_exact`](Self::take_exact), without the fills that `is_needed` says to change nothing in the base.
+    pub fn take_needed(&mut self, is_needed: impl FnMut(&Rect, u32) -> bool) -> Vec<ExactOp> {
         let mut ops = Vec::new();
         let mut waiting = std::mem::take(&mut self.moves);
         while !waiting.is_empty() {
@@ -190,25 +194,34 @@ impl Changes {
                 }
             }
         }
-        self.push_fills(&mut ops);
+        self.push_fills(&mut ops, is_needed);
         ops
     }
 
     /// Fills in an order in which one that shows between later ones is one rectangle under them, not the pieces that
     /// show.
-    fn push_fills(&mut self, ops: &mut Vec<ExactOp>) {
+    fn push_fills(
+        &mut self,
+        ops: &mut Vec<ExactOp>,
+        mut is_needed: impl FnMut(&Rect, u32) -> bool,
+    ) {
         let fills = std::mem::take(&mut self.fills);
         let first = ops.len();
-        // What is drawn over anyway.
-        let mut later = self.dirty.clone();
         for (color, region) in fills.into_iter().rev() {
-            let bounds = region.bounds();
-            let covered = || Region::from(bounds).subtract(&region).subtract(&later);
-            let (whole, rects) = ([bounds], region.rects());
-            let is_whole = 1 < rects.len() && covered().is_empty();
-            let rects = if is_whole { &whole[..] } else { rects };
+            let mut rects = region.rects().to_vec();
+            rects.retain(|rect| is_needed(rect, color));
+            let bounds = (rects.iter()).fold(Rect::default(), |all, rect| all.union_bounds(rect));
+            if 1 < rects.len() {
+                let mut between = Region::from(bounds).subtract(&region);
+                between.remove_region(&self.dirty);
+                // What is drawn over anyway.
+                let later = ops[first..].iter().map(ExactOp::rect);
+                later.for_each(|rect| between.remove(rect));
+                if between.is_empty() {
+                    rects = vec![bounds];
+                }
+            }
             ops.extend(rects.iter().map(|&rect| ExactOp::Fill { rect, color }));
-            later = later.union(&region);
         }
         ops[first..].reverse();
     }

@@ -20,6 +20,7 @@ pub mod still;
 pub mod stream_clock;
 pub mod stream_quality;
 mod trend;
+mod trust;
 mod urgent;
 pub mod video;
 mod video_content;

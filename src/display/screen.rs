@@ -1,14 +1,19 @@
 //! Reduce and compare: from the driver's records to exact operations and changed pixels.
 //!
-//! Records are hints. They say where to look and which copies and fills may explain what is there now; what is
-//! sent is decided by comparing with the shadow. So a record that lies, comes late or describes pixels that were
-//! drawn over meanwhile costs bytes, never a wrong picture: whatever any record touched is compared afterwards.
+//! Records are hints, as long as X draws while pixels are read. They say where to look and which copies and fills may
+//! explain what is there now; what is sent is decided by comparing with the shadow. So a record that comes late or
+//! describes pixels that were drawn over meanwhile costs bytes, never a wrong picture: whatever any record touched is
+//! compared afterwards.
+//!
+//! Where the counters show that the shadow is exactly what the records up to the last frame made, fills and copies
+//! since then are believed, and only damage is read ([`Trust`]).
 
 use super::changes::{Changes, ExactOp};
 use super::motion::{Found, Motion};
 use super::saved::{Restore, Saved, Saves};
 use super::shadow::Shadow;
 use super::trend::Trend;
+use super::trust::Trust;
 use crate::base::{Micros, Rect, Region, Size};
 use crate::ring::{PixelSource, Record};
 
@@ -21,6 +26,12 @@ const DAMAGE_BATCH: usize = 1024;
 
 /// Copies smaller than this are not worth a message beside the pixels around them.
 const COPY_AREA_MIN: u64 = 64;
+
+/// Damage is widened to a grid of so many columns (a power of two) within what was touched.
+const WIDENED_WIDTH: i32 = 16;
+
+/// And of so many rows (a power of two).
+const WIDENED_HEIGHT: i32 = 8;
 
 /// What happened since the last frame: remember `saves`, apply `ops` in order, bring back `restores`, then read
 /// `changed` from the shadow.
@@ -53,22 +64,26 @@ pub struct Screen {
     hinted: Vec<Rect>,
     damage: Vec<Rect>,
     saved: Saved,
+    trust: Trust,
 }
 
 impl Screen {
     /// A black screen, all of it to be read at the first frame.
     pub fn new(size: Size) -> Self {
-        Self {
+        let mut screen = Self {
             shadow: Shadow::new(size),
             motion: Motion::new(),
             trend: Trend::default(),
             hints: Changes::new(),
             hint_count: 0,
-            touched: Region::from(size.rect()),
+            touched: Region::new(),
             hinted: Vec::new(),
             damage: Vec::new(),
             saved: Saved::new(size),
-        }
+            trust: Trust::default(),
+        };
+        screen.damage_all();
+        screen
     }
 
     /// Width and height in pixels.
@@ -85,6 +100,12 @@ impl Screen {
     #[cfg(test)]
     pub(super) const fn motion(&self) -> &Motion {
         &self.motion
+    }
+
+    /// Whether the records are believed.
+    #[cfg(test)]
+    pub(super) const fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// A new mode: all pixels are unknown.
@@ -122,25 +143,24 @@ impl Screen {
 
     /// Everything may have changed: after an overrun of the ring, at an attachment.
     pub fn damage_all(&mut self) {
+        self.touched = Region::from(self.size().rect());
         self.hints = Changes::new();
+        self.hints.damage(&self.touched);
         self.damage.clear();
         self.hinted.clear();
-        self.touched = Region::from(self.size().rect());
+        self.trust.lose();
     }
 
     /// Reads what was touched and returns what changed.
     pub fn refresh(&mut self, now: Micros, source: &dyn PixelSource) -> Frame {
-        self.flush_damage();
-        self.hint_count = 0;
-        let hinted = Region::from_rects(&self.hinted);
+        let touched = self.take_touched();
+        let (mut ops, to_read) = if self.trust.begin(now, &touched) {
+            self.believed(&touched)
+        } else {
+            (self.confirmed(source), touched.clone())
+        };
         self.hinted.clear();
-        let mut touched = self.touched.take().union(&hinted);
-        touched.simplify(super::changes::RECTS_MAX);
-        let mut hints = std::mem::take(&mut self.hints);
-        let refuted = self.refuted(&hints, source);
-        hints.demote(&Region::from_rects(&refuted));
-        let mut ops = hints.take_exact();
-        let goes_on = ops.is_empty() && self.trend.goes_on(&mut self.shadow, source, &touched);
+        let goes_on = ops.is_empty() && self.trend.goes_on(&mut self.shadow, source, &to_read);
         if goes_on {
             ops.extend_from_slice(self.trend.copies());
         }
@@ -150,15 +170,18 @@ impl Screen {
         for op in &ops {
             self.shadow.apply(op);
         }
-        let found = if goes_on {
+        let mut found = if goes_on {
             Found {
                 ops: Vec::new(),
-                changed: self.shadow.refresh(source, &touched),
+                changed: self.shadow.refresh(source, &to_read),
             }
         } else {
-            self.motion.refresh(&mut self.shadow, source, &touched)
+            self.motion.refresh(&mut self.shadow, source, &to_read)
         };
-        self.trend.learn(goes_on, &found, &touched);
+        self.trend.learn(goes_on, &found, &to_read);
+        let unexplained = self.shadow.refresh(source, &self.trust.due(now));
+        found.changed = found.changed.union(&unexplained);
+        self.trust.end(source.is_settled(), unexplained);
         self.saved.keep(&found.ops, &mut saves);
         ops.extend(found.ops);
         let mut frame = Frame {
@@ -169,6 +192,39 @@ impl Screen {
         };
         self.saved.recall(&self.shadow, &mut frame, now);
         frame
+    }
+
+    /// Everything that a record touched since the last frame.
+    fn take_touched(&mut self) -> Region {
+        self.flush_damage();
+        self.hint_count = 0;
+        let hinted = Region::from_rects(&self.hinted);
+        let mut touched = self.touched.take().union(&hinted);
+        touched.simplify(super::changes::RECTS_MAX);
+        touched
+    }
+
+    /// The operations that the records told of, and what they leave to be read of what was `touched`.
+    fn believed(&mut self, touched: &Region) -> (Vec<ExactOp>, Region) {
+        let mut hints = std::mem::take(&mut self.hints);
+        let mut unwanted = Vec::new();
+        for (delta, region) in hints.moves() {
+            let is_good =
+                |rect: &&Rect| COPY_AREA_MIN <= rect.area() && self.shadow.holds_copy(rect, *delta);
+            unwanted.extend(region.rects().iter().filter(|rect| !is_good(rect)));
+        }
+        hints.demote(&Region::from_rects(&unwanted));
+        let ops = hints.take_needed(|rect, color| self.shadow.fill_changes(rect, color));
+        self.trust.believe(&self.hinted);
+        (ops, widened(hints.dirty(), touched))
+    }
+
+    /// The operations that the records told of, as far as the pixels confirm them.
+    fn confirmed(&mut self, source: &dyn PixelSource) -> Vec<ExactOp> {
+        let mut hints = std::mem::take(&mut self.hints);
+        let refuted = self.refuted(&hints, source);
+        hints.demote(&Region::from_rects(&refuted));
+        hints.take_exact()
     }
 
     fn damage(&mut self, rect: Rect) {
@@ -224,6 +280,22 @@ impl Screen {
         }
         refuted
     }
+}
+
+/// `dirty`, and what was `touched` beside it: letters that were drawn one by one on a fill are read as one line, or they
+/// would be compared, and sent, one by one.
+fn widened(dirty: &Region, touched: &Region) -> Region {
+    let (column, row) = (!(WIDENED_WIDTH - 1), !(WIDENED_HEIGHT - 1));
+    let widen = |rect: &Rect| {
+        Rect::new(
+            rect.left & column,
+            rect.top & row,
+            (rect.right + WIDENED_WIDTH - 1) & column,
+            (rect.bottom + WIDENED_HEIGHT - 1) & row,
+        )
+    };
+    let wide: Vec<Rect> = dirty.rects().iter().map(widen).collect();
+    Region::from_rects(&wide).intersect(touched).union(dirty)
 }
 
 #[cfg(test)]

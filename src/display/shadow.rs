@@ -174,6 +174,23 @@ impl Shadow {
         sample.loss < sample.gain
     }
 
+    /// Whether `rect` and what lies `delta` before it are in the picture.
+    pub(super) fn holds_copy(&self, rect: &Rect, delta: Point) -> bool {
+        let from = rect.translate(Point::new(-delta.x, -delta.y));
+        self.size.rect().contains(rect) && self.size.rect().contains(&from)
+    }
+
+    /// Whether filling `rect` with `color` changes anything in the picture.
+    pub(super) fn fill_changes(&self, rect: &Rect, color: u32) -> bool {
+        // Chunks without a way out in between are compared many pixels at a time.
+        let differs = |chunk: &[u32]| chunk.iter().fold(0, |all, pixel| all | (pixel ^ color)) != 0;
+        let rect = &rect.intersect(&self.size.rect());
+        (rect.top..rect.bottom).any(|y| {
+            self.span(rect, y)
+                .is_some_and(|row| row.chunks(TILE_WIDTH).any(differs))
+        })
+    }
+
     /// A sample of a copy; none where it leaves the picture.
     fn sample_copy(
         &mut self,
@@ -182,8 +199,7 @@ impl Shadow {
         delta: Point,
     ) -> Option<Sample> {
         let from = rect.translate(Point::new(-delta.x, -delta.y));
-        let inside = self.size.rect().contains(rect) && self.size.rect().contains(&from);
-        inside.then(|| {
+        self.holds_copy(rect, delta).then(|| {
             self.sample(source, rect, |shadow, y| {
                 shadow.span(&from, y - delta.y).map(Expected::Row)
             })

@@ -166,7 +166,8 @@ impl ScreenLoop {
         };
         match step {
             Step::Frame => {
-                session.refresh(now, pixels);
+                let memory = self.driver.memory();
+                session.refresh(now, &self.consumer.pixels(memory, pixels));
                 self.clock.framed(now);
                 Look::Again
             }

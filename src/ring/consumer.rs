@@ -9,8 +9,9 @@
 //! there. Every call does a bounded amount of work whatever the memory says.
 
 use super::layout;
-use super::memory::{SharedMemory, copies_before_later_loads};
+use super::memory::{PixelSource, SharedMemory, copies_before_later_loads};
 use super::record::Record;
+use super::settled::{self, Progress};
 use crate::base::Size;
 
 /// Records that may lie between the reader and `done` before the writer may be overwriting them.
@@ -23,6 +24,30 @@ const BATCH: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Consumer {
     position: u64,
+}
+
+/// Live pixels beside the counters that tell what was being drawn while they were read; see [`Consumer::pixels`].
+pub struct DrainedPixels<'a> {
+    position: u64,
+    memory: &'a dyn SharedMemory,
+    source: &'a dyn PixelSource,
+}
+
+impl PixelSource for DrainedPixels<'_> {
+    fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
+        self.source.read_row(y, x, out);
+    }
+
+    fn is_settled(&self) -> bool {
+        settled::is_settled(self, self.position)
+    }
+}
+
+impl Progress for DrainedPixels<'_> {
+    fn load_begun(&self) -> Option<u64> {
+        self.memory
+            .load_u64(layout::PROGRESS_OFFSET + layout::progress::BEGUN)
+    }
 }
 
 /// What [`Consumer::drain`] did.
@@ -52,6 +77,19 @@ impl Consumer {
     /// Whether records are published that were not read (or the producer's counter jumped).
     pub fn has_more(&self, memory: &(impl SharedMemory + ?Sized)) -> bool {
         load_done(memory).is_some_and(|done| done != self.position)
+    }
+
+    /// The pixels in `source` as those of everything that was drained: they tell whether they are.
+    pub fn pixels<'a>(
+        &self,
+        memory: &'a dyn SharedMemory,
+        source: &'a dyn PixelSource,
+    ) -> DrainedPixels<'a> {
+        DrainedPixels {
+            position: self.position,
+            memory,
+            source,
+        }
     }
 
     /// Hands at most `max_records` published records to `sink`, clipped to `screen`, oldest first.

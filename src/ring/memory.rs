@@ -55,11 +55,21 @@ pub trait PixelSource {
     /// Copies the pixels of row `y` from column `x` on, one 0x00RRGGBB word each (the top byte is undefined).
     /// Pixels outside of the screen are zero.
     fn read_row(&self, y: u32, x: u32, out: &mut [u32]);
+
+    /// Whether the pixels that were read so far are those of the drained records, but for drawing whose damage is yet
+    /// to come ([`super::settled`]). Who cannot tell says no.
+    fn is_settled(&self) -> bool {
+        false
+    }
 }
 
 impl<P: PixelSource + ?Sized> PixelSource for &P {
     fn read_row(&self, y: u32, x: u32, out: &mut [u32]) {
         (**self).read_row(y, x, out);
+    }
+
+    fn is_settled(&self) -> bool {
+        (**self).is_settled()
     }
 }
 

@@ -3,7 +3,8 @@
 //! `docs/ring.md` is the contract, [`layout`] its mirror. A consumer's round:
 //!
 //! 1. take [`Observed::now`]; drain records ([`Consumer::drain`]); read mode, monitors and cursor where they changed;
-//! 2. ask for the producer to be idle ([`wake::arm`] with [`Wait::Idle`]) or wait a few milliseconds, then read pixels;
+//! 2. ask for the producer to be idle ([`wake::arm`] with [`Wait::Idle`]) or wait a few milliseconds, then read pixels
+//!    ([`Consumer::pixels`]);
 //! 3. arm for the next change ([`Wait::Record`]), looking again whether anything differs from what was observed.
 
 pub mod consumer;
@@ -19,10 +20,11 @@ pub mod mode;
 pub mod monitors;
 pub mod record;
 mod seqlock;
+pub mod settled;
 pub mod state;
 pub mod wake;
 
-pub use consumer::{Consumer, Drained};
+pub use consumer::{Consumer, Drained, DrainedPixels};
 pub use control::{ControlError, ControlMessage, Hello};
 pub use cursor::{CursorError, CursorImage, CursorState};
 pub use input::InputRecord;

@@ -9,7 +9,8 @@
 //! | 8 | 16 | `bbox` | top, left, bottom, right; half-open |
 //! | 24 | 8 | `src_pos` or `color` | COPY_BITS: source of `bbox`'s top left corner; FILL: 0x00RRGGBB |
 //!
-//! `more` is not handed on: copies are hints that are checked against pixels, so a group needs no all-or-nothing.
+//! `more` is not handed on: what is published is drained before pixels are read, so a group is taken in whole or checked
+//! against pixels.
 
 use super::layout;
 use crate::base::{ByteReader, Point, Rect, Size, Truncated};
@@ -27,7 +28,8 @@ pub enum Record {
         /// 0x00RRGGBB.
         color: u32,
     },
-    /// `CARAWAY_COPY_BITS`: `rect` holds what lay at `source` before. A hint, to be checked against the pixels.
+    /// `CARAWAY_COPY_BITS`: `rect` holds what lay at `source` before. A hint, to be checked against the
+    /// pixels unless these were settled ([`super::settled`]).
     CopyBits {
         /// The destination.
         rect: Rect,

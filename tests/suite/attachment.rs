@@ -183,7 +183,7 @@ impl Attachment {
         };
         match step {
             Step::Frame => {
-                session.refresh(now, pixels);
+                session.refresh(now, &self.consumer.pixels(&self.memory, pixels));
                 self.clock.framed(now);
                 self.frames.push(now);
                 Look::Again

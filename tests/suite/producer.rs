@@ -2,7 +2,7 @@
 //!
 //! It shares one thread with the server under test. The pixels change first, then the records are published; with
 //! [`Producer::hold`] records lag behind the pixels for as long as a test likes, which is what the server meets
-//! when X draws while it reads.
+//! when X draws while it reads; `begun` tells of fills and copies before they are drawn.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -257,7 +257,18 @@ impl Producer {
         self.peer.wake(Wait::Record);
     }
 
+    /// A fill or copy is about to be drawn.
+    fn begin(&self) {
+        let written = self.held.as_ref().map_or(0, Vec::len) as u64;
+        let begun = self.done + written + 1;
+        self.write(
+            layout::PROGRESS_OFFSET + progress::BEGUN,
+            &begun.to_le_bytes(),
+        );
+    }
+
     fn fill(&mut self, rects: &[Rect], color: u32) {
+        self.begin();
         for rect in rects {
             self.paint(*rect, |_, _, _| color & 0x00ff_ffff);
         }
@@ -269,6 +280,7 @@ impl Producer {
         let screen = self.size().rect();
         let way = Point::new(dx, dy);
         let rect = rect.intersect(&screen).intersect(&screen.translate(way));
+        self.begin();
         let before = self.pixels.clone_of(self.size());
         self.paint(rect, |x, y, _| before.at(Point::new(x - dx, y - dy)));
         self.publish(layout::COPY_BITS, &[rect], |rect| {

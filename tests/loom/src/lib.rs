@@ -1,4 +1,4 @@
-//! Model checks of the wake-up protocol between the driver and the server, in every order that the memory model
+//! Model checks of the wake-up protocol and of exact copies between the driver and the server, in every order that the memory model
 //! allows. Run with
 //!
 //! ```sh
@@ -12,4 +12,9 @@
 #[expect(unreachable_pub, reason = "the file is public where it lives")]
 mod wake;
 
+#[path = "../../../src/ring/settled.rs"]
+#[expect(unreachable_pub, reason = "the file is public where it lives")]
+mod settled;
+
+mod exact;
 mod models;
