@@ -1,5 +1,6 @@
 //! One sans-IO state machine per SPICE channel, and the handshake before it.
 
+pub mod agent_link;
 pub mod cursor;
 pub mod cursor_cache;
 pub mod cursor_shape;
@@ -17,6 +18,7 @@ pub mod outbox;
 pub mod pointer;
 pub mod scancode;
 
+pub use agent_link::{AgentError, AgentLink, AgentServices, Incoming};
 pub use inbox::{FramingError, Inbox};
 pub use main::{Identity, MainChannel, MainError, MainEvent};
 pub use outbox::{Answer, CommonError, Outbox};

@@ -54,7 +54,7 @@ pub enum ChannelError {
 /// What kind of channel it is, with its state.
 #[derive(Debug)]
 pub(super) enum Role {
-    Main(MainChannel),
+    Main(Box<MainChannel>),
     Display(Box<DisplaySender>),
     Inputs(Box<InputsChannel>),
     Cursor(Box<CursorChannel>),

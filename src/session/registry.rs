@@ -108,6 +108,11 @@ impl Registry {
         self.clients.keys().copied()
     }
 
+    /// A client's main channel.
+    pub(super) fn main(&self, client: ClientId) -> Option<ChannelKey> {
+        self.clients.get(&client).map(|client| client.main)
+    }
+
     /// A client's channels beside its main channel.
     pub(super) fn channels(&self, client: ClientId) -> impl Iterator<Item = ChannelKey> {
         let channels = self
