@@ -53,7 +53,7 @@ struct Arguments {
     /// The file with the display's cookie.
     #[arg(long, requires = "display")]
     xauthority: Option<PathBuf>,
-    /// Identifies the desktop as long as it lives, also when this program is started anew; drawn at random if not given.
+    /// Identifies the desktop as long as it lives, also when this program is started anew; random if not given.
     #[arg(long)]
     uuid: Option<Uuid>,
     /// Name of the desktop, which clients show.
@@ -226,4 +226,20 @@ fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
         password.pop();
     }
     Ok(TicketPolicy::Password(Ticket::new(&password, None)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Uuid;
+
+    #[test]
+    fn uuids_are_read_as_they_are_written() {
+        let plain = "00112233445546678899aabbccddeeff".parse::<Uuid>().unwrap();
+        assert_eq!(plain.0[..4], [0, 0x11, 0x22, 0x33]);
+        let written = "00112233-4455-4667-8899-AABBCCDDEEFF";
+        assert_eq!(written.parse::<Uuid>(), Ok(plain));
+        for wrong in ["", "0011", "+0112233445546678899aabbccddeeff", "zz"] {
+            assert!(wrong.parse::<Uuid>().is_err(), "{wrong}");
+        }
+    }
 }
