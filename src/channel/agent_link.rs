@@ -9,6 +9,8 @@
 
 mod flow;
 mod incoming;
+#[cfg(test)]
+mod line_tests;
 mod outgoing;
 #[cfg(test)]
 mod tests;
