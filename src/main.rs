@@ -15,6 +15,7 @@ use caraway_server::auth::ticket::{PasswordError, Ticket, TicketPolicy};
 use caraway_server::base::limits::PASSWORD_MAX;
 use caraway_server::base::{Micros, Size};
 use caraway_server::channel::Identity;
+use caraway_server::io::agent::{Hands, XDisplay};
 use caraway_server::io::control::Control;
 use caraway_server::io::cores::Cores;
 use caraway_server::io::driver::{AttachError, Driver, DriverError};
@@ -70,6 +71,15 @@ struct Arguments {
     /// An inherited stream socket to the launcher.
     #[arg(long, value_name = "FD")]
     control_fd: Option<RawFd>,
+    /// The X display behind the driver; without it there are no selections and no monitors that follow.
+    #[arg(long)]
+    display: Option<String>,
+    /// The file with the display's cookie.
+    #[arg(long, requires = "display")]
+    xauthority: Option<PathBuf>,
+    /// Identifies the desktop as long as it lives, also when this program is started anew; random if not given.
+    #[arg(long)]
+    uuid: Option<Uuid>,
     /// Name of the desktop, which clients show.
     #[arg(long, default_value = "caraway")]
     name: String,
@@ -151,8 +161,14 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     let policy = policy(&arguments)?;
     let listeners = listeners(&arguments)?;
     let driver = Driver::connect(&arguments.driver).await?;
-    let mut uuid = [0; 16];
-    getrandom::fill(&mut uuid)?;
+    let display = arguments.display.map(|name| XDisplay {
+        name,
+        authority: arguments.xauthority,
+    });
+    let uuid = match arguments.uuid {
+        Some(Uuid(uuid)) => uuid,
+        None => random_uuid()?,
+    };
     let identity = Identity {
         name: arguments.name,
         uuid,
@@ -162,6 +178,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     session.set_jpeg_backends(Box::new(move || backends.backend()));
     session.set_workers(Box::new(Cores::new()));
     let host = Rc::new(Host::new(session, policy, keys));
+    tokio::task::spawn_local(Hands::open(display.as_ref()).serve(Rc::clone(&host)));
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
     }
@@ -205,6 +222,32 @@ fn listeners(arguments: &Arguments) -> Result<Vec<Listener>, ServerError> {
     Ok(listeners)
 }
 
+/// A UUID as it is written: 32 hexadecimal digits, with or without hyphens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Uuid([u8; 16]);
+
+impl std::str::FromStr for Uuid {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits: String = text.chars().filter(|character| *character != '-').collect();
+        let is_hexadecimal = digits
+            .chars()
+            .all(|character| character.is_ascii_hexdigit());
+        let number = u128::from_str_radix(&digits, 16).ok();
+        number
+            .filter(|_| is_hexadecimal && digits.len() == 32)
+            .map(|number| Self(number.to_be_bytes()))
+            .ok_or("a UUID has 32 hexadecimal digits")
+    }
+}
+
+fn random_uuid() -> Result<[u8; 16], getrandom::Error> {
+    let mut uuid = [0; 16];
+    getrandom::fill(&mut uuid)?;
+    Ok(uuid)
+}
+
 fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
     let Some(fd) = arguments
         .password_fd
@@ -232,4 +275,20 @@ fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
     } else {
         ticket
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Uuid;
+
+    #[test]
+    fn uuids_are_read_as_they_are_written() {
+        let plain = "00112233445546678899aabbccddeeff".parse::<Uuid>().unwrap();
+        assert_eq!(plain.0[..4], [0, 0x11, 0x22, 0x33]);
+        let written = "00112233-4455-4667-8899-AABBCCDDEEFF";
+        assert_eq!(written.parse::<Uuid>(), Ok(plain));
+        for wrong in ["", "0011", "+0112233445546678899aabbccddeeff", "zz"] {
+            assert!(wrong.parse::<Uuid>().is_err(), "{wrong}");
+        }
+    }
 }

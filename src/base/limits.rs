@@ -35,6 +35,37 @@ pub const LINK_CAPS_MAX: u32 = 1024;
 /// Bytes of one message from a client on the main channel (agent data comes in chunks of 2048).
 pub const MAIN_MESSAGE_MAX: u32 = 64 * 1024;
 
+/// AGENT_DATA messages of 2048 bytes that a client may send ahead (reference server: 10): 4 MB, what a line of
+/// 400 Mbit/s and 80 ms holds.
+pub const AGENT_TOKENS: u32 = 2048;
+
+/// Tokens are given back this many at a time.
+pub const AGENT_TOKENS_BATCH: u32 = 128;
+
+/// Bytes of one agent message, except those that carry content.
+pub const AGENT_MESSAGE_MAX: u32 = 8 * 1024;
+
+/// Bytes of a selection's content, either way.
+pub const CLIPBOARD_BYTES_MAX: u32 = 100 * 1024 * 1024;
+
+/// Bytes of a clipboard message in front of its content.
+pub const CLIPBOARD_FIELDS_BYTES: u32 = 8;
+
+/// Bytes of one piece of a file from a client, with its fields (spice-gtk: 64 KB).
+pub const FILE_DATA_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Bytes of agent messages of all clients that have begun and not ended.
+pub const AGENT_UNFINISHED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Agent messages that wait for one client.
+pub const AGENT_WAITING_MAX: usize = 1024;
+
+/// Bytes of agent messages that wait for one client; their content is shared with whoever has it.
+pub const AGENT_WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Agent data is put into a main channel's output while fewer bytes wait there.
+pub const AGENT_OUTBOX_BYTES: usize = 32 * 1024;
+
 /// Bytes of one message from a client on any other channel of a display session.
 pub const CLIENT_MESSAGE_MAX: u32 = 4096;
 
@@ -120,6 +151,8 @@ pub const GLZ_WINDOW_IMAGES_MAX: usize = 4096;
 const _: () = assert!(GLZ_WINDOW_PIXELS_MIN <= GLZ_WINDOW_PIXELS_MAX);
 const _: () =
     assert!(SCREEN_SIDE_MAX as u64 * (SCREEN_SIDE_MAX as u64 + 64) * 4 <= FRAME_BUFFER_BYTES_MAX);
+const _: () = assert!(AGENT_TOKENS_BATCH <= AGENT_TOKENS);
+const _: () = assert!(AGENT_OUTBOX_BYTES < OUTPUT_BYTES_MAX);
 const _: () = assert!(CLIENT_MESSAGE_MAX <= MAIN_MESSAGE_MAX);
 const _: () = assert!(
     IMAGE_PIXELS_MAX >= SCREEN_SIDE_MAX,

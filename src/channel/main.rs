@@ -1,9 +1,11 @@
 //! The main channel of one client: the session's facts, the list of channels, the mouse mode.
 //!
-//! There is no agent yet: INIT says so, and what a client sends to one all the same is ignored.
+//! What the client says to the agent goes through its [`AgentLink`].
 
+use super::agent_link::{AgentError, AgentLink, AgentServices};
 use super::outbox::Outbox;
 use crate::base::Micros;
+use crate::base::limits::AGENT_TOKENS;
 use crate::wire::WireError;
 use crate::wire::caps::{self, Caps};
 use crate::wire::link::ChannelType;
@@ -24,6 +26,8 @@ pub enum MainEvent {
     None,
     /// Its mouse mode is this one from now on; it has been told.
     MouseMode(MouseModes),
+    /// It has said something to the agent: see [`AgentLink::take_incoming`].
+    Agent,
 }
 
 /// Why a message ends the connection; the client's fault.
@@ -35,6 +39,9 @@ pub enum MainError {
     /// There is no migration.
     #[error("migration is not served")]
     Migration,
+    /// What it sends to the agent cannot be taken.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
 }
 
 /// What a desktop is called.
@@ -52,6 +59,8 @@ pub struct MainChannel {
     mode: MouseModes,
     /// Whether the list of channels was sent: clients warn at a second one.
     listed: bool,
+    /// Its way to the agent.
+    pub agent: AgentLink,
 }
 
 impl MainChannel {
@@ -60,6 +69,7 @@ impl MainChannel {
     pub fn start(
         connection_id: u32,
         identity: &Identity,
+        services: AgentServices,
         client_caps: &Caps,
         now: Micros,
         outbox: &mut Outbox,
@@ -67,13 +77,17 @@ impl MainChannel {
         // Client mode from the start: the driver always has an absolute pointer, and a client that would have to
         // ask grabs the pointer until the answer comes.
         let mode = MouseModes::CLIENT;
+        let agent = AgentLink::new(
+            services,
+            client_caps.has(caps::main::AGENT_CONNECTED_TOKENS),
+        );
         outbox.send(&Init {
             session_id: connection_id,
             display_channels_hint: 1,
             supported_mouse_modes: u32::from(SUPPORTED_MODES.0),
             current_mouse_mode: u32::from(mode.0),
-            agent_connected: 0,
-            agent_tokens: 0,
+            agent_connected: agent.is_served().into(),
+            agent_tokens: AGENT_TOKENS,
             multi_media_time: now.multimedia_time(),
             ram_hint: RAM_HINT,
         });
@@ -88,6 +102,7 @@ impl MainChannel {
         Self {
             mode,
             listed: false,
+            agent,
         }
     }
 
@@ -119,11 +134,21 @@ impl MainChannel {
             | ClientMessage::MigrateEnd(_)
             | ClientMessage::MigrateDstDoSeamless(_)
             | ClientMessage::MigrateConnectedSeamless(_) => Err(MainError::Migration),
-            ClientMessage::ClientInfo(_)
-            | ClientMessage::AgentStart(_)
-            | ClientMessage::AgentData(_)
-            | ClientMessage::AgentToken(_)
-            | ClientMessage::QualityIndicator(_) => Ok(MainEvent::None),
+            ClientMessage::AgentStart(start) => {
+                self.agent.start(start.count);
+                Ok(MainEvent::None)
+            }
+            ClientMessage::AgentToken(tokens) => {
+                self.agent.add_tokens(tokens.count);
+                Ok(MainEvent::None)
+            }
+            ClientMessage::AgentData(data) => {
+                self.agent.receive(data.0, outbox)?;
+                Ok(MainEvent::Agent)
+            }
+            ClientMessage::ClientInfo(_) | ClientMessage::QualityIndicator(_) => {
+                Ok(MainEvent::None)
+            }
         }
     }
 
@@ -173,7 +198,14 @@ mod tests {
             uuid: [3; 16],
         };
         let caps = Caps::of(&[caps::main::NAME_AND_UUID]);
-        let main = MainChannel::start(77, &identity, &caps, Micros(0), &mut outbox);
+        let main = MainChannel::start(
+            77,
+            &identity,
+            AgentServices::default(),
+            &caps,
+            Micros(0),
+            &mut outbox,
+        );
         (main, outbox)
     }
 
@@ -214,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn migration_ends_the_connection_and_the_agent_is_ignored() {
+    fn migration_ends_the_connection_and_an_agent_that_is_not_there_hears_nothing() {
         let (mut main, mut outbox) = started();
         for number in [102, 103, 109, 111] {
             assert_eq!(
@@ -225,8 +257,9 @@ mod tests {
         assert_eq!(main.handle(106, &[0; 4], &mut outbox), Ok(MainEvent::None));
         assert_eq!(
             main.handle(107, &[1, 2, 3], &mut outbox),
-            Ok(MainEvent::None)
+            Ok(MainEvent::Agent)
         );
+        assert_eq!(main.agent.take_incoming(), []);
         assert!(matches!(
             main.handle(99, &[], &mut outbox),
             Err(MainError::Wire(_))

@@ -1,9 +1,12 @@
 //! One sans-IO state machine per SPICE channel, and the handshake before it.
 
+pub mod agent_link;
 pub mod cursor;
 pub mod cursor_cache;
 pub mod cursor_shape;
 pub mod held;
+#[cfg(any(test, fuzzing))]
+pub mod hostile_agent;
 #[cfg(any(test, fuzzing))]
 pub mod hostile_link;
 #[cfg(any(test, fuzzing))]
@@ -17,6 +20,7 @@ pub mod outbox;
 pub mod pointer;
 pub mod scancode;
 
+pub use agent_link::{AgentError, AgentLink, AgentServices, Incoming};
 pub use inbox::{FramingError, Inbox};
 pub use main::{Identity, MainChannel, MainError, MainEvent};
 pub use outbox::{Answer, CommonError, Outbox};

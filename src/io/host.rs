@@ -48,6 +48,8 @@ pub struct Host {
     places: RefCell<BTreeMap<Place, Rc<Notify>>>,
     /// What was last refused at the door.
     pub(super) refusals: RefCell<Complaints>,
+    /// Rung when the agent has orders, or another deadline.
+    pub(super) agent: Notify,
 }
 
 impl Host {
@@ -66,6 +68,7 @@ impl Host {
             door: RefCell::new(Doorkeeper::new()),
             places: RefCell::new(BTreeMap::new()),
             refusals: RefCell::new(Complaints::default()),
+            agent: Notify::new(),
         }
     }
 
@@ -98,6 +101,7 @@ impl Host {
                 Event::Wake(key) => self.ring(key, false),
                 Event::Close(key) => self.ring(key, true),
                 Event::FrameWanted => self.driver.notify_one(),
+                Event::Agent => self.agent.notify_one(),
             }
         }
         result

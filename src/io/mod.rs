@@ -1,5 +1,6 @@
 //! Sockets and clocks: drives everything below.
 
+pub mod agent;
 mod complaints;
 mod connection;
 pub mod control;

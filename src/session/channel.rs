@@ -1,9 +1,8 @@
 //! One connected channel: its message stream and the state machine of its kind.
 
 use super::display_sender::DisplaySender;
-use super::registry::ClientId;
-use crate::base::Micros;
 use crate::base::limits::{CLIENT_MESSAGE_MAX, MAIN_MESSAGE_MAX};
+use crate::base::{ClientId, Micros};
 use crate::channel::cursor::CursorChannel;
 use crate::channel::inputs::{InputsChannel, InputsError};
 use crate::channel::{CommonError, FramingError, Inbox, MainChannel, MainError, Outbox};
@@ -55,7 +54,7 @@ pub enum ChannelError {
 /// What kind of channel it is, with its state.
 #[derive(Debug)]
 pub(super) enum Role {
-    Main(MainChannel),
+    Main(Box<MainChannel>),
     Display(Box<DisplaySender>),
     Inputs(Box<InputsChannel>),
     Cursor(Box<CursorChannel>),

@@ -1,28 +1,30 @@
 //! A desktop and everybody who looks at it.
 //!
 //! `Session` routes: bytes of a channel to its state machine, input to the driver, frames to every display. What the
-//! parts do is theirs. Two drivers call it, in any order:
+//! parts do is theirs. Three drivers call it, in any order:
 //!
 //! - connections: [`admit`](Session::admit), [`start`](Session::start), then [`receive`](Session::receive) and
 //!   [`transmit`](Session::transmit) until [`close`](Session::close). `transmit` is called when the socket can take
 //!   bytes and nothing waits for it, again at [`deadline`](Session::deadline), and when [`Event::Wake`] names the
 //!   channel;
-//! - the driver's attachment: see `session/screen_side.rs`.
+//! - the driver's attachment: see `session/screen_side.rs`;
+//! - whoever does what the agent orders: see `session/agent_side.rs`.
 //!
 //! After every call [`take_events`](Session::take_events) and [`take_input`](Session::take_input) tell what else is
 //! to be done.
 
 use std::collections::BTreeMap;
 
+use super::agent_side::AgentSide;
 use super::channel::{Channel, ChannelError, Origin, Role, message_limit};
 use super::display_sender::{DisplaySender, Encoders};
 use super::image_sender::ImageEncoders;
 use super::picture::Picture;
-use super::registry::{AdmitError, ChannelKey, ClientId, Registry};
+use super::registry::{AdmitError, ChannelKey, Registry};
 use super::status::{ClientStatus, Status};
 use super::video_frames::VideoFrames;
 use crate::base::{Alone, Workers};
-use crate::base::{Micros, Size};
+use crate::base::{ClientId, Micros, Size};
 use crate::channel::cursor::{CursorChannel, SharedCursor};
 use crate::channel::held::Holder;
 use crate::channel::inputs::{InputsChannel, Seat, SharedInput};
@@ -45,13 +47,16 @@ pub enum Event {
     Close(ChannelKey),
     /// A display could take a frame.
     FrameWanted,
+    /// The agent has orders, or another deadline.
+    Agent,
 }
 
 /// One desktop.
 #[derive(Debug)]
 pub struct Session {
     identity: Identity,
-    registry: Registry,
+    pub(super) registry: Registry,
+    pub(super) agent: AgentSide,
     pub(super) channels: BTreeMap<ChannelKey, Channel>,
     /// Channels that were admitted and have not started.
     admitted: BTreeMap<ChannelKey, ClientId>,
@@ -74,6 +79,7 @@ impl Session {
         Self {
             identity,
             registry: Registry::new(),
+            agent: AgentSide::default(),
             channels: BTreeMap::new(),
             admitted: BTreeMap::new(),
             modes: BTreeMap::new(),
@@ -186,19 +192,22 @@ impl Session {
             if number <= LAST_TYPE {
                 match (outbox.handle(now, number, body)?, &mut *role) {
                     (Answer::Pong { id, .. }, Role::Display(display)) => display.answered(now, id),
+                    (Answer::Pong { id, rtt }, Role::Main(main)) => main.agent.answered(id, rtt),
                     (Answer::Leaving, _) => return Err(ChannelError::Leaving),
                     _ => {}
                 }
                 continue;
             }
             match role {
-                Role::Main(main) => {
-                    if let MainEvent::MouseMode(mode) = main.handle(number, body, outbox)? {
+                Role::Main(main) => match main.handle(number, body, outbox)? {
+                    MainEvent::None => {}
+                    MainEvent::MouseMode(mode) => {
                         self.modes.insert(*client, mouse_mode(mode));
                         let channels = self.registry.channels(*client);
                         self.events.extend(channels.map(Event::Wake));
                     }
-                }
+                    MainEvent::Agent => self.agent.receive(now, *client, &mut main.agent),
+                },
                 Role::Display(display) => display.handle(number, body)?,
                 Role::Inputs(inputs) => {
                     let screen = self.picture.pointer_screen();
@@ -218,6 +227,7 @@ impl Session {
             return Err(ChannelError::NotReading);
         }
         self.tell_readiness(key);
+        self.deliver_agent();
         Ok(())
     }
 
@@ -249,7 +259,7 @@ impl Session {
                 cursor.transmit(&self.cursor, mode, outbox)
             }
             Role::Inputs(inputs) => inputs.transmit(outbox),
-            Role::Main(_) => false,
+            Role::Main(main) => main.agent.transmit(now, outbox),
         };
         outbox.poll_ping(now);
         outbox.take_into(out);
@@ -293,6 +303,8 @@ impl Session {
         }) = self.channels.remove(&key)
         {
             self.modes.remove(&client);
+            self.agent.left(client);
+            self.deliver_agent();
         }
         let is_display = |channel: &Channel| matches!(channel.role, Role::Display(_));
         if !self.channels.values().any(is_display) {
@@ -354,13 +366,14 @@ impl Session {
             }
             _ => {
                 let connection_id = self.registry.connection_id(client).unwrap_or_default();
-                Role::Main(MainChannel::start(
+                Role::Main(Box::new(MainChannel::start(
                     connection_id,
                     &self.identity,
+                    self.agent.services(),
                     caps,
                     now,
                     outbox,
-                ))
+                )))
             }
         }
     }

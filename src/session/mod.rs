@@ -1,5 +1,6 @@
 //! One desktop and its clients.
 
+mod agent_side;
 mod channel;
 pub mod desktop;
 mod display_sender;

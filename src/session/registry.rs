@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::ClientId;
 use crate::base::limits::CLIENTS_MAX;
 use crate::wire::link::ChannelType;
 
@@ -18,10 +19,6 @@ impl ChannelKey {
         self.0
     }
 }
-
-/// One client, for as long as its main channel is connected; never used again afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct ClientId(u64);
 
 /// Why a link cannot become a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +108,11 @@ impl Registry {
         self.clients.keys().copied()
     }
 
+    /// A client's main channel.
+    pub(super) fn main(&self, client: ClientId) -> Option<ChannelKey> {
+        self.clients.get(&client).map(|client| client.main)
+    }
+
     /// A client's channels beside its main channel.
     pub(super) fn channels(&self, client: ClientId) -> impl Iterator<Item = ChannelKey> {
         let channels = self
@@ -150,7 +152,7 @@ impl Registry {
         while taken(connection_id) {
             connection_id = connection_id.wrapping_add(1).max(1);
         }
-        let (id, main) = (ClientId(self.next), ChannelKey(self.next));
+        let (id, main) = (ClientId::new(self.next), ChannelKey(self.next));
         self.next += 1;
         self.clients.insert(
             id,

@@ -34,6 +34,15 @@ impl Caps {
             .is_some_and(|word| word & mask(bit) != 0)
     }
 
+    /// The bits of both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let words = self.words.iter().zip(&other.words);
+        Self {
+            words: words.map(|(ours, theirs)| ours & theirs).collect(),
+        }
+    }
+
     /// 32-bit words that the set takes on the wire.
     pub const fn word_count(&self) -> usize {
         self.words.len()

@@ -12,6 +12,7 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+pub mod agent;
 pub mod caps;
 pub mod common;
 pub mod cursor;

@@ -63,6 +63,20 @@ pub(crate) struct Plan {
     pub(crate) ticket: Option<Ticket>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
+    /// The X display, like `:7`.
+    pub(crate) display: String,
+    /// The file with its cookie.
+    pub(crate) cookie: PathBuf,
+    /// Identifies the desktop to clients, whichever server they talk to.
+    pub(crate) uuid: u128,
+}
+
+/// A new random UUID (version 4).
+pub(crate) fn random_uuid() -> io::Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    let version_and_variant = (0xf << 76) | (0x3 << 62);
+    Ok((u128::from_be_bytes(bytes) & !version_and_variant) | (0x4 << 76) | (0x2 << 62))
 }
 
 /// Finds the server, `beside` first.
@@ -118,6 +132,9 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     }
     command.arg("--control-fd").arg(inherit(theirs.into()));
     command.arg("--name").arg(plan.name.as_str());
+    command.arg("--uuid").arg(format!("{:032x}", plan.uuid));
+    command.arg("--display").arg(&plan.display);
+    command.arg("--xauthority").arg(&plan.cookie);
     let mappings = (FIRST_FD..)
         .zip(fds)
         .map(|(child_fd, parent_fd)| FdMapping {
@@ -139,6 +156,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn uuids_are_random_ones() {
+        let uuids: Vec<u128> = (0..64).map(|_| random_uuid().unwrap()).collect();
+        for (at, uuid) in uuids.iter().enumerate() {
+            let text = format!("{uuid:032x}");
+            assert_eq!(&text[12..13], "4");
+            assert!("89ab".contains(&text[16..17]), "{text}");
+            assert!(!uuids[..at].contains(uuid));
+        }
+    }
 
     #[test]
     fn the_server_beside_us_is_taken() {

@@ -132,6 +132,9 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         certificate,
         ticket: password.map(Ticket::lasting),
         name: dir.name().clone(),
+        display: format!(":{}", display.number()),
+        cookie: dir.file("xauth"),
+        uuid: server::random_uuid().map_err(ServerError::Start)?,
     };
     let json = args.json;
     Ok(Plan {

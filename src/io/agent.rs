@@ -1,0 +1,88 @@
+//! Carries out what the agent orders, and reports what happens on the desktop.
+//!
+//! One task takes the session's orders and hands them to whoever can do them: threads with an X connection or with
+//! files of their own, so that nothing here waits. They report through one channel.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+
+use super::complaints::Complaints;
+use super::connection::sleep_until;
+use super::host::Host;
+use crate::agent::{News, Order};
+use crate::channel::AgentServices;
+
+/// News that wait for the session; a thread that has more waits itself.
+const NEWS_WAITING_MAX: usize = 64;
+
+/// Where the desktop's X server is.
+#[derive(Clone, Debug)]
+pub struct XDisplay {
+    /// Like `:7`.
+    pub name: String,
+    /// The file with its cookie.
+    pub authority: Option<PathBuf>,
+}
+
+/// Whoever does what the agent orders.
+#[derive(Debug)]
+pub struct Hands {
+    services: AgentServices,
+    news: mpsc::Receiver<News>,
+    /// Kept, so that the channel stays open when no thread has it.
+    _reporter: mpsc::Sender<News>,
+    complaints: Complaints,
+}
+
+impl Hands {
+    /// Starts what can be started on this desktop; without a display there are neither selections nor monitors.
+    pub fn open(_display: Option<&XDisplay>) -> Self {
+        let (reporter, news) = mpsc::channel(NEWS_WAITING_MAX);
+        Self {
+            services: AgentServices::default(),
+            news,
+            _reporter: reporter,
+            complaints: Complaints::default(),
+        }
+    }
+
+    /// Serves the session's agent for as long as the program runs.
+    pub async fn serve(mut self, host: Rc<Host>) -> Infallible {
+        let services = self.services;
+        host.with(|session| session.serve_agent(services));
+        let mut orders = Vec::new();
+        loop {
+            let deadline = host.with(|session| {
+                session.take_orders(&mut orders);
+                session.agent_deadline()
+            });
+            for order in orders.drain(..) {
+                self.carry_out(&host, order);
+            }
+            let deadline = deadline.map(|at| host.instant(at));
+            tokio::select! {
+                () = host.agent.notified() => {}
+                Some(news) = self.news.recv() => {
+                    host.with(|session| session.agent_news(host.now(), news));
+                }
+                () = sleep_until(deadline) => host.with(|session| session.agent_poll(host.now())),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, host: &Host, order: Order) {
+        match order {
+            Order::Clipboard(order) => match order {},
+            Order::Resize(order) => match order {},
+            Order::Upload(order) => match order {},
+            Order::Note(client, note) => {
+                if self.complaints.admit(host.now(), &note.to_string()) {
+                    tracing::warn!(client = client.number(), "{note}");
+                }
+            }
+        }
+    }
+}
