@@ -126,6 +126,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         listeners,
         password,
         name: dir.name().clone(),
+        resize: args.resize,
+        dpi: args.dpi,
         display: format!(":{}", display.number()),
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,
