@@ -36,6 +36,7 @@ mod keyboard;
 mod memory;
 mod pointer;
 mod reference;
+mod resize;
 mod same_drawing;
 mod start;
 mod video;
