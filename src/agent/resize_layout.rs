@@ -29,8 +29,8 @@ pub enum DpiPolicy {
 }
 
 /// Outputs for the X server. INVARIANT: one to [`MONITORS_MAX`] heads in order of id, each id once and below
-/// [`MONITORS_MAX`], sides from [`MONITOR_WIDTH_MIN`] and [`MONITOR_HEIGHT_MIN`], not overlapping, the smallest left and
-/// top 0, everything within [`SCREEN_SIDE_MAX`].
+/// [`MONITORS_MAX`], sides from [`MONITOR_WIDTH_MIN`] and [`MONITOR_HEIGHT_MIN`], not overlapping, the smallest left
+/// and top 0, everything within [`SCREEN_SIDE_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScreenLayout {
     heads: Vec<Head>,

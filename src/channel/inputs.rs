@@ -52,7 +52,7 @@ impl SharedInput {
     }
 }
 
-/// Whether a client's message of this number is somebody's doing: a key or a button that goes down. The pointer may pass
+/// Whether a client's message of this number is somebody's doing: a key or a button that goes down. The pointer may go
 /// over a window that nobody uses.
 pub fn is_deed(number: u16) -> bool {
     [KeyDown::TYPE, KeyScancode::TYPE, MousePress::TYPE].contains(&number)

@@ -73,8 +73,9 @@ static void set_property(RROutputPtr output, const char *name, int32_t value)
 }
 
 /*
- * What virtual machines' outputs have, for settings daemons that set modes by themselves (Mutter's): the preferred mode
- * is to be followed when it changes, and outputs stand where they are told, not where a file of last year says.
+ * What virtual machines' outputs have, for settings daemons that set modes by themselves (Mutter's):
+ * the preferred mode is to be followed when it changes, and outputs stand where they are told, not
+ * where a file of last year says.
  */
 static void suggest(RROutputPtr output, int x, int y)
 {
@@ -310,8 +311,9 @@ Bool modes_set_monitors(struct caraway *caraway, const struct caraway_set_monito
     RRGetInfo(screen, TRUE);
 
     /*
-     * The screen first and once: each size costs every window a repaint, and clients of the server a surface. That
-     * controllers may reach beyond it until they are set is refused to X clients, but nothing looks meanwhile.
+     * The screen first and once: each size costs every window a repaint, and clients of the server
+     * a surface. That controllers may reach beyond it until they are set is refused to X clients,
+     * but nothing looks meanwhile.
      */
     done &= set_size(caraway, width, height);
     for (unsigned i = 0; i < CARAWAY_HEADS_MAX; i++)

@@ -142,7 +142,9 @@ static void test_heads(struct peer *peer, Display *display)
 /* One request is one size of the screen, and the pointer stays on it. */
 static void test_once(struct peer *peer, Display *display)
 {
-    static const uint32_t sizes[][2] = { { 1600, 900 }, { 900, 1600 }, { 640, 480 }, { 1280, 1024 } };
+    static const uint32_t sizes[][2] = {
+        { 1600, 900 }, { 900, 1600 }, { 640, 480 }, { 1280, 1024 }
+    };
     struct caraway_monitors_config config = { .count = 1 };
     Window root = DefaultRootWindow(display), child;
     int x, y, child_x, child_y;

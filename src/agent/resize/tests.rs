@@ -299,7 +299,7 @@ fn dots_per_inch_alone_are_a_change() {
         let message = AgentMessage::MonitorsConfig(config.clone());
         desk.out(|resize, now, out| resize.message(now, ANNA, message, out));
         desk.run_for(Micros::from_secs(1));
-        assert_eq!((desk.told.len(), desk.resize.dpi), (told, 162));
+        assert_eq!((desk.told.len(), desk.resize.dpi), (told, 163));
     }
 }
 
