@@ -11,6 +11,8 @@ use std::rc::Rc;
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use caraway_server::agent::resize::ResizePolicy;
+use caraway_server::agent::resize_layout::DpiPolicy;
 use caraway_server::auth::ticket::{PasswordError, Ticket, TicketPolicy};
 use caraway_server::base::limits::PASSWORD_MAX;
 use caraway_server::base::{Micros, Size};
@@ -71,7 +73,13 @@ struct Arguments {
     /// An inherited stream socket to the launcher.
     #[arg(long, value_name = "FD")]
     control_fd: Option<RawFd>,
-    /// The X display behind the driver; without it there are no selections and no monitors that follow.
+    /// Whether monitors follow the windows of who uses the desktop.
+    #[arg(long, value_enum, default_value_t = FollowWindows::On)]
+    resize: FollowWindows,
+    /// Where dots per inch come from.
+    #[arg(long, value_enum, default_value_t = Dpi::Fixed)]
+    dpi: Dpi,
+    /// The X display behind the driver; without it there are no selections.
     #[arg(long)]
     display: Option<String>,
     /// The file with the display's cookie.
@@ -91,6 +99,34 @@ enum Auth {
     None,
     /// Who knows the password.
     Ticket,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FollowWindows {
+    /// They do.
+    On,
+    /// They stay as they are.
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Dpi {
+    /// 96.
+    Fixed,
+    /// What the physical size of the client's monitor says.
+    Client,
+}
+
+impl Arguments {
+    fn resize_policy(&self) -> ResizePolicy {
+        ResizePolicy {
+            follow: self.resize == FollowWindows::On,
+            dpi: match self.dpi {
+                Dpi::Fixed => DpiPolicy::Fixed,
+                Dpi::Client => DpiPolicy::Client,
+            },
+        }
+    }
 }
 
 /// Why the server ends.
@@ -161,6 +197,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     let policy = policy(&arguments)?;
     let listeners = listeners(&arguments)?;
     let driver = Driver::connect(&arguments.driver).await?;
+    let resize_policy = arguments.resize_policy();
     let display = arguments.display.map(|name| XDisplay {
         name,
         authority: arguments.xauthority,
@@ -174,11 +211,13 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         uuid,
     };
     let mut session = Session::new(identity, Size::default());
+    session.set_resize_policy(resize_policy);
     let backends = JpegBackends::load();
     session.set_jpeg_backends(Box::new(move || backends.backend()));
     session.set_workers(Box::new(Cores::new()));
     let host = Rc::new(Host::new(session, policy, keys));
-    tokio::task::spawn_local(Hands::open(display.as_ref()).serve(Rc::clone(&host)));
+    let hands = Hands::open(display.as_ref()).following_windows(resize_policy.follow);
+    tokio::task::spawn_local(hands.serve(Rc::clone(&host)));
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
     }

@@ -64,6 +64,44 @@ pub(crate) enum Auth {
     None,
 }
 
+/// Whether the desktop becomes as large as the window of who uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Resize {
+    /// It does; until a client asks it is as large as told
+    On,
+    /// It keeps its size
+    Off,
+}
+
+impl Resize {
+    /// As the server is told.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// Where the desktop's dots per inch come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dpi {
+    /// 96 whatever clients have
+    Fixed,
+    /// The physical size of the client's monitor
+    Client,
+}
+
+impl Dpi {
+    /// As the server is told.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Client => "client",
+        }
+    }
+}
+
 /// A desktop to start.
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
@@ -73,6 +111,12 @@ pub(crate) struct StartArgs {
     /// Size of the screen in pixels
     #[arg(short, long, value_name = "WIDTHxHEIGHT", default_value_t = DEFAULT_GEOMETRY)]
     pub(crate) geometry: Geometry,
+    /// Follow the size of the client's windows
+    #[arg(long, value_enum, default_value_t = Resize::On)]
+    pub(crate) resize: Resize,
+    /// Dots per inch
+    #[arg(long, value_enum, default_value_t = Dpi::Fixed)]
+    pub(crate) dpi: Dpi,
     /// Where clients connect; may be given several times [default: 127.0.0.1, a free port from 5900 up]
     #[arg(short, long, value_name = "ADDR:PORT")]
     pub(crate) listen: Vec<ListenAddress>,

@@ -5,6 +5,7 @@
 
 pub mod clipboard;
 pub mod resize;
+pub mod resize_layout;
 pub mod uploads;
 
 use crate::base::{ClientId, Micros};

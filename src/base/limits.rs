@@ -8,6 +8,15 @@ pub const SCREEN_SIDE_MAX: u32 = 8192;
 /// Monitors of one desktop (RandR outputs of the driver, heads of MONITORS_CONFIG).
 pub const MONITORS_MAX: usize = 4;
 
+/// Columns of the smallest monitor that a client gets: below, panels and dialogs of desktops fail.
+pub const MONITOR_WIDTH_MIN: u32 = 320;
+
+/// Rows of the smallest monitor that a client gets.
+pub const MONITOR_HEIGHT_MIN: u32 = 200;
+
+/// Largest side of a monitor that a client may ask for; beyond [`SCREEN_SIDE_MAX`] it is cut. No window of X is larger.
+pub const ASKED_SIDE_MAX: u32 = 32767;
+
 /// Side of the largest cursor in pixels; the driver crops larger ones.
 pub const CURSOR_SIDE_MAX: u32 = 256;
 

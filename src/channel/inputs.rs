@@ -13,10 +13,11 @@ use super::pointer::{MouseMode, Pointer, Screen};
 use super::scancode::{KeyAction, Scancodes};
 use crate::base::Micros;
 use crate::ring::{InputRecord, Leds};
-use crate::wire::WireError;
 use crate::wire::inputs::{
-    ClientMessage, Init, MOTION_ACK_BUNCH, Modifiers, MouseMotionAck, ServerKeyModifiers,
+    ClientMessage, Init, KeyDown, KeyScancode, MOTION_ACK_BUNCH, Modifiers, MouseMotionAck,
+    MousePress, ServerKeyModifiers,
 };
+use crate::wire::{Message, WireError};
 
 /// Why a message ends the connection; the client's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +50,12 @@ impl SharedInput {
         self.keyboard.release_all(holder, records);
         self.pointer.release_all(holder, records);
     }
+}
+
+/// Whether a client's message of this number is somebody's doing: a key or a button that goes down. The pointer may go
+/// over a window that nobody uses.
+pub fn is_deed(number: u16) -> bool {
+    [KeyDown::TYPE, KeyScancode::TYPE, MousePress::TYPE].contains(&number)
 }
 
 /// What a message of a client acts on.

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::complaints::Complaints;
 use super::connection::sleep_until;
 use super::host::Host;
+use crate::agent::resize::ResizeOrder;
 use crate::agent::{News, Order};
 use crate::channel::AgentServices;
 
@@ -38,7 +39,7 @@ pub struct Hands {
 }
 
 impl Hands {
-    /// Starts what can be started on this desktop; without a display there are neither selections nor monitors.
+    /// Starts what can be started on this desktop; without a display there are no selections.
     pub fn open(_display: Option<&XDisplay>) -> Self {
         let (reporter, news) = mpsc::channel(NEWS_WAITING_MAX);
         Self {
@@ -47,6 +48,13 @@ impl Hands {
             _reporter: reporter,
             complaints: Complaints::default(),
         }
+    }
+
+    /// Monitors follow clients' windows: by the driver, which needs no display for it.
+    #[must_use]
+    pub const fn following_windows(mut self, follow: bool) -> Self {
+        self.services.resize = follow;
+        self
     }
 
     /// Serves the session's agent for as long as the program runs.
@@ -76,7 +84,7 @@ impl Hands {
     fn carry_out(&mut self, host: &Host, order: Order) {
         match order {
             Order::Clipboard(order) => match order {},
-            Order::Resize(order) => match order {},
+            Order::Resize(ResizeOrder(layout)) => host.set_layout(layout),
             Order::Upload(order) => match order {},
             Order::Note(client, note) => {
                 if self.complaints.admit(host.now(), &note.to_string()) {

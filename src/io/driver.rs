@@ -50,7 +50,7 @@ pub struct Driver {
     /// While the queue holds what was refused.
     input_outlet: Option<Watched<Outlet>>,
     /// Asked for and not sent yet; a newer one replaces it.
-    monitors: Option<Vec<Head>>,
+    monitors: Option<ControlMessage>,
     /// While `monitors` were refused.
     control_outlet: Option<Watched<Outlet>>,
     armed: bool,
@@ -182,9 +182,12 @@ impl Driver {
         Ok(())
     }
 
-    /// Asks for these outputs; those not named are switched off. The mode and monitors blocks tell what came of it.
-    pub fn set_monitors(&mut self, heads: &[Head]) -> Result<(), DriverError> {
-        self.monitors = Some(heads.iter().take(limits::MONITORS_MAX).copied().collect());
+    /// Asks for these outputs at `dpi` dots per inch; those not named are switched off. The mode and monitors blocks
+    /// tell what came of it.
+    pub fn set_monitors(&mut self, heads: &[Head], dpi: u16) -> Result<(), DriverError> {
+        let heads = heads.iter().take(limits::MONITORS_MAX).copied().collect();
+        let dpi = dpi.into();
+        self.monitors = Some(ControlMessage::SetMonitors { heads, dpi });
         self.flush_monitors()
     }
 
@@ -262,7 +265,7 @@ impl Driver {
                 self.keep_frame_buffer(id, ReadOnlyMapping::new(memfd, size)?);
                 Ok(Some(DriverEvent::FrameBuffer))
             }
-            ControlMessage::Hello(_) | ControlMessage::SetMonitors(_) => {
+            ControlMessage::Hello(_) | ControlMessage::SetMonitors { .. } => {
                 Err(DriverError::OutOfPlace)
             }
         }
@@ -305,13 +308,10 @@ impl Driver {
     }
 
     fn flush_monitors(&mut self) -> Result<(), DriverError> {
-        if let Some(heads) = self.monitors.take()
-            && !send(
-                &self.control,
-                &ControlMessage::SetMonitors(heads.clone()).encode(),
-            )?
+        if let Some(message) = self.monitors.take()
+            && !send(&self.control, &message.encode())?
         {
-            self.monitors = Some(heads);
+            self.monitors = Some(message);
             return watch_for_room(&self.control, &mut self.control_outlet);
         }
         self.control_outlet = None;

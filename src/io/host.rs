@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::complaints::Complaints;
 use super::key_pool::KeyPool;
+use crate::agent::resize_layout::ScreenLayout;
 use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
 use crate::auth::ticket::TicketPolicy;
 use crate::base::Micros;
@@ -39,6 +40,8 @@ pub struct Host {
     pub(super) keys: Mutex<KeyPool>,
     bells: RefCell<BTreeMap<ChannelKey, Rc<Bell>>>,
     input: RefCell<VecDeque<InputRecord>>,
+    /// What the X server is to show, until the driver is told.
+    layout: RefCell<Option<ScreenLayout>>,
     /// Rung when the driver has taken input: channels that waited for it go on.
     pub(super) input_taken: Notify,
     /// Rung when a frame or input is there for the driver.
@@ -63,6 +66,7 @@ impl Host {
             keys: Mutex::new(keys),
             bells: RefCell::new(BTreeMap::new()),
             input: RefCell::new(VecDeque::new()),
+            layout: RefCell::new(None),
             input_taken: Notify::new(),
             driver: Notify::new(),
             door: RefCell::new(Doorkeeper::new()),
@@ -128,6 +132,17 @@ impl Host {
     /// A snapshot for people.
     pub fn status(&self) -> Status {
         self.session.borrow().status(self.now())
+    }
+
+    /// The X server is to show this; the newest counts.
+    pub(super) fn set_layout(&self, layout: ScreenLayout) {
+        self.layout.replace(Some(layout));
+        self.driver.notify_one();
+    }
+
+    /// What the driver is to be told, once.
+    pub(super) fn take_layout(&self) -> Option<ScreenLayout> {
+        self.layout.take()
     }
 
     /// At most `room` records of the input that waits for the driver, in order.

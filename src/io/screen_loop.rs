@@ -24,6 +24,10 @@ const DRAIN_BATCH: u32 = 16 * 1024;
 /// What the driver is changing at the moment of a look is looked at again after this long.
 const BUSY_RETRY: Micros = Micros::from_millis(2);
 
+/// After a mode was set X places monitors and repaints windows before it is idle again; who looked earlier would show
+/// an empty screen with the monitors of the one before. An X that is busy for longer is not waited for.
+const MODE_SETTLE: Micros = Micros::from_millis(30);
+
 /// Looks in a row that each found something new when they wanted to sleep. A driver that keeps changing what no frame
 /// shows is looked at no more often than once a [`BUSY_RETRY`] then.
 const RESTLESS_MAX: u32 = 16;
@@ -39,6 +43,9 @@ pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, Driver
     let mut restless = 0;
     loop {
         // Before every look: what X draws without end must not keep keys waiting.
+        if let Some(layout) = host.take_layout() {
+            screen.driver.set_monitors(layout.heads(), layout.dpi())?;
+        }
         screen.hand_over_input(host)?;
         let observed = Observed::now(screen.driver.memory());
         let (wake, until) = match host.with(|session| screen.look(session, host.now(), &observed)) {
@@ -100,6 +107,8 @@ struct ScreenLoop {
     mode_again: Micros,
     /// The mode is to be followed as soon as that.
     mode_stale: bool,
+    /// The mode that was set last is shown then, or when X is idle.
+    mode_settled: Micros,
     complaints: Complaints,
 }
 
@@ -116,6 +125,7 @@ impl ScreenLoop {
             busy: false,
             mode_again: Micros(0),
             mode_stale: false,
+            mode_settled: Micros(0),
             complaints: Complaints::default(),
         }
     }
@@ -160,6 +170,11 @@ impl ScreenLoop {
             fresh: 0 < drained.records,
         };
         let step = if session.awaits_first_frame() {
+            if now < self.mode_settled && !activity.idle {
+                let until = Some(self.mode_settled);
+                let wake = WakeFor::Idle;
+                return Look::Sleep { wake, until };
+            }
             Step::Frame
         } else {
             self.clock.step(now, activity, session.wants_frame(now))
@@ -224,7 +239,9 @@ impl ScreenLoop {
                 Ok(pixels) => self.pixels = pixels,
                 Err(error) => self.cannot_show(now, &error),
             }
-            self.mode = Some(mode);
+            if self.mode.replace(mode).is_some() {
+                self.mode_settled = now + MODE_SETTLE;
+            }
             session.set_mode(mode.size);
             session.damage_all();
         }

@@ -5,7 +5,7 @@
 //! | HELLO 1 | producer, then server | 24 | from the producer: ring, peer, eventfd, input socket, frame buffer |
 //! | FRAMEBUFFER 2 | producer to server | 16 | frame buffer |
 //! | REFUSED 3 | either | 256 | |
-//! | SET_MONITORS 4 | server to producer | 120 | |
+//! | SET_MONITORS 4 | server to producer | 124 | |
 //!
 //! A datagram is one message. A HELLO of another ABI version is read up to its version only, so that both sides can
 //! say which versions met.
@@ -29,8 +29,13 @@ pub enum ControlMessage {
     },
     /// `CARAWAY_MSG_REFUSED`: one sentence, then the sender closes.
     Refused(String),
-    /// `CARAWAY_MSG_SET_MONITORS`: heads not named are switched off.
-    SetMonitors(Vec<Head>),
+    /// `CARAWAY_MSG_SET_MONITORS`.
+    SetMonitors {
+        /// Heads that are to be on; those not named are switched off.
+        heads: Vec<Head>,
+        /// Dots per inch of the screen; 0 for the driver's own.
+        dpi: u32,
+    },
 }
 
 /// `struct caraway_hello`.
@@ -104,9 +109,10 @@ impl ControlMessage {
                 writer.bytes(text.as_bytes());
                 writer.bytes(&[0; refused::TEXT_MAX][text.len()..]);
             }
-            Self::SetMonitors(heads) => {
+            Self::SetMonitors { heads, dpi } => {
                 writer.u32(layout::MSG_SET_MONITORS);
                 monitors::write_config(&mut writer, heads);
+                writer.u32(*dpi);
             }
         }
         out
@@ -124,7 +130,9 @@ impl ControlMessage {
             layout::MSG_REFUSED => Self::Refused(decode_text(&mut reader)?),
             layout::MSG_SET_MONITORS => {
                 let config = reader.bytes(layout::monitors_config::SIZE)?;
-                Self::SetMonitors(monitors::parse_config(config).map_err(ControlError::Count)?)
+                let heads = monitors::parse_config(config).map_err(ControlError::Count)?;
+                let dpi = reader.u32()?;
+                Self::SetMonitors { heads, dpi }
             }
             other => return Err(ControlError::Type(other)),
         };
@@ -221,6 +229,13 @@ mod tests {
         ]
     }
 
+    fn set_monitors() -> ControlMessage {
+        ControlMessage::SetMonitors {
+            heads: heads(),
+            dpi: 163,
+        }
+    }
+
     #[test]
     fn each_message_has_its_size_and_comes_back() {
         let hello = Hello {
@@ -241,10 +256,7 @@ mod tests {
                 ControlMessage::Refused("too old: \u{e9}".into()),
                 refused::SIZE,
             ),
-            (
-                ControlMessage::SetMonitors(heads()),
-                layout::set_monitors::SIZE,
-            ),
+            (set_monitors(), layout::set_monitors::SIZE),
         ];
         for (message, size) in cases {
             let datagram = message.encode();
@@ -267,13 +279,13 @@ mod tests {
     #[test]
     fn a_hello_of_another_version_is_read_up_to_its_version() {
         let mut datagram = ControlMessage::Hello(Hello::from_server()).encode();
-        datagram[8..12].copy_from_slice(&2u32.to_le_bytes());
+        datagram[8..12].copy_from_slice(&9u32.to_le_bytes());
         for length in [12, 24, 200] {
             datagram.resize(length, 9);
             let Ok(ControlMessage::Hello(hello)) = ControlMessage::decode(&datagram) else {
                 panic!("no hello");
             };
-            assert_eq!((hello.magic, hello.abi_version), (layout::MAGIC, 2));
+            assert_eq!((hello.magic, hello.abi_version), (layout::MAGIC, 9));
         }
     }
 
@@ -295,7 +307,7 @@ mod tests {
 
     #[test]
     fn too_many_heads_are_refused() {
-        let mut datagram = ControlMessage::SetMonitors(heads()).encode();
+        let mut datagram = set_monitors().encode();
         datagram[4..6].copy_from_slice(&5u16.to_le_bytes());
         assert_eq!(
             ControlMessage::decode(&datagram),
@@ -329,7 +341,7 @@ mod tests {
             if let Ok(message) = ControlMessage::decode(&datagram) {
                 let again = ControlMessage::decode(&message.encode());
                 match (&message, again) {
-                    (ControlMessage::SetMonitors(heads), _) => prop_assert!(heads.len() <= 4),
+                    (ControlMessage::SetMonitors { heads, .. }, _) => prop_assert!(heads.len() <= 4),
                     (ControlMessage::Hello(hello), Ok(ControlMessage::Hello(same))) => {
                         prop_assert_eq!(hello.abi_version, same.abi_version);
                     }

@@ -173,7 +173,7 @@ fn check_messages(memory: &HostileMemory<'_>) -> u32 {
     let length = usize::from(memory.byte());
     let datagram: Vec<u8> = (0..length).map(|_| memory.byte()).collect();
     match ControlMessage::decode(&datagram) {
-        Ok(ControlMessage::SetMonitors(heads)) => {
+        Ok(ControlMessage::SetMonitors { heads, .. }) => {
             assert!(heads.len() <= layout::HEADS_MAX as usize, "{heads:?}");
         }
         Ok(ControlMessage::Refused(text)) => {

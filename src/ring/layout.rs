@@ -9,7 +9,7 @@ use crate::base::limits;
 /// `CARAWAY_MAGIC`: "CRWY", the first word of the ring and the second of a hello.
 pub const MAGIC: u32 = 0x5957_5243;
 /// `CARAWAY_ABI_VERSION`: the version of the contract that this server speaks.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// `CARAWAY_SIDE_MAX`: width and height of a screen, pixels.
 pub const SIDE_MAX: u32 = 8192;
@@ -259,9 +259,10 @@ pub mod refused {
 /// Offsets in `struct caraway_set_monitors`.
 pub mod set_monitors {
     #![expect(missing_docs, reason = "the names are those of the C fields")]
-    pub const SIZE: usize = 4 + super::monitors_config::SIZE;
+    pub const SIZE: usize = DPI + 4;
     pub const TYPE: usize = 0;
     pub const CONFIG: usize = 4;
+    pub const DPI: usize = CONFIG + super::monitors_config::SIZE;
 }
 
 /// Offsets in `struct caraway_input`.

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use super::channel::{Channel, Role};
 use super::desktop::{Event, Session};
 use crate::agent::clipboard::Clipboard;
-use crate::agent::resize::Resize;
+use crate::agent::resize::{Resize, ResizePolicy};
 use crate::agent::uploads::Uploads;
 use crate::agent::{News, Note, Order, Outbound, Part};
 use crate::base::limits::AGENT_UNFINISHED_BYTES_MAX;
 use crate::base::{ClientId, Micros};
 use crate::channel::{AgentLink, AgentServices, Incoming};
+use crate::ring::Head;
 use crate::wire::agent::{AgentMessage, AgentType, VolumeSync};
 
 /// The parts of the agent, and what they have to say.
@@ -94,6 +95,16 @@ impl AgentSide {
         self.uploads.left(client, out);
     }
 
+    /// A client pressed a key or a button.
+    pub(super) fn acted(&mut self, now: Micros, client: ClientId) {
+        self.resize.acted(now, client);
+    }
+
+    /// The X server shows these outputs.
+    pub(super) fn shows(&mut self, heads: &[Head]) {
+        self.resize.shows(heads);
+    }
+
     fn news(&mut self, now: Micros, news: News) {
         let out = &mut self.out;
         match news {
@@ -168,6 +179,11 @@ impl Session {
             }
         }
         self.deliver_agent();
+    }
+
+    /// How clients' windows change the desktop from now on.
+    pub const fn set_resize_policy(&mut self, policy: ResizePolicy) {
+        self.agent.resize.set_policy(policy);
     }
 
     /// What is to be done to the desktop, in order; empties the list.

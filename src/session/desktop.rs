@@ -27,7 +27,7 @@ use crate::base::{Alone, Workers};
 use crate::base::{ClientId, Micros, Size};
 use crate::channel::cursor::{CursorChannel, SharedCursor};
 use crate::channel::held::Holder;
-use crate::channel::inputs::{InputsChannel, Seat, SharedInput};
+use crate::channel::inputs::{InputsChannel, Seat, SharedInput, is_deed};
 use crate::channel::link::Linked;
 use crate::channel::pointer::MouseMode;
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
@@ -219,6 +219,9 @@ impl Session {
                         records,
                     };
                     inputs.handle(now, number, body, outbox, seat)?;
+                    if is_deed(number) {
+                        self.agent.acted(now, *client);
+                    }
                 }
                 Role::Cursor(_) => return Err(ChannelError::Unexpected(number)),
             }

@@ -74,6 +74,8 @@ impl Session {
 
     /// The monitors on the screen.
     pub fn set_monitors(&mut self, monitors: Monitors) {
+        self.agent.shows(&monitors.heads);
+        self.deliver_agent();
         if !self.picture.set_monitors(monitors) {
             return;
         }

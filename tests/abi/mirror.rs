@@ -258,6 +258,7 @@ fn structs(set: &mut impl FnMut(&str, u64)) {
         "caraway_set_monitors.config",
         l::set_monitors::CONFIG as u64,
     );
+    set("caraway_set_monitors.dpi", l::set_monitors::DPI as u64);
     // struct caraway_input
     set("sizeof caraway_input", l::input::SIZE as u64);
     set("caraway_input.type", l::input::TYPE as u64);

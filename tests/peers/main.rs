@@ -37,6 +37,7 @@ mod keyboard;
 mod memory;
 mod pointer;
 mod reference;
+mod resize;
 mod same_drawing;
 mod start;
 mod tls;

@@ -13,6 +13,7 @@ static void on_primary_create(SpiceChannel *channel, gint format, gint width, gi
     (void)channel, (void)shmid, (void)user;
     if (format != SPICE_SURFACE_FMT_32_xRGB && format != SPICE_SURFACE_FMT_32_ARGB)
         return;
+    peer.primaries++;
     peer.width = width;
     peer.height = height;
     peer.stride = stride / 4;

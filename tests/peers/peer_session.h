@@ -23,6 +23,7 @@ struct peer_session {
     int width, height, stride; /* primary surface; stride in pixels */
     const uint32_t *pixels;    /* NULL while there is none */
     gboolean marked;
+    unsigned primaries; /* surfaces so far */
     gboolean inputs_opened; /* before that the library drops keys and motion without a word */
     guint64 invalidations;
 

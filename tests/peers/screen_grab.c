@@ -16,6 +16,16 @@ static struct {
     XImage *image;
 } held;
 
+/* The screen may become smaller between the question how large it is and the one for its pixels. */
+static int failed;
+
+static int note_failure(Display *display, XErrorEvent *event)
+{
+    (void)display, (void)event;
+    failed = 1;
+    return 0;
+}
+
 static void drop_image(void)
 {
     if (!held.image)
@@ -66,6 +76,7 @@ int screen_grab_take(const char *display_name, struct screen_grab *grab_out, con
     }
     if (!held.display) {
         held.display = XOpenDisplay(display_name);
+        XSetErrorHandler(note_failure);
         if (!held.display) {
             *error_out = "cannot open the display";
             return -1;
@@ -82,7 +93,8 @@ int screen_grab_take(const char *display_name, struct screen_grab *grab_out, con
         if (make_image(root.width, root.height, error_out) != 0)
             return -1;
     }
-    if (!XShmGetImage(held.display, window, held.image, 0, 0, AllPlanes)) {
+    failed = 0;
+    if (!XShmGetImage(held.display, window, held.image, 0, 0, AllPlanes) || failed) {
         *error_out = "the display did not give its pixels";
         return -1;
     }

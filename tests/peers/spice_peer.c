@@ -17,6 +17,7 @@
  *   key-to-pixel CODE X Y TIMEOUT_MS   presses and releases a key, until that pixel changes
  *   locks MASK                   sets the lock keys (scroll 1, num 2, caps 4)
  *   mouse-mode server|client     asks for one
+ *   wait-agent TIMEOUT_MS | monitors ID:WxH+X+Y[/MMxMM]... | heads   see spice_monitors.h
  *   idle MS                      serves the connection for that long
  *   pause MS                     does not read from any socket for that long
  *   stats                        channels with bytes read, modes, lock state, cursor, first-picture times
@@ -26,6 +27,7 @@
  */
 #include "peer_session.h"
 #include "screen_grab.h"
+#include "spice_monitors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -346,7 +348,8 @@ static const struct {
     { "key", 3, do_input },             { "motion", 4, do_input },          { "position", 4, do_input },
     { "press", 3, do_input },           { "release", 3, do_input },         { "locks", 2, do_input },
     { "key-to-pixel", 5, do_key_to_pixel }, { "mouse-mode", 2, do_mouse_mode }, { "idle", 2, do_pass_time },
-    { "pause", 2, do_pass_time },       { "stats", 1, do_stats },
+    { "pause", 2, do_pass_time },       { "stats", 1, do_stats },        { "wait-agent", 2, do_wait_agent },
+    { "monitors", 1, do_monitors },     { "heads", 1, do_heads },
 };
 
 /* Returns FALSE for the end. */

@@ -31,8 +31,8 @@ const PATCH_COLOURS: [u32; 2] = [0x0080_4020, 0x007f_bfdf];
 const PATCH_SIDE: u16 = 200;
 
 /// A person at a screen: Xvfb with remote-viewer on it.
-struct Viewer {
-    screen: XClient,
+pub(crate) struct Viewer {
+    pub(crate) screen: XClient,
     // In this order: the viewer ends before its screen.
     _viewer: Running,
     _xvfb: Running,
@@ -40,7 +40,7 @@ struct Viewer {
 }
 
 impl Viewer {
-    fn start(uri: &str) -> Self {
+    pub(crate) fn start(uri: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let display = free_display();
         let xvfb = Running::start(Path::new("/usr/bin/Xvfb"), Stdio::null(), |command| {
@@ -123,13 +123,19 @@ impl Viewer {
         connection
             .warp_pointer(x11rb::NONE, self.screen.root, 0, 0, 0, 0, x, y)
             .unwrap();
+        self.screen.focus(self.windows()[0].1);
+    }
+
+    /// Its windows that are to be seen, the largest first, each with its area.
+    pub(crate) fn windows(&self) -> Vec<(u32, u32)> {
+        let connection = &self.screen.connection;
         let windows = connection
             .query_tree(self.screen.root)
             .unwrap()
             .reply()
             .unwrap()
             .children;
-        let largest = windows
+        let mut windows: Vec<_> = windows
             .into_iter()
             .filter_map(|window| {
                 let state = connection
@@ -142,9 +148,10 @@ impl Viewer {
                 let area = u32::from(shape.width) * u32::from(shape.height);
                 (state == MapState::VIEWABLE).then_some((area, window))
             })
-            .max();
-        self.screen
-            .focus(largest.expect("a window of the viewer").1);
+            .collect();
+        windows.sort_unstable_by(|one, other| other.cmp(one));
+        assert!(!windows.is_empty(), "a window of the viewer");
+        windows
     }
 
     /// Microseconds from pressing a key to the patch's change in the viewer's window.
@@ -173,7 +180,7 @@ impl Viewer {
 }
 
 /// Writes the root window as a binary PPM, for human eyes.
-fn save(path: &Path, screen: &XClient) {
+pub(crate) fn save(path: &Path, screen: &XClient) {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
     write!(file, "P6\n{} {}\n255\n", screen.width, screen.height).unwrap();
     for pixel in screen.picture() {

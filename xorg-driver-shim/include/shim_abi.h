@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define CARAWAY_MAGIC 0x59575243u /* "CRWY" */
-#define CARAWAY_ABI_VERSION 1u    /* any change of this file's meaning counts it up */
+#define CARAWAY_ABI_VERSION 2u    /* any change of this file's meaning counts it up */
 
 /* ---- limits ---- */
 #define CARAWAY_SIDE_MAX 8192u       /* width and height of a screen, pixels */
@@ -198,6 +198,7 @@ struct caraway_refused {
 struct caraway_set_monitors {
     uint32_t type;
     struct caraway_monitors_config config; /* heads not named are switched off; at least one must be on */
+    uint32_t dpi;                          /* dots per inch of screen and outputs, 48 to 480; 0 for 96 */
 };
 
 /* ---- input socket: SOCK_SEQPACKET pair made by the producer, served in its input thread ---- */

@@ -286,7 +286,7 @@ static void connection_ready(int fd, int events _X_UNUSED, void *data)
         }
     }
     /* Of several requests the last one counts. */
-    if (have_monitors && !modes_set_monitors(control->caraway, &monitors.config))
+    if (have_monitors && !modes_set_monitors(control->caraway, &monitors))
         say(control, X_WARNING, "the requested monitors are not possible");
 }
 

@@ -34,6 +34,7 @@ struct caraway {
     struct blocks blocks;
     struct framebuffer framebuffer;
     struct head heads[CARAWAY_HEADS_MAX];
+    int dpi;               /* of the screen and its outputs */
     Bool monitors_changed; /* the RandR layout may differ from the published one */
     struct control *control;
 

@@ -13,10 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <X11/Xatom.h>
+
 #include "screen.h"
 
 #define SIDE_MIN 64 /* pixels; below, toolkits fail */
-#define DOTS_PER_INCH 96
+#define DPI_DEFAULT 96
+#define DPI_MIN 48 /* what is outside is no screen */
+#define DPI_MAX 480
 #define REFRESH_HZ 60
 #define REFRESH_LARGE_HZ \
     30 /* for modes whose pixel clock at 60 Hz does not fit RandR's signed hertz */
@@ -32,9 +36,9 @@ static const struct {
     { 3840, 2160 }, { 5120, 2880 }, { 7680, 4320 },
 };
 
-static int millimetres(int pixels)
+static int millimetres(const struct caraway *caraway, int pixels)
 {
-    return (pixels * 254 + DOTS_PER_INCH * 5) / (DOTS_PER_INCH * 10);
+    return (pixels * 254 + caraway->dpi * 5) / (caraway->dpi * 10);
 }
 
 static DisplayModePtr make_mode(int width, int height, int type)
@@ -59,6 +63,32 @@ static DisplayModePtr make_mode(int width, int height, int type)
 
 /* ---- outputs ---- */
 
+static void set_property(RROutputPtr output, const char *name, int32_t value)
+{
+    Atom atom = MakeAtom(name, strlen(name), TRUE);
+
+    if (!RRQueryOutputProperty(output, atom))
+        RRConfigureOutputProperty(output, atom, FALSE, FALSE, TRUE, 0, NULL);
+    RRChangeOutputProperty(output, atom, XA_INTEGER, 32, PropModeReplace, 1, &value, FALSE, FALSE);
+}
+
+/*
+ * What virtual machines' outputs have, for settings daemons that set modes by themselves (Mutter's):
+ * the preferred mode is to be followed when it changes, and outputs stand where they are told, not
+ * where a file of last year says.
+ */
+static void suggest(RROutputPtr output, int x, int y)
+{
+    set_property(output, "hotplug_mode_update", 1);
+    set_property(output, "suggested X", x);
+    set_property(output, "suggested Y", y);
+}
+
+static void output_create_resources(xf86OutputPtr output)
+{
+    suggest(output->randr_output, 0, 0);
+}
+
 static void output_dpms(xf86OutputPtr output _X_UNUSED, int mode _X_UNUSED)
 {
 }
@@ -81,11 +111,12 @@ static xf86OutputStatus output_detect(xf86OutputPtr output)
 
 static DisplayModePtr output_get_modes(xf86OutputPtr output)
 {
+    const struct caraway *caraway = caraway_of_scrn(output->scrn);
     const struct head *head = output->driver_private;
     DisplayModePtr modes = make_mode(head->width, head->height, M_T_PREFERRED);
 
-    output->mm_width = millimetres(head->width);
-    output->mm_height = millimetres(head->height);
+    output->mm_width = millimetres(caraway, head->width);
+    output->mm_height = millimetres(caraway, head->height);
     if (head->id != 0)
         return modes;
     for (unsigned i = 0; i < ARRAY_SIZE(common_sizes); i++) {
@@ -101,6 +132,7 @@ static void output_destroy(xf86OutputPtr output _X_UNUSED)
 }
 
 static const xf86OutputFuncsRec output_funcs = {
+    .create_resources = output_create_resources,
     .dpms = output_dpms,
     .mode_valid = output_mode_valid,
     .detect = output_detect,
@@ -153,6 +185,7 @@ static void forget_requests(struct caraway *caraway, int width, int height)
     for (unsigned i = 0; i < CARAWAY_HEADS_MAX; i++)
         caraway->heads[i] =
             (struct head){ .id = i, .connected = i == 0, .width = width, .height = height };
+    caraway->dpi = DPI_DEFAULT;
     caraway->monitors_changed = TRUE;
 }
 
@@ -189,9 +222,13 @@ void modes_reset(struct caraway *caraway)
 
 /* ---- requests of the server ---- */
 
-static Bool is_valid(const struct caraway_monitors_config *config)
+static Bool is_valid(const struct caraway_set_monitors *request)
 {
+    const struct caraway_monitors_config *config = &request->config;
     unsigned seen = 0;
+
+    if (request->dpi != 0 && (request->dpi < DPI_MIN || request->dpi > DPI_MAX))
+        return FALSE;
 
     if (config->count == 0 || config->count > CARAWAY_HEADS_MAX)
         return FALSE;
@@ -226,12 +263,16 @@ static RRModePtr find_mode(RROutputPtr output, unsigned width, unsigned height)
     return NULL;
 }
 
-static Bool set_size(ScreenPtr screen, int width, int height)
+static Bool set_size(struct caraway *caraway, int width, int height)
 {
-    if (width == screen->width && height == screen->height)
+    ScreenPtr screen = caraway->screen;
+    int width_mm = millimetres(caraway, width), height_mm = millimetres(caraway, height);
+
+    if (width == screen->width && height == screen->height && width_mm == screen->mmWidth &&
+        height_mm == screen->mmHeight)
         return TRUE;
-    return RRScreenSizeSet(screen, (CARD16)width, (CARD16)height, (CARD32)millimetres(width),
-                           (CARD32)millimetres(height));
+    return RRScreenSizeSet(screen, (CARD16)width, (CARD16)height, (CARD32)width_mm,
+                           (CARD32)height_mm);
 }
 
 static Bool set_head(xf86OutputPtr output, xf86CrtcPtr crtc, const struct caraway_head *head)
@@ -244,15 +285,17 @@ static Bool set_head(xf86OutputPtr output, xf86CrtcPtr crtc, const struct carawa
                              &output->randr_output);
 }
 
-Bool modes_set_monitors(struct caraway *caraway, const struct caraway_monitors_config *config)
+Bool modes_set_monitors(struct caraway *caraway, const struct caraway_set_monitors *request)
 {
+    const struct caraway_monitors_config *config = &request->config;
     xf86CrtcConfigPtr crtcs = XF86_CRTC_CONFIG_PTR(caraway->scrn);
     ScreenPtr screen = caraway->screen;
     int width = 0, height = 0;
     Bool done = TRUE;
 
-    if (!is_valid(config))
+    if (!is_valid(request))
         return FALSE;
+    caraway->dpi = request->dpi != 0 ? (int)request->dpi : DPI_DEFAULT;
     for (unsigned i = 0; i < CARAWAY_HEADS_MAX; i++) {
         const struct caraway_head *head = find_head(config, i);
 
@@ -263,14 +306,18 @@ Bool modes_set_monitors(struct caraway *caraway, const struct caraway_monitors_c
         caraway->heads[i].height = (int)head->height;
         width = max(width, (int)(head->x + head->width));
         height = max(height, (int)(head->y + head->height));
+        suggest(crtcs->output[i]->randr_output, (int)head->x, (int)head->y);
     }
     RRGetInfo(screen, TRUE);
 
-    /* A controller may show only what the screen has: grow, place, shrink. */
-    done &= set_size(screen, max(width, screen->width), max(height, screen->height));
+    /*
+     * The screen first and once: each size costs every window a repaint, and clients of the server
+     * a surface. That controllers may reach beyond it until they are set is refused to X clients,
+     * but nothing looks meanwhile.
+     */
+    done &= set_size(caraway, width, height);
     for (unsigned i = 0; i < CARAWAY_HEADS_MAX; i++)
         done &= set_head(crtcs->output[i], crtcs->crtc[i], find_head(config, i));
-    done &= set_size(screen, width, height);
     RRTellChanged(screen);
     modes_publish_monitors(caraway);
     return done;

@@ -16,7 +16,7 @@ void modes_reset(struct caraway *caraway);
 
 /* Applies what the server asked for. FALSE when it cannot be: nothing has changed then, or RandR
  * logged it. */
-Bool modes_set_monitors(struct caraway *caraway, const struct caraway_monitors_config *config);
+Bool modes_set_monitors(struct caraway *caraway, const struct caraway_set_monitors *request);
 
 /* Publishes the layout if RandR changed it since the last call. */
 void modes_publish_monitors(struct caraway *caraway);

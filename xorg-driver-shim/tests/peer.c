@@ -193,7 +193,15 @@ void peer_drain(struct peer *peer)
 
 void peer_set_monitors(struct peer *peer, const struct caraway_monitors_config *config)
 {
-    struct caraway_set_monitors message = { .type = CARAWAY_MSG_SET_MONITORS, .config = *config };
+    peer_set_monitors_dpi(peer, config, 0);
+}
+
+void peer_set_monitors_dpi(struct peer *peer, const struct caraway_monitors_config *config,
+                           uint32_t dpi)
+{
+    struct caraway_set_monitors message = { .type = CARAWAY_MSG_SET_MONITORS,
+                                            .config = *config,
+                                            .dpi = dpi };
 
     CHECK(send(peer->control_fd, &message, sizeof(message), 0) == sizeof(message));
 }

@@ -58,6 +58,8 @@ void peer_take_mode(struct peer *peer);
 void peer_drain(struct peer *peer);
 
 void peer_set_monitors(struct peer *peer, const struct caraway_monitors_config *config);
+void peer_set_monitors_dpi(struct peer *peer, const struct caraway_monitors_config *config,
+                           uint32_t dpi);
 void peer_set_size(struct peer *peer, uint32_t width, uint32_t height);
 void peer_send_input(struct peer *peer, uint32_t type, int32_t a, int32_t b);
 

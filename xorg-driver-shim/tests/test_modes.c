@@ -53,6 +53,27 @@ static void expect_root(Display *display, unsigned width, unsigned height)
     CHECK(w == width && h == height && depth == 24);
 }
 
+/* The screen and the first output say how many millimetres they have. */
+static void expect_dpi(Display *display, int width, int dpi)
+{
+    int count = 0, expected = (width * 254 + dpi * 5) / (dpi * 10), screen_mm = 0;
+    Window root = DefaultRootWindow(display);
+
+    for (int i = 0; i < 1000 && screen_mm != expected; i++) {
+        XEvent event;
+        while (XPending(display)) {
+            XNextEvent(display, &event);
+            XRRUpdateConfiguration(&event);
+        }
+        screen_mm = DisplayWidthMM(display, 0);
+        usleep(1000);
+    }
+    CHECK(screen_mm == expected);
+    XRRMonitorInfo *monitors = XRRGetMonitors(display, root, True, &count);
+    CHECK(count == 1 && monitors[0].mwidth == expected);
+    XRRFreeMonitors(monitors);
+}
+
 static unsigned count_monitors(Display *display)
 {
     int count = 0;
@@ -116,6 +137,66 @@ static void test_heads(struct peer *peer, Display *display)
     monitors = peer_monitors(peer);
     CHECK(monitors.config.count == 1 && monitors.config.heads[0].id == 3);
     CHECK(count_monitors(display) == 1);
+}
+
+/* One request is one size of the screen, and the pointer stays on it. */
+static void test_once(struct peer *peer, Display *display)
+{
+    static const uint32_t sizes[][2] = {
+        { 1600, 900 }, { 900, 1600 }, { 640, 480 }, { 1280, 1024 }
+    };
+    struct caraway_monitors_config config = { .count = 1 };
+    Window root = DefaultRootWindow(display), child;
+    int x, y, child_x, child_y;
+    unsigned mask;
+
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint32_t generation = peer->mode.generation;
+        XWarpPointer(display, None, root, 0, 0, 0, 0, 8192, 8192);
+        XSync(display, False);
+        peer_set_size(peer, sizes[i][0], sizes[i][1]);
+        expect_size(peer, sizes[i][0], sizes[i][1]);
+        expect_root(display, sizes[i][0], sizes[i][1]);
+        peer_drain(peer);
+        CHECK(peer->mode.generation == generation + 1);
+        XQueryPointer(display, root, &root, &child, &x, &y, &child_x, &child_y, &mask);
+        CHECK(x >= 0 && y >= 0 && x < (int)sizes[i][0] && y < (int)sizes[i][1]);
+    }
+    XRRSelectInput(display, root, RRScreenChangeNotifyMask);
+    config.heads[0] = (struct caraway_head){ .width = 1280, .height = 1024 };
+    peer_set_monitors_dpi(peer, &config, 163);
+    expect_dpi(display, 1280, 163);
+    peer_set_monitors_dpi(peer, &config, 0);
+    expect_dpi(display, 1280, 96);
+    peer_set_monitors_dpi(peer, &config, 481);
+    config.heads[0].width = 1000;
+    peer_set_monitors_dpi(peer, &config, 120);
+    expect_dpi(display, 1000, 120);
+    peer_set_size(peer, 1000, 1024);
+    expect_dpi(display, 1000, 96);
+    XRRSelectInput(display, root, 0);
+}
+
+/* Every size makes a mode, and none is left behind. */
+static void test_no_modes_pile_up(struct peer *peer, Display *display)
+{
+    Window root = DefaultRootWindow(display);
+    int before = 0;
+
+    for (unsigned i = 0; i < 10000; i++) {
+        peer_set_size(peer, 400 + i % 97, 300 + i % 89);
+        if (i % 4 == 0)
+            XSync(display, False);
+        if (i == 100 || i == 9999) {
+            XSync(display, False);
+            XRRScreenResources *resources = XRRGetScreenResources(display, root);
+            if (i == 100)
+                before = resources->nmode;
+            CHECK(resources->nmode <= before);
+            XRRFreeScreenResources(resources);
+        }
+    }
+    expect_size(peer, 400 + 9999 % 97, 300 + 9999 % 89);
 }
 
 static void test_impossible(struct peer *peer, Display *display)
@@ -219,6 +300,8 @@ void test_modes(struct xserver *server)
     peer.model.live = true;
     test_requests(&peer, display);
     test_heads(&peer, display);
+    test_once(&peer, display);
+    test_no_modes_pile_up(&peer, display);
     test_impossible(&peer, display);
     test_clients(&peer, display);
     peer_detach(&peer);

@@ -17,6 +17,7 @@ use thiserror::Error;
 
 pub(crate) use self::link::{Event, Link, StatusOf};
 use crate::certificate::Certificate;
+use crate::cli::{Dpi, Resize};
 use crate::listen::Listener;
 use crate::name::DesktopName;
 use crate::process::bound;
@@ -63,6 +64,10 @@ pub(crate) struct Plan {
     pub(crate) ticket: Option<Ticket>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
+    /// Whether it follows the client's windows.
+    pub(crate) resize: Resize,
+    /// Where its dots per inch come from.
+    pub(crate) dpi: Dpi,
     /// The X display, like `:7`.
     pub(crate) display: String,
     /// The file with its cookie.
@@ -132,6 +137,7 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     }
     command.arg("--control-fd").arg(inherit(theirs.into()));
     command.arg("--name").arg(plan.name.as_str());
+    command.args(["--resize", plan.resize.word(), "--dpi", plan.dpi.word()]);
     command.arg("--uuid").arg(format!("{:032x}", plan.uuid));
     command.arg("--display").arg(&plan.display);
     command.arg("--xauthority").arg(&plan.cookie);

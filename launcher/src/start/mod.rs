@@ -132,6 +132,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         certificate,
         ticket: password.map(Ticket::lasting),
         name: dir.name().clone(),
+        resize: args.resize,
+        dpi: args.dpi,
         display: format!(":{}", display.number()),
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,

@@ -276,17 +276,21 @@ async fn monitors_arrive_the_newest_last() {
             rect: Rect::at(0, 0, width, 600),
         }]
     };
-    driver.set_monitors(&heads(800)).unwrap();
-    assert_eq!(message(&socket), ControlMessage::SetMonitors(heads(800)));
+    let asked = |width, dpi| ControlMessage::SetMonitors {
+        heads: heads(width),
+        dpi,
+    };
+    driver.set_monitors(&heads(800), 96).unwrap();
+    assert_eq!(message(&socket), asked(800, 96));
     let mut width = 0;
     while driver.monitors.is_none() {
         width += 1;
-        driver.set_monitors(&heads(width)).unwrap();
+        driver.set_monitors(&heads(width), 96).unwrap();
     }
-    driver.set_monitors(&heads(7777)).unwrap();
+    driver.set_monitors(&heads(7777), 163).unwrap();
     assert!(is_quiet(&mut driver).await);
     let last = everything(&socket, &mut driver).await.pop().unwrap();
-    assert_eq!(last, ControlMessage::SetMonitors(heads(7777)).encode());
+    assert_eq!(last, asked(7777, 163).encode());
 }
 
 #[tokio::test]

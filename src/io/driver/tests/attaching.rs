@@ -13,10 +13,10 @@ async fn one_sentence_tells_why_there_is_no_attachment() {
         datagram[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
         datagram
     };
-    let version = "driver speaks ABI 2, this server 1: install matching versions";
+    let version = "driver speaks ABI 3, this server 2: install matching versions";
     let (socket, said) = producer
         .refusal(
-            &patched(layout::hello::ABI_VERSION, 2),
+            &patched(layout::hello::ABI_VERSION, layout::ABI_VERSION + 1),
             &producer.descriptors(),
         )
         .await;
@@ -44,7 +44,11 @@ async fn one_sentence_tells_why_there_is_no_attachment() {
             "the driver's message cannot be received: the message is longer than 257 bytes",
         ),
         (
-            ControlMessage::SetMonitors(Vec::new()).encode(),
+            ControlMessage::SetMonitors {
+                heads: Vec::new(),
+                dpi: 0,
+            }
+            .encode(),
             "the driver sent a message out of place",
         ),
     ];
