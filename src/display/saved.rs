@@ -17,7 +17,7 @@
 
 use super::changes::ExactOp;
 use super::clusters::{Cluster, clusters};
-use super::saved_slot::{Comparison, Slot, detail};
+use super::saved_slot::{Comparison, Slot, has_detail};
 use super::screen::Frame;
 use super::shadow::Shadow;
 use super::still::Stillness;
@@ -136,10 +136,7 @@ impl Saved {
             let changed = shadow.differing(source, &whole, 1);
             let rect = changed.bounds();
             let sparse = changed.area() * SPARSE_MAX < rect.area();
-            let plain = shadow
-                .pixels(&rect)
-                .is_none_or(|pixels| detail(&pixels) < DETAIL_MIN);
-            if rect.area() < SAVED_AREA_MIN || sparse || plain {
+            if rect.area() < SAVED_AREA_MIN || sparse || is_plain(shadow, &rect) {
                 continue;
             }
             if !self.renew(shadow, &rect, &changed, &mut saves) {
@@ -211,7 +208,7 @@ impl Saved {
         // Most frames end here: little is touched, or what moves all the time.
         let still: Vec<Rect> = clusters(&fresh)
             .iter()
-            .filter(|cluster| worth(cluster))
+            .filter(|cluster| worth(cluster) && !is_plain(shadow, &cluster.bounds))
             .map(|cluster| fresh.clip(&cluster.bounds))
             .filter(|part| self.still.is_still(part, now))
             .flat_map(|part| part.rects().to_vec())
@@ -353,6 +350,12 @@ pub struct Saves {
     pub shown: Vec<Shown>,
 }
 
+/// Whether what `rect` shows is plain, like most of what is filled: then it is not worth a look at what replaces it.
+fn is_plain(shadow: &Shadow, rect: &Rect) -> bool {
+    let pixels = shadow.pixels(rect);
+    pixels.is_none_or(|pixels| !has_detail(&pixels, DETAIL_MIN))
+}
+
 /// The rectangles that are worth bringing back where something is `wanted`. Few or none.
 fn pieces(compared: &Comparison, wanted: &Region, shadow: &Shadow) -> Vec<Rect> {
     let gain = wanted.subtract(&compared.differing);
@@ -375,7 +378,7 @@ fn pieces(compared: &Comparison, wanted: &Region, shadow: &Shadow) -> Vec<Rect> 
     pieces.retain(|rect| {
         shadow
             .pixels(rect)
-            .is_some_and(|pixels| DETAIL_MIN <= detail(&pixels))
+            .is_some_and(|pixels| has_detail(&pixels, DETAIL_MIN))
     });
     pieces.sort_by_key(|rect| std::cmp::Reverse(rect.area()));
     pieces.truncate(RESTORE_PIECES_MAX);

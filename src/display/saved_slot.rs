@@ -135,14 +135,19 @@ pub(super) struct Comparison {
     pub(super) differing: Region,
 }
 
-/// Pixels that differ from their left neighbours, in every fourth row: about as many bytes as an eighth to a quarter
-/// of the picture takes.
-pub(super) fn detail(pixels: &Pixels<'_>) -> usize {
+/// Whether at least `least` pixels differ from their left neighbours, in every fourth row: that is about as many bytes
+/// as an eighth to a quarter of the picture takes. What is detailed shows that in its first rows.
+pub(super) fn has_detail(pixels: &Pixels<'_>, least: usize) -> bool {
     let differing = |row: &[u32]| {
         let right = row.get(1..).unwrap_or_default();
         row.iter().zip(right).filter(|(a, b)| a != b).count()
     };
-    pixels.rows().step_by(SAMPLE_STEP).map(differing).sum()
+    let mut rows = pixels.rows().step_by(SAMPLE_STEP).map(differing);
+    let mut found = 0;
+    rows.any(|count| {
+        found += count;
+        least <= found
+    })
 }
 
 /// The tiles of a grid from the top left corner of `place` that lie in it and meet `within`, cut to both, from the

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, Notify};
 
+use super::driver::InputDoor;
 use super::key_pool::KeyPool;
 use crate::auth::ticket::TicketPolicy;
 use crate::base::Micros;
@@ -35,6 +36,8 @@ pub struct Host {
     pub(super) keys: Mutex<KeyPool>,
     bells: RefCell<BTreeMap<ChannelKey, Rc<Bell>>>,
     input: RefCell<VecDeque<InputRecord>>,
+    /// The short way for it, while a driver is attached.
+    input_door: RefCell<Option<InputDoor>>,
     /// Rung when the driver has taken input: channels that waited for it go on.
     pub(super) input_taken: Notify,
     /// Rung when a frame or input is there for the driver.
@@ -53,6 +56,7 @@ impl Host {
             keys: Mutex::new(keys),
             bells: RefCell::new(BTreeMap::new()),
             input: RefCell::new(VecDeque::new()),
+            input_door: RefCell::new(None),
             input_taken: Notify::new(),
             driver: Notify::new(),
             waiting: RefCell::new(VecDeque::new()),
@@ -77,10 +81,7 @@ impl Host {
             let result = call(&mut session);
             session.take_events(&mut events);
             let records = session.take_input();
-            if !records.is_empty() {
-                self.input.borrow_mut().extend(records);
-                self.driver.notify_one();
-            }
+            self.pass_input(&records);
             result
         };
         for event in events {
@@ -96,6 +97,25 @@ impl Host {
     /// A snapshot for people.
     pub fn status(&self) -> Status {
         self.session.borrow().status(self.now())
+    }
+
+    /// From now on input takes the short way to this driver.
+    pub(super) fn open_input_door(&self, door: InputDoor) {
+        *self.input_door.borrow_mut() = Some(door);
+    }
+
+    /// Sends input to the driver, or keeps it for the driver's task if it has to wait.
+    fn pass_input(&self, records: &[InputRecord]) {
+        let mut waiting = self.input.borrow_mut();
+        let taken = match &*self.input_door.borrow() {
+            Some(door) if waiting.is_empty() => door.pass(records),
+            _ => 0,
+        };
+        let rest = records.get(taken..).unwrap_or_default();
+        if !rest.is_empty() {
+            waiting.extend(rest);
+            self.driver.notify_one();
+        }
     }
 
     /// At most `room` records of the input that waits for the driver, in order.
