@@ -23,9 +23,15 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// What `shadow` shows in `place`; none outside of the screen.
-    pub(super) fn new(id: u32, place: Rect, used: u64, shadow: &Shadow) -> Option<Self> {
-        let mut pixels = Vec::new();
+    /// What `shadow` shows in `place`; none outside of the screen. It is kept in `memory`.
+    pub(super) fn new(
+        id: u32,
+        place: Rect,
+        used: u64,
+        shadow: &Shadow,
+        memory: Vec<u32>,
+    ) -> Option<Self> {
+        let mut pixels = memory;
         shadow.pixels(&place)?.pack_into(&mut pixels);
         Some(Self {
             id,
@@ -33,6 +39,11 @@ impl Slot {
             used,
             pixels,
         })
+    }
+
+    /// Forgets it, and leaves its memory to the next.
+    pub(super) fn into_memory(self) -> Vec<u32> {
+        self.pixels
     }
 
     /// Takes the part of it that lies in `rect` of the screen from `shadow` again.

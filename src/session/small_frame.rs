@@ -30,7 +30,7 @@ pub(super) enum Showing {
 
 /// Joins fills and images of one frame, whose pixels are not read yet, and says how they are best shown.
 pub(super) fn plan(updates: &mut Vec<Update>) -> Showing {
-    join_fills(updates);
+    join(updates);
     let places: Vec<Rect> = updates.iter().map(place).collect();
     let region = Region::from_rects(&places);
     match places.len() {
@@ -49,36 +49,40 @@ fn place(update: &Update) -> Rect {
     }
 }
 
-/// A caret behind a letter, a line under a word: small fills become a part of the image that they touch.
-fn join_fills(updates: &mut Vec<Update>) {
-    let mut index = 0;
-    while index < updates.len() {
-        let fill = match updates.get(index) {
-            Some(Update::Exact(ExactOp::Fill { rect, .. })) if rect.area() <= JOINED_FILL_MAX => {
-                *rect
-            }
-            _ => {
-                index += 1;
-                continue;
-            }
-        };
-        let image = updates.iter_mut().find_map(|update| match update {
-            Update::Image(rect) if is_joined(&fill, rect) => Some(rect),
-            _ => None,
-        });
-        match image {
-            Some(rect) => {
-                *rect = rect.union_bounds(&fill);
-                updates.remove(index);
-            }
-            None => index += 1,
-        }
+/// A caret behind a letter, a line under a word: small fills and images that touch each other become one image. Images
+/// come last: they show what is there in the end.
+fn join(updates: &mut Vec<Update>) {
+    while let Some((first, second, joined)) = neighbours(updates) {
+        updates.remove(second);
+        updates.remove(first);
+        updates.push(Update::Image(joined));
     }
 }
 
-fn is_joined(fill: &Rect, image: &Rect) -> bool {
-    let covered = fill.area() + image.area();
-    image.union_bounds(fill).area() <= covered + JOIN_WASTE_MAX
+/// Two updates that are worth joining, the first before the second, and what they become.
+fn neighbours(updates: &[Update]) -> Option<(usize, usize, Rect)> {
+    updates.iter().enumerate().find_map(|(second, update)| {
+        let rect = joinable(update)?;
+        let others = updates.iter().take(second).enumerate();
+        let mut others = others.filter_map(|(first, other)| Some((first, joinable(other)?)));
+        others.find_map(|(first, other)| {
+            is_joined(&rect, &other).then(|| (first, second, rect.union_bounds(&other)))
+        })
+    })
+}
+
+/// The place of an image or a small fill.
+fn joinable(update: &Update) -> Option<Rect> {
+    match update {
+        Update::Image(rect) => Some(*rect),
+        Update::Exact(ExactOp::Fill { rect, .. }) if rect.area() <= JOINED_FILL_MAX => Some(*rect),
+        _ => None,
+    }
+}
+
+fn is_joined(one: &Rect, other: &Rect) -> bool {
+    let covered = one.area() + other.area();
+    one.union_bounds(other).area() <= covered + JOIN_WASTE_MAX
 }
 
 #[cfg(test)]
@@ -96,6 +100,22 @@ mod tests {
     #[test]
     fn a_caret_goes_with_its_letter() {
         let mut updates = vec![fill(CARET), Update::Image(LETTER)];
+        assert_eq!(plan(&mut updates), Showing::Plain);
+        assert_eq!(updates, [Update::Image(LETTER.union_bounds(&CARET))]);
+    }
+
+    #[test]
+    fn a_space_behind_which_the_caret_goes_is_one_image() {
+        let mut updates = vec![fill(LETTER), fill(LAMP), fill(CARET)];
+        assert!(matches!(plan(&mut updates), Showing::Announced(_)));
+        let space = Update::Image(LETTER.union_bounds(&CARET));
+        assert_eq!(updates, [fill(LAMP), space]);
+    }
+
+    #[test]
+    fn a_letter_in_its_cell_is_one_image() {
+        let ink = Rect::new(102, 54, 107, 64);
+        let mut updates = vec![fill(LETTER), fill(CARET), Update::Image(ink)];
         assert_eq!(plan(&mut updates), Showing::Plain);
         assert_eq!(updates, [Update::Image(LETTER.union_bounds(&CARET))]);
     }
