@@ -439,7 +439,7 @@ fn encode_base(surface_id: u32, area: &Rect, clip: &[Rect], writer: &mut ByteWri
 
 /// Everything of a DRAW_COPY between its base and its image.
 fn encode_copy_source(source: &Rect, writer: &mut ByteWriter<'_>) {
-    let image_offset = writer.written() + COPY_SIZE;
+    let image_offset = writer.written().saturating_add(COPY_SIZE);
     writer.u32(u32::try_from(image_offset).unwrap_or(u32::MAX));
     source.encode(writer);
     writer.u16(OP_PUT);
