@@ -17,7 +17,7 @@
 
 use super::changes::ExactOp;
 use super::clusters::{Cluster, clusters};
-use super::saved_slot::{Comparison, Slot, detail};
+use super::saved_slot::{Comparison, Slot, has_detail};
 use super::screen::Frame;
 use super::shadow::Shadow;
 use super::still::Stillness;
@@ -90,6 +90,9 @@ pub struct Saved {
     /// `uses` when this frame began.
     kept_before: u64,
     pixels_max: u64,
+    /// Memory of the last slot that was forgotten. To have a screen's worth of pages made by the kernel takes several
+    /// times as long as to fill them, and the first picture behind it waits for that.
+    spare: Vec<u32>,
 }
 
 impl Saved {
@@ -102,6 +105,7 @@ impl Saved {
             uses: 0,
             kept_before: 0,
             pixels_max: SAVED_PIXELS_MAX.min(size.area() * SAVED_SCREENS_MAX),
+            spare: Vec::new(),
         }
     }
 
@@ -114,6 +118,7 @@ impl Saved {
     pub fn clear(&mut self) {
         self.slots = Vec::new();
         self.replaced = Vec::new();
+        self.spare = Vec::new();
     }
 
     /// Finds what the next frame replaces in `touched`: `shadow` is still without it, `source` shows it, and `ops` will
@@ -136,14 +141,12 @@ impl Saved {
             let changed = shadow.differing(source, &whole, 1);
             let rect = changed.bounds();
             let sparse = changed.area() * SPARSE_MAX < rect.area();
-            let plain = shadow
-                .pixels(&rect)
-                .is_none_or(|pixels| detail(&pixels) < DETAIL_MIN);
-            if rect.area() < SAVED_AREA_MIN || sparse || plain {
+            if rect.area() < SAVED_AREA_MIN || sparse || is_plain(shadow, &rect) {
                 continue;
             }
             if !self.renew(shadow, &rect, &changed, &mut saves) {
-                self.replaced.extend(Slot::new(0, rect, 0, shadow));
+                let memory = self.memory_for(&rect);
+                self.replaced.extend(Slot::new(0, rect, 0, shadow, memory));
             }
         }
         saves
@@ -158,6 +161,8 @@ impl Saved {
         for new in std::mem::take(&mut self.replaced) {
             if moved.clip(&new.place).area() < new.area() / 2 {
                 self.add(new, before, saves);
+            } else {
+                self.recycle(new);
             }
         }
     }
@@ -211,7 +216,7 @@ impl Saved {
         // Most frames end here: little is touched, or what moves all the time.
         let still: Vec<Rect> = clusters(&fresh)
             .iter()
-            .filter(|cluster| worth(cluster))
+            .filter(|cluster| worth(cluster) && !is_plain(shadow, &cluster.bounds))
             .map(|cluster| fresh.clip(&cluster.bounds))
             .filter(|part| self.still.is_still(part, now))
             .flat_map(|part| part.rects().to_vec())
@@ -277,9 +282,12 @@ impl Saved {
         while SAVED_SLOTS_MAX <= self.slots.len() || self.pixels_max < self.pixels() + new.area() {
             let oldest = (0..self.slots.len()).min_by_key(|&index| used(self.slots.get(index)));
             let Some(oldest) = oldest.filter(|&index| used(self.slots.get(index)) <= before) else {
+                self.recycle(new);
                 return;
             };
-            saves.forgotten.push(self.slots.swap_remove(oldest).id);
+            let forgotten = self.slots.swap_remove(oldest);
+            saves.forgotten.push(forgotten.id);
+            self.recycle(forgotten);
         }
         new.used = self.next_use();
         let is_free = |id: &u32| self.slots.iter().all(|slot| slot.id != *id);
@@ -295,6 +303,23 @@ impl Saved {
             new: new.place,
         });
         self.slots.push(new);
+    }
+
+    /// The spare memory, unless it is much more than a slot of this size takes.
+    fn memory_for(&mut self, rect: &Rect) -> Vec<u32> {
+        if self.spare.capacity() as u64 <= 2 * rect.area() {
+            std::mem::take(&mut self.spare)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Keeps the larger memory for the next slot.
+    fn recycle(&mut self, slot: Slot) {
+        let memory = slot.into_memory();
+        if self.spare.capacity() < memory.capacity() {
+            self.spare = memory;
+        }
     }
 
     /// Brings back what lies in one slot.
@@ -353,6 +378,12 @@ pub struct Saves {
     pub shown: Vec<Shown>,
 }
 
+/// Whether what `rect` shows is plain, like most of what is filled: then it is not worth a look at what replaces it.
+fn is_plain(shadow: &Shadow, rect: &Rect) -> bool {
+    let pixels = shadow.pixels(rect);
+    pixels.is_none_or(|pixels| !has_detail(&pixels, DETAIL_MIN))
+}
+
 /// The rectangles that are worth bringing back where something is `wanted`. Few or none.
 fn pieces(compared: &Comparison, wanted: &Region, shadow: &Shadow) -> Vec<Rect> {
     let gain = wanted.subtract(&compared.differing);
@@ -375,7 +406,7 @@ fn pieces(compared: &Comparison, wanted: &Region, shadow: &Shadow) -> Vec<Rect> 
     pieces.retain(|rect| {
         shadow
             .pixels(rect)
-            .is_some_and(|pixels| DETAIL_MIN <= detail(&pixels))
+            .is_some_and(|pixels| has_detail(&pixels, DETAIL_MIN))
     });
     pieces.sort_by_key(|rect| std::cmp::Reverse(rect.area()));
     pieces.truncate(RESTORE_PIECES_MAX);

@@ -23,9 +23,15 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// What `shadow` shows in `place`; none outside of the screen.
-    pub(super) fn new(id: u32, place: Rect, used: u64, shadow: &Shadow) -> Option<Self> {
-        let mut pixels = Vec::new();
+    /// What `shadow` shows in `place`; none outside of the screen. It is kept in `memory`.
+    pub(super) fn new(
+        id: u32,
+        place: Rect,
+        used: u64,
+        shadow: &Shadow,
+        memory: Vec<u32>,
+    ) -> Option<Self> {
+        let mut pixels = memory;
         shadow.pixels(&place)?.pack_into(&mut pixels);
         Some(Self {
             id,
@@ -33,6 +39,11 @@ impl Slot {
             used,
             pixels,
         })
+    }
+
+    /// Forgets it, and leaves its memory to the next.
+    pub(super) fn into_memory(self) -> Vec<u32> {
+        self.pixels
     }
 
     /// Takes the part of it that lies in `rect` of the screen from `shadow` again.
@@ -135,14 +146,19 @@ pub(super) struct Comparison {
     pub(super) differing: Region,
 }
 
-/// Pixels that differ from their left neighbours, in every fourth row: about as many bytes as an eighth to a quarter
-/// of the picture takes.
-pub(super) fn detail(pixels: &Pixels<'_>) -> usize {
+/// Whether at least `least` pixels differ from their left neighbours, in every fourth row: that is about as many bytes
+/// as an eighth to a quarter of the picture takes. What is detailed shows that in its first rows.
+pub(super) fn has_detail(pixels: &Pixels<'_>, least: usize) -> bool {
     let differing = |row: &[u32]| {
         let right = row.get(1..).unwrap_or_default();
         row.iter().zip(right).filter(|(a, b)| a != b).count()
     };
-    pixels.rows().step_by(SAMPLE_STEP).map(differing).sum()
+    let mut rows = pixels.rows().step_by(SAMPLE_STEP).map(differing);
+    let mut found = 0;
+    rows.any(|count| {
+        found += count;
+        least <= found
+    })
 }
 
 /// The tiles of a grid from the top left corner of `place` that lie in it and meet `within`, cut to both, from the

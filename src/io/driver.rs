@@ -15,13 +15,17 @@
 
 mod attach;
 mod flood_gate;
+mod input_door;
 #[cfg(test)]
 mod tests;
 
 pub use attach::AttachError;
+pub use input_door::InputDoor;
 
+use std::cell::Cell;
 use std::io::{Error as IoError, ErrorKind};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,13 +44,15 @@ const FRAME_BUFFERS_KEPT: usize = 2;
 #[derive(Debug)]
 pub struct Driver {
     control: Watched<SeqPacket>,
-    input: Watched<SeqPacket>,
+    input: Rc<Watched<SeqPacket>>,
     wake: Watched<EventFd>,
     ring: Arc<ReadOnlyMapping>,
     peer: PeerPage,
     /// By id, the newest last.
     frame_buffers: Vec<(u32, Arc<ReadOnlyMapping>)>,
     queue: InputQueue,
+    /// The queue holds what was refused: nothing may overtake it.
+    is_blocked: Rc<Cell<bool>>,
     /// While the queue holds what was refused.
     input_outlet: Option<Watched<Outlet>>,
     /// Asked for and not sent yet; a newer one replaces it.
@@ -164,6 +170,14 @@ impl Driver {
     pub fn disarm(&mut self) {
         wake::disarm(&self.peer);
         self.armed = false;
+    }
+
+    /// The short way for input.
+    pub fn input_door(&self) -> InputDoor {
+        InputDoor {
+            socket: Rc::downgrade(&self.input),
+            is_blocked: Rc::clone(&self.is_blocked),
+        }
     }
 
     /// Records that [`send_input`](Self::send_input) can take now without losing the attachment.
@@ -298,11 +312,13 @@ impl Driver {
         while !self.queue.is_empty() {
             if !send(&self.input, &self.queue.datagram())? {
                 self.queue.refused();
+                self.is_blocked.set(true);
                 watch_for_room(&self.input, &mut self.input_outlet)?;
                 return Ok(());
             }
             self.queue.sent();
         }
+        self.is_blocked.set(false);
         self.input_outlet = None;
         Ok(())
     }

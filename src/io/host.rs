@@ -11,6 +11,7 @@ use std::time::Instant;
 use tokio::sync::{Mutex, Notify};
 
 use super::complaints::Complaints;
+use super::driver::InputDoor;
 use super::key_pool::KeyPool;
 use crate::agent::resize_layout::ScreenLayout;
 use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
@@ -42,6 +43,8 @@ pub struct Host {
     input: RefCell<VecDeque<InputRecord>>,
     /// What the X server is to show, until the driver is told.
     layout: RefCell<Option<ScreenLayout>>,
+    /// The short way for it, while a driver is attached.
+    input_door: RefCell<Option<InputDoor>>,
     /// Rung when the driver has taken input: channels that waited for it go on.
     pub(super) input_taken: Notify,
     /// Rung when a frame or input is there for the driver.
@@ -67,6 +70,7 @@ impl Host {
             bells: RefCell::new(BTreeMap::new()),
             input: RefCell::new(VecDeque::new()),
             layout: RefCell::new(None),
+            input_door: RefCell::new(None),
             input_taken: Notify::new(),
             driver: Notify::new(),
             door: RefCell::new(Doorkeeper::new()),
@@ -94,10 +98,7 @@ impl Host {
             let result = call(&mut session);
             session.take_events(&mut events);
             let records = session.take_input();
-            if !records.is_empty() {
-                self.input.borrow_mut().extend(records);
-                self.driver.notify_one();
-            }
+            self.pass_input(&records);
             result
         };
         for event in events {
@@ -143,6 +144,25 @@ impl Host {
     /// What the driver is to be told, once.
     pub(super) fn take_layout(&self) -> Option<ScreenLayout> {
         self.layout.take()
+    }
+
+    /// From now on input takes the short way to this driver.
+    pub(super) fn open_input_door(&self, door: InputDoor) {
+        *self.input_door.borrow_mut() = Some(door);
+    }
+
+    /// Sends input to the driver, or keeps it for the driver's task if it has to wait.
+    fn pass_input(&self, records: &[InputRecord]) {
+        let mut waiting = self.input.borrow_mut();
+        let taken = match &*self.input_door.borrow() {
+            Some(door) if waiting.is_empty() => door.pass(records),
+            _ => 0,
+        };
+        let rest = records.get(taken..).unwrap_or_default();
+        if !rest.is_empty() {
+            waiting.extend(rest);
+            self.driver.notify_one();
+        }
     }
 
     /// At most `room` records of the input that waits for the driver, in order.

@@ -39,6 +39,7 @@ const RESTLESS_MAX: u32 = 16;
 pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, DriverError> {
     let leds = state::leds(driver.memory());
     host.with(|session| session.set_leds(leds));
+    host.open_input_door(driver.input_door());
     let mut screen = ScreenLoop::new(driver);
     let mut restless = 0;
     loop {

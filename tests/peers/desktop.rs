@@ -59,6 +59,29 @@ impl Desktop {
         uid: u32,
         set_up: impl FnOnce(&mut Command),
     ) -> Self {
+        Self::caraway_of(&product("caraway"), arguments, uid, set_up)
+    }
+
+    /// What to compare with: the reference, or other products of ours from the folder `PEERS_REFERENCE` in the
+    /// environment, before a change and after it.
+    pub(crate) fn reference(geometry: &str) -> Self {
+        match std::env::var_os("PEERS_REFERENCE") {
+            Some(folder) => Self::caraway_of(
+                &Path::new(&folder).join("caraway"),
+                &["--auth", "none", "-g", geometry],
+                0,
+                |_| (),
+            ),
+            None => Self::xspice(geometry),
+        }
+    }
+
+    fn caraway_of(
+        program: &Path,
+        arguments: &[&str],
+        uid: u32,
+        set_up: impl FnOnce(&mut Command),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let is_root = nix::unistd::Uid::effective().is_root();
         let become_user = (is_root && uid != 0).then_some(uid);
@@ -67,18 +90,13 @@ impl Desktop {
         }
         let told = folder.path().join("environment");
         let log = std::fs::File::create(folder.path().join("caraway.log")).unwrap();
-        let mut process = Running::start_as(
-            become_user,
-            &product("caraway"),
-            Stdio::from(log),
-            |command| {
-                command.args(["start", "--json"]).args(arguments);
-                // Renaming makes it appear whole.
-                let script = r#"env >"$0.new" && mv "$0.new" "$0" && exec sleep infinity"#;
-                command.args(["--", "sh", "-c", script]).arg(&told);
-                set_up(command);
-            },
-        );
+        let mut process = Running::start_as(become_user, program, Stdio::from(log), |command| {
+            command.args(["start", "--json"]).args(arguments);
+            // Renaming makes it appear whole.
+            let script = r#"env >"$0.new" && mv "$0.new" "$0" && exec sleep infinity"#;
+            command.args(["--", "sh", "-c", script]).arg(&told);
+            set_up(command);
+        });
         let about = read_object(&process);
         let ready = wait_until(START_TIMEOUT, || told.exists() || !process.is_running());
         let environment = std::fs::read_to_string(&told).unwrap_or_else(|_| {

@@ -26,6 +26,9 @@ const KEY_A: u8 = 38;
 const PRESSES: usize = 40;
 const WARM_UP: usize = 5;
 
+/// The same where both servers are up.
+const PAIRED_PRESSES: usize = 100;
+
 /// The two colours of x_draw's patch.
 const PATCH_COLOURS: [u32; 2] = [0x0080_4020, 0x007f_bfdf];
 const PATCH_SIDE: u16 = 200;
@@ -272,6 +275,58 @@ fn a_key_changes_a_pixel_no_later_than_with_the_reference() {
         1.0,
         "times",
         3.0,
+    );
+}
+
+/// The same with both desktops and both viewers up, a press here and a press there in turn: what the machine does at
+/// the moment is in both figures.
+#[test]
+#[ignore = "a figure for comparison: run by make bench"]
+fn bench_key_to_pixel_in_turns() {
+    let _alone = crate::alone();
+    let desktops = [Desktop::reference("1024x768"), Desktop::subject("1024x768")];
+    let typing = desktops.each_ref().map(|desktop| desktop.draw(&["typing"]));
+    for drawing in &typing {
+        drawing.event("ready", PATIENCE);
+    }
+    let seats = desktops.each_ref().map(|desktop| {
+        let viewer = Viewer::start(&desktop.uri);
+        let at = viewer.find_patch();
+        viewer.enter(at);
+        (viewer, at)
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    let mut figures = [Vec::new(), Vec::new()];
+    for press in 0..(PAIRED_PRESSES + WARM_UP) * 2 {
+        // Who is first alternates, too.
+        let which = (press + press / 2) % 2;
+        let (viewer, at) = &seats[which];
+        let figure = viewer.key_to_pixel_us(*at).expect("a changed pixel") / 1000.0;
+        if WARM_UP * 2 <= press {
+            figures[which].push(figure);
+        }
+        std::thread::sleep(Duration::from_millis(40 + (press as u64 * 7) % 23));
+    }
+    let ratios: Vec<f64> = figures[1]
+        .iter()
+        .zip(&figures[0])
+        .map(|(ours, theirs)| ours / theirs)
+        .collect();
+    for (name, figures) in ["the reference", "ours"].iter().zip(&mut figures) {
+        figures.sort_by(f64::total_cmp);
+        let part = |percent: usize| figures[(figures.len() - 1) * percent / 100];
+        eprintln!(
+            "figure: key to pixel in turns: {name} {:.2} ms, quarter {:.2}, three quarters {:.2}, p95 {:.2}, least {:.2}",
+            part(50),
+            part(25),
+            part(75),
+            part(95),
+            part(0)
+        );
+    }
+    eprintln!(
+        "figure: key to pixel in turns: {:.2} times, median of pairs",
+        median(&ratios)
     );
 }
 

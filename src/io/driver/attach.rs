@@ -3,6 +3,7 @@
 use std::io::{Error as IoError, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -171,12 +172,13 @@ fn build(
         .map_err(memory("frame buffer"))?;
     Ok(Driver {
         control,
-        input: Watched::new(input).map_err(watched("input socket"))?,
+        input: Rc::new(Watched::new(input).map_err(watched("input socket"))?),
         wake: Watched::new(wake).map_err(watched("eventfd"))?,
         ring: Arc::new(ring),
         peer,
         frame_buffers: vec![(hello.framebuffer_id, Arc::new(pixels))],
         queue: InputQueue::default(),
+        is_blocked: Rc::default(),
         input_outlet: None,
         monitors: None,
         control_outlet: None,

@@ -176,6 +176,35 @@ async fn input_arrives_in_batches_and_waits_when_nobody_reads() {
 }
 
 #[tokio::test]
+async fn input_takes_the_short_way_unless_some_waits() {
+    let producer = Producer::new();
+    let (_socket, mut driver) = producer.attach().await;
+    let door = driver.input_door();
+    let key = |code| InputRecord::Key { code, down: true };
+    assert_eq!(door.pass(&[key(30), key(31)]), 2);
+    assert_eq!(
+        datagram(&producer.input),
+        [key(30).encode(), key(31).encode()].concat()
+    );
+    let mut fits = 0;
+    while door.pass(&[key(32)]) == 1 {
+        fits += 1;
+    }
+    driver.send_input(&[key(33)]).unwrap();
+    for _ in 0..fits {
+        assert_eq!(datagram(&producer.input), key(32).encode());
+    }
+    assert_eq!(door.pass(&[key(34)]), 0, "nothing overtakes what waits");
+    assert!(matches!(next(&mut driver).await, DriverEvent::InputTaken));
+    assert_eq!(door.pass(&[key(35)]), 1);
+    for code in [33, 35] {
+        assert_eq!(datagram(&producer.input), key(code).encode());
+    }
+    drop(driver);
+    assert_eq!(door.pass(&[key(36)]), 0, "the attachment is over");
+}
+
+#[tokio::test]
 async fn keys_that_nobody_reads_end_the_attachment() {
     let producer = Producer::new();
     let (_socket, mut driver) = producer.attach().await;
