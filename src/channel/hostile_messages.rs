@@ -172,7 +172,6 @@ fn check_copy(body: &[u8]) {
         flags: received.flags,
         data: received.data,
         palette: None,
-        repaint: received.repaint,
     };
     let mut out = Vec::new();
     sent.encode(&mut ByteWriter::new(&mut out));
@@ -183,7 +182,6 @@ fn check_copy(body: &[u8]) {
             data_offset,
             // Only copies of surfaces have another one.
             source: crate::base::Point::default(),
-            clip: Vec::new(),
             ..received
         })
     );
@@ -250,7 +248,6 @@ mod tests {
                 flags: crate::wire::draw::ImageFlags::CACHE_ME,
                 data: &data,
                 palette: Some(crate::wire::draw::Palette { colors: &[1, 2, 3], offset_at: 5 }),
-                repaint: None,
             };
             let mut body = encoded(&copy);
             prop_assert_eq!(ReceivedCopy::decode(&body).unwrap().palette(5), Ok(vec![1, 2, 3]));

@@ -149,33 +149,6 @@ impl View {
         (1 < count).then_some(scene)
     }
 
-    /// Whether the next updates are at least two and at most `count_max` fills and images of less than `area_max` pixels
-    /// together, in a box of at most `bounds_max`, and nothing plays or is lossy.
-    pub fn is_small(&self, count_max: usize, area_max: u64, bounds_max: u64) -> bool {
-        if !self.held.is_empty() || !self.lossy.is_empty() || !self.changes.moves().is_empty() {
-            return false;
-        }
-        let dirty = self.changes.dirty().rects();
-        let fills = self.changes.fills().iter();
-        let mut count = dirty.len() + fills.map(|(_, fill)| fill.rects().len()).sum::<usize>();
-        let mut region = Region::new();
-        for update in &self.sending {
-            let Update::Exact(ExactOp::Fill { rect, .. }) = update else {
-                return false;
-            };
-            count += 1;
-            region.add(*rect);
-            if count_max < count {
-                break;
-            }
-        }
-        if !(2..=count_max).contains(&count) {
-            return false;
-        }
-        region = region.union(&self.changes.region());
-        region.area() < area_max && region.bounds().area() <= bounds_max
-    }
-
     /// Whether pixels of `rect` have changed that the client was not sent.
     pub fn is_stale(&self, rect: &Rect) -> bool {
         self.changes.dirty().intersects_rect(rect)

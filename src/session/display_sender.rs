@@ -14,7 +14,6 @@
 
 use super::image_sender::{ImageEncoders, ImageSender, Target};
 use super::picture::Picture;
-use super::small_frame::{self, Showing};
 use super::stage::{self, PRIMARY, STAGING, Stage};
 use super::stream_sender::StreamSender;
 use super::video_frames::VideoFrames;
@@ -36,21 +35,6 @@ pub(super) struct Encoders<'a> {
     pub(super) images: ImageEncoders<'a>,
     /// Frames of streams.
     pub(super) video: &'a mut VideoFrames,
-}
-
-/// Where an update is drawn.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    surface_id: u32,
-    /// What the client is to repaint with it, if that is more; images and fills only.
-    repaint: Option<Rect>,
-}
-
-impl Place {
-    const SCREEN: Self = Self {
-        surface_id: PRIMARY,
-        repaint: None,
-    };
 }
 
 #[derive(Debug)]
@@ -279,9 +263,6 @@ impl DisplaySender {
         }
         if self.is_new_frame && !self.view.is_remembering() {
             self.is_new_frame = false;
-            if self.send_small(now, picture, encoders, outbox) {
-                return true;
-            }
             self.begin_scene(now, picture, outbox);
         }
         if let Some(update) = self.view.next_exact() {
@@ -295,54 +276,11 @@ impl DisplaySender {
             || !streams_first && self.send_stream(now, picture, encoders, outbox)
     }
 
-    /// Whether frames are shown whole. On a slow line each update is shown as it comes; in a browser, where spice-html5
-    /// copies surfaces through the page's memory and knows no clips, drawing aside takes longer than it saves.
-    fn shows_whole_frames(&self) -> bool {
-        let is_slow = matches!(self.pacer.line(), Line::Wan { .. });
-        matches!(self.phase, Phase::Live) && !is_slow && self.wants_monitors
-    }
-
-    /// Sends all of a frame of a few small updates.
-    fn send_small(
-        &mut self,
-        now: Micros,
-        picture: &Picture,
-        encoders: &mut Encoders<'_>,
-        outbox: &mut Outbox,
-    ) -> bool {
-        let (count, bounds) = (small_frame::DRAWINGS_MAX, small_frame::BOUNDS_AREA_MAX);
-        if !self.shows_whole_frames() || !self.view.is_small(count, stage::AREA_MIN, bounds) {
-            return false;
-        }
-        let mut updates = Vec::with_capacity(count);
-        while updates.len() < count
-            && let Some(update) = self.view.next_update(IMAGE_PIXELS_MAX)
-        {
-            updates.push(update);
-        }
-        let showing = small_frame::plan(&mut updates);
-        let mut place = Place::SCREEN;
-        match &showing {
-            Showing::Plain => {}
-            Showing::Announced(bounds) => place.repaint = Some(*bounds),
-            Showing::Patched(_) => {
-                self.stage.create(picture.size(), outbox);
-                place.surface_id = STAGING;
-            }
-        }
-        for update in &updates {
-            self.send_on(now, place, update, picture, encoders, outbox);
-            place.repaint = None;
-        }
-        if let Showing::Patched(patches) = &showing {
-            stage::show_patches(patches, outbox);
-        }
-        true
-    }
-
-    /// Draws a frame of several updates aside.
+    /// Draws a frame of several updates aside. On a slow line each of them is shown as it comes; in a browser, where
+    /// spice-html5 copies surfaces through the page's memory, drawing aside takes longer than it saves.
     fn begin_scene(&mut self, now: Micros, picture: &Picture, outbox: &mut Outbox) {
-        if !self.shows_whole_frames() {
+        let is_slow = matches!(self.pacer.line(), Line::Wan { .. });
+        if !matches!(self.phase, Phase::Live) || is_slow || !self.wants_monitors {
             return;
         }
         if let Some(scene) = self.view.scene() {
@@ -395,38 +333,22 @@ impl DisplaySender {
         encoders: &mut Encoders<'_>,
         outbox: &mut Outbox,
     ) {
-        let place = Place {
-            surface_id: self.target(update, outbox),
-            repaint: None,
-        };
-        self.send_on(now, place, update, picture, encoders, outbox);
-    }
-
-    fn send_on(
-        &mut self,
-        now: Micros,
-        place: Place,
-        update: &Update,
-        picture: &Picture,
-        encoders: &mut Encoders<'_>,
-        outbox: &mut Outbox,
-    ) {
+        let surface_id = self.target(update, outbox);
         match update {
             Update::Exact(op) => {
-                send_exact(place, op, outbox);
+                send_exact(surface_id, op, outbox);
                 self.seen(&op.rect(), picture, outbox);
             }
             Update::Image(rect) => {
-                self.send_image(now, place, rect, picture, encoders, outbox);
+                self.send_image(now, surface_id, rect, picture, encoders, outbox);
                 self.seen(rect, picture, outbox);
             }
             Update::Save(save) => send_save(save, outbox),
             Update::Restore(restore) => outbox.send(&SurfaceCopy {
-                surface_id: place.surface_id,
+                surface_id,
                 rect: restore.rect,
                 source_id: FIRST_SAVED + restore.slot,
                 source: restore.source,
-                clip: &[],
             }),
             Update::Forget(slot) => outbox.send(&SurfaceDestroy {
                 surface_id: FIRST_SAVED + slot,
@@ -446,7 +368,7 @@ impl DisplaySender {
     fn send_image(
         &mut self,
         now: Micros,
-        place: Place,
+        surface_id: u32,
         rect: &Rect,
         picture: &Picture,
         encoders: &mut Encoders<'_>,
@@ -457,8 +379,7 @@ impl DisplaySender {
         };
         self.sent_since_frame = true;
         let target = Target {
-            surface_id: place.surface_id,
-            repaint: place.repaint,
+            surface_id,
             line: self.pacer.line(),
             elapsed: now.since(*self.images_since.get_or_insert(now)),
             exact: self.view.is_sharpening(),
@@ -510,15 +431,10 @@ fn send_save(save: &Save, outbox: &mut Outbox) {
         rect: size.rect().translate(save.target),
         source_id: PRIMARY,
         source: save.rect.origin(),
-        clip: &[],
     });
 }
 
-fn send_exact(place: Place, op: &ExactOp, outbox: &mut Outbox) {
-    let Place {
-        surface_id,
-        repaint,
-    } = place;
+fn send_exact(surface_id: u32, op: &ExactOp, outbox: &mut Outbox) {
     match *op {
         ExactOp::Copy { rect, delta } => {
             let source = rect.origin().minus(delta);
@@ -532,7 +448,6 @@ fn send_exact(place: Place, op: &ExactOp, outbox: &mut Outbox) {
             surface_id,
             rect,
             color,
-            repaint,
         }),
     }
 }

@@ -42,8 +42,6 @@ pub(super) struct Target {
     pub(super) elapsed: Micros,
     /// What is sent replaces what was lossy: it has to be exact.
     pub(super) exact: bool,
-    /// What the client is to repaint with the first of it, if that is more.
-    pub(super) repaint: Option<Rect>,
 }
 
 /// What became of a rectangle.
@@ -118,10 +116,7 @@ impl ImageSender {
         let mut sent = Sent::default();
         let key = self.cache.key(pixels);
         if let Some(image_id) = key.as_ref().and_then(|key| self.cache.find(key)) {
-            outbox.send(&DrawCopy {
-                repaint: target.repaint,
-                ..DrawCopy::from_cache(target.surface_id, *rect, image_id)
-            });
+            outbox.send(&DrawCopy::from_cache(target.surface_id, *rect, image_id));
             return sent;
         }
         let capabilities = self.capabilities_for(&target);
@@ -141,7 +136,6 @@ impl ImageSender {
         );
         // The name is that of the whole.
         let mut key = key.filter(|_| pieces.len() == 1);
-        let mut target = target;
         for piece in pieces.drain(..) {
             let place = piece.rect.translate(rect.origin());
             sent.payload_bytes += piece.payload.len() as u64;
@@ -159,8 +153,7 @@ impl ImageSender {
                 }
                 flags = ImageFlags::CACHE_ME;
             }
-            send_piece(target, place, &piece, (image_id, flags), outbox);
-            target.repaint = None;
+            send_piece(target.surface_id, place, &piece, (image_id, flags), outbox);
             encoders.content.recycle(piece.payload);
         }
         self.pieces = pieces;
@@ -179,17 +172,12 @@ impl ImageSender {
 }
 
 fn send_piece(
-    target: Target,
+    surface_id: u32,
     rect: Rect,
     piece: &Piece,
     (image_id, flags): (u64, ImageFlags),
     outbox: &mut Outbox,
 ) {
-    let Target {
-        surface_id,
-        repaint,
-        ..
-    } = target;
     let (image_type, colors) = match &piece.encoded {
         Encoded::Solid(color) => {
             let color = *color;
@@ -197,7 +185,6 @@ fn send_piece(
                 surface_id,
                 rect,
                 color,
-                repaint,
             });
             return;
         }
@@ -221,6 +208,5 @@ fn send_piece(
             colors,
             offset_at: PALETTE_OFFSET_AT,
         }),
-        repaint,
     });
 }

@@ -12,7 +12,6 @@ mod image_sender;
 mod picture;
 mod registry;
 mod screen_side;
-mod small_frame;
 mod stage;
 mod status;
 mod stream_sender;

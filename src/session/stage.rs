@@ -1,19 +1,13 @@
-//! A frame of several updates comes to a client's screen at once.
+//! A frame of several updates is drawn aside and comes to the screen by one copy.
 //!
-//! spice-gtk asks for a repaint at each drawing on the screen and goes on to the next only after that; GTK paints at
-//! most once in a refresh of 16.7 ms. So the first of several drawings would be shown at once, the others 17 to 25 ms
-//! later, and the next frame would have to wait for that paint. There are three ways out:
+//! spice-gtk asks for a repaint at each drawing on the screen, and GTK paints at most once in a refresh of 16.7 ms. So
+//! the first of several drawings would be shown at once, the others 17 to 25 ms later, and the next frame would have
+//! to wait for that paint. A copy of the scene to another surface and back costs the client a millisecond or two and
+//! 170 bytes; it also shows frames whole.
 //!
-//! - **Scene**: a frame that changes much is drawn aside and copied to the screen. First what is on the screen there
-//!   is copied aside. That costs the client a millisecond or two and 170 bytes; it also shows frames whole.
-//! - **Patches**: a frame of a few small images and fills is drawn aside, too, but only what was drawn is copied to the
-//!   screen, by a clip: 89 bytes and 16 for each rectangle.
-//! - **Announcement**: of two small drawings the first tells the client to repaint the second one's place as well. The
-//!   second is read before GTK paints. 20 bytes.
-//!
-//! The surface aside is the one on which the first picture is painted. It is made again when it is first needed.
+//! The surface is the one on which the first picture is painted. It is made again when a scene first needs it.
 
-use crate::base::{Micros, Point, Rect, Region, Size};
+use crate::base::{Micros, Point, Rect, Size};
 use crate::channel::Outbox;
 use crate::display::{ExactOp, Update};
 use crate::wire::display::{SurfaceCreate, SurfaceDestroy};
@@ -26,7 +20,7 @@ pub(super) const PRIMARY: u32 = 0;
 pub(super) const STAGING: u32 = 1;
 
 /// Pixels of the smallest change that is worth it.
-pub(super) const AREA_MIN: u64 = 16 * 1024;
+const AREA_MIN: u64 = 16 * 1024;
 
 /// A frame that takes longer is shown in parts.
 const TIME_MAX: Micros = Micros::from_millis(10);
@@ -121,26 +115,16 @@ impl Stage {
     }
 }
 
-/// Brings `patches` of the surface aside to the same places of the screen, in one drawing.
-pub(super) fn show_patches(patches: &Region, outbox: &mut Outbox) {
-    copy_clipped(STAGING, PRIMARY, &patches.bounds(), patches.rects(), outbox);
-}
-
 /// Brings what is on the surface aside to the same place of the screen.
 pub(super) fn show(rect: &Rect, outbox: &mut Outbox) {
     copy(STAGING, PRIMARY, rect, outbox);
 }
 
 fn copy(source_id: u32, surface_id: u32, rect: &Rect, outbox: &mut Outbox) {
-    copy_clipped(source_id, surface_id, rect, &[], outbox);
-}
-
-fn copy_clipped(source_id: u32, surface_id: u32, rect: &Rect, clip: &[Rect], outbox: &mut Outbox) {
     outbox.send(&SurfaceCopy {
         surface_id,
         rect: *rect,
         source_id,
         source: rect.origin(),
-        clip,
     });
 }

@@ -1,12 +1,10 @@
 //! Drawing on a surface: DRAW_FILL, DRAW_COPY and COPY_BITS.
 //!
-//! All of them start with `DisplayBase`: the surface, the box, and how it is clipped. The server never masks, scales or
-//! combines: each draws with `SPICE_ROPD_OP_PUT`. It clips only for clients that repaint the box of a drawing
-//! and not what the clip leaves of it, to tell them what else to repaint (spice-gtk; spice-html5 ignores clips).
+//! All of them start with `DisplayBase`: the surface, the box, and how it is clipped. The server never clips
+//! (spice-html5 ignores clips), never masks, scales or combines: each draws its whole box with `SPICE_ROPD_OP_PUT`.
 //!
 //! ```text
 //! DisplayBase: surface_id u32, box Rect, clip type u8 (0 none)                       21 bytes
-//!              clip type 1: count u32, that many Rects                              + 4 + 16 each
 //! DRAW_FILL:   base, brush type u8 (1 solid), colour u32, rop u16, mask              +20
 //! DRAW_COPY:   base, image offset u32, source Rect, rop u16, scale mode u8, mask     +36, then the image
 //! COPY_BITS:   base, source Point                                                    +8
@@ -23,12 +21,6 @@ const OP_PUT: u16 = 1 << 3;
 
 /// `SPICE_BRUSH_TYPE_SOLID`.
 const BRUSH_SOLID: u8 = 1;
-
-/// `SPICE_CLIP_TYPE_RECTS`.
-const CLIP_RECTS: u8 = 1;
-
-/// Rectangles of one clip.
-pub const CLIP_RECTS_MAX: usize = 64;
 
 wire_enum! {
     /// `SpiceImageType`: how an image's data is to be read.
@@ -81,8 +73,6 @@ pub struct DrawFill {
     pub rect: Rect,
     /// 0x00RRGGBB.
     pub color: u32,
-    /// What the client is to repaint, if that is more than `rect`, which it then contains.
-    pub repaint: Option<Rect>,
 }
 
 impl Message for DrawFill {
@@ -91,8 +81,7 @@ impl Message for DrawFill {
 
 impl Encode for DrawFill {
     fn encode(&self, writer: &mut ByteWriter<'_>) {
-        let (area, clip) = area_and_clip(&self.rect, self.repaint.as_ref());
-        encode_base(self.surface_id, area, clip, writer);
+        encode_base(self.surface_id, &self.rect, writer);
         writer.u8(BRUSH_SOLID);
         writer.u32(self.color);
         writer.u16(OP_PUT);
@@ -102,17 +91,15 @@ impl Encode for DrawFill {
 
 impl<'a> Decode<'a> for DrawFill {
     fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
-        let base = Base::decode(reader)?;
-        let (rect, repaint) = base.drawn()?;
+        let (surface_id, rect) = decode_base(reader)?;
         expect("brush type", reader.u8()?.into(), BRUSH_SOLID.into())?;
         let color = reader.u32()?;
         expect("rop descriptor", reader.u16()?.into(), OP_PUT.into())?;
         decode_no_mask(reader)?;
         Ok(Self {
-            surface_id: base.surface_id,
+            surface_id,
             rect,
             color,
-            repaint,
         })
     }
 }
@@ -134,18 +121,17 @@ impl Message for CopyBits {
 
 impl Encode for CopyBits {
     fn encode(&self, writer: &mut ByteWriter<'_>) {
-        encode_base(self.surface_id, &self.rect, &[], writer);
+        encode_base(self.surface_id, &self.rect, writer);
         self.source.encode(writer);
     }
 }
 
 impl<'a> Decode<'a> for CopyBits {
     fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
-        let base = Base::decode(reader)?;
-        expect("clip rectangles", base.clip.len() as u64, 0)?;
+        let (surface_id, rect) = decode_base(reader)?;
         Ok(Self {
-            surface_id: base.surface_id,
-            rect: base.area,
+            surface_id,
+            rect,
             source: Point::decode(reader)?,
         })
     }
@@ -177,8 +163,6 @@ pub struct DrawCopy<'a> {
     pub data: &'a [u8],
     /// For images with a palette.
     pub palette: Option<Palette<'a>>,
-    /// What the client is to repaint, if that is more than `rect`, which it then contains.
-    pub repaint: Option<Rect>,
 }
 
 impl<'a> DrawCopy<'a> {
@@ -192,14 +176,13 @@ impl<'a> DrawCopy<'a> {
             flags: ImageFlags::NONE,
             data: &[],
             palette: None,
-            repaint: None,
         }
     }
 }
 
 /// `SPICE_MSG_DISPLAY_DRAW_COPY` (304) whose image is a part of another surface of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SurfaceCopy<'a> {
+pub struct SurfaceCopy {
     /// Number of the surface that is drawn on.
     pub surface_id: u32,
     /// Destination.
@@ -208,27 +191,24 @@ pub struct SurfaceCopy<'a> {
     pub source_id: u32,
     /// Top left corner of the source.
     pub source: Point,
-    /// What of the destination is drawn on, at most [`CLIP_RECTS_MAX`] rectangles; empty for all of it.
-    pub clip: &'a [Rect],
 }
 
-impl Message for SurfaceCopy<'_> {
+impl Message for SurfaceCopy {
     const TYPE: u16 = 304;
 }
 
-impl Encode for SurfaceCopy<'_> {
+impl Encode for SurfaceCopy {
     fn encode(&self, writer: &mut ByteWriter<'_>) {
         let size = self.rect.size();
         let source = size.rect().translate(self.source);
-        encode_base(self.surface_id, &self.rect, self.clip, writer);
-        encode_copy_source(&source, writer);
+        encode_copy_base(self.surface_id, &self.rect, &source, writer);
         encode_descriptor(0, ImageType::SURFACE, ImageFlags::NONE, size, writer);
         writer.u32(self.source_id);
     }
 }
 
-/// Bytes of DRAW_COPY between its base and the image.
-const COPY_SIZE: usize = 36;
+/// Bytes of DRAW_COPY before the image.
+const IMAGE_OFFSET: u32 = 21 + 36;
 
 /// Bytes of an image descriptor.
 const DESCRIPTOR_SIZE: usize = 8 + 1 + 1 + 4 + 4;
@@ -240,13 +220,7 @@ impl Message for DrawCopy<'_> {
 impl Encode for DrawCopy<'_> {
     fn encode(&self, writer: &mut ByteWriter<'_>) {
         let size = self.rect.size();
-        let (area, clip) = area_and_clip(&self.rect, self.repaint.as_ref());
-        encode_base(self.surface_id, area, clip, writer);
-        // Where a client repaints more, the image would lie in the middle: all beside it is clipped off.
-        encode_copy_source(
-            &area.translate(Point::default().minus(self.rect.origin())),
-            writer,
-        );
+        encode_copy_base(self.surface_id, &self.rect, &size.rect(), writer);
         encode_descriptor(self.image_id, self.image_type, self.flags, size, writer);
         let data_at = writer.written();
         writer.bytes(self.data);
@@ -279,10 +253,6 @@ pub struct ReceivedCopy<'a> {
     pub flags: ImageFlags,
     /// Top left corner of what is read; not the origin only where another surface is the image.
     pub source: Point,
-    /// What of `rect` is drawn on; empty for all of it. Only where another surface is the image.
-    pub clip: Vec<Rect>,
-    /// What the client is to repaint, if that is more than `rect`.
-    pub repaint: Option<Rect>,
     /// Of the image.
     pub size: Size,
     /// Everything behind the image descriptor, which may include what pointers lead to.
@@ -298,7 +268,7 @@ impl<'a> ReceivedCopy<'a> {
     /// When it ends early or asks for what the server never sends.
     pub fn decode(body: &'a [u8]) -> Result<Self, WireError> {
         let mut reader = ByteReader::new(body);
-        let base = Base::decode(&mut reader)?;
+        let (surface_id, rect) = decode_base(&mut reader)?;
         let image_offset = reader.u32()? as usize;
         let source = Rect::decode(&mut reader)?;
         expect("rop descriptor", reader.u16()?.into(), OP_PUT.into())?;
@@ -310,16 +280,8 @@ impl<'a> ReceivedCopy<'a> {
         let image_type = ImageType::decode(&mut image)?;
         let flags = ImageFlags::decode(&mut image)?;
         let size = Size::new(image.u32()?, image.u32()?);
-        let is_surface = image_type == ImageType::SURFACE;
-        let (rect, repaint) = if is_surface {
-            (base.area, None)
-        } else {
-            base.drawn()?
-        };
-        // From where the image would have to begin for its first pixel to come to the corner of `rect`.
-        let begin = base.area.origin().minus(rect.origin());
-        let shifted = !is_surface && source.origin() != begin;
-        if shifted || source.size() != base.area.size() || rect.size() != size {
+        let shifted = image_type != ImageType::SURFACE && source.origin() != Point::default();
+        if shifted || source.size() != size || rect.size() != size {
             return Err(WireError::Unsupported {
                 field: "scaled image of width",
                 value: size.width.into(),
@@ -327,18 +289,12 @@ impl<'a> ReceivedCopy<'a> {
         }
         let data_offset = image_offset.saturating_add(DESCRIPTOR_SIZE);
         Ok(Self {
-            surface_id: base.surface_id,
+            surface_id,
             rect,
             image_id,
             image_type,
             flags,
-            source: if is_surface {
-                source.origin()
-            } else {
-                Point::default()
-            },
-            clip: if is_surface { base.clip } else { Vec::new() },
-            repaint,
+            source: source.origin(),
             size,
             data: image.rest(),
             data_offset,
@@ -367,85 +323,27 @@ impl<'a> ReceivedCopy<'a> {
     }
 }
 
-/// What a `DisplayBase` says.
-struct Base {
-    surface_id: u32,
-    area: Rect,
-    clip: Vec<Rect>,
-}
-
-impl Base {
-    fn decode(reader: &mut ByteReader<'_>) -> Result<Self, WireError> {
-        let (surface_id, area) = (reader.u32()?, Rect::decode(reader)?);
-        let clip = match reader.u8()? {
-            0 => Vec::new(),
-            kind => {
-                expect("clip type", kind.into(), CLIP_RECTS.into())?;
-                let count = reader.u32()? as usize;
-                if count == 0 || CLIP_RECTS_MAX < count {
-                    return Err(WireError::Unsupported {
-                        field: "clip rectangles",
-                        value: count as u64,
-                    });
-                }
-                super::field::decode_list(reader, count)?
-            }
-        };
-        if let Some(outside) = clip.iter().find(|rect| !area.contains(rect)) {
-            return Err(WireError::Unsupported {
-                field: "clip rectangle outside, from",
-                value: u64::from(outside.left.unsigned_abs()),
-            });
-        }
-        Ok(Self {
-            surface_id,
-            area,
-            clip,
-        })
-    }
-
-    /// What is drawn on, and what is repainted if that is more.
-    fn drawn(&self) -> Result<(Rect, Option<Rect>), WireError> {
-        match *self.clip.as_slice() {
-            [] => Ok((self.area, None)),
-            [rect] => Ok((rect, Some(self.area))),
-            _ => Err(WireError::Unsupported {
-                field: "clip rectangles",
-                value: self.clip.len() as u64,
-            }),
-        }
-    }
-}
-
-/// Box and clip of what draws on `rect` only.
-fn area_and_clip<'r>(rect: &'r Rect, repaint: Option<&'r Rect>) -> (&'r Rect, &'r [Rect]) {
-    repaint.map_or((rect, &[]), |area| (area, std::slice::from_ref(rect)))
-}
-
-fn encode_base(surface_id: u32, area: &Rect, clip: &[Rect], writer: &mut ByteWriter<'_>) {
+fn encode_base(surface_id: u32, rect: &Rect, writer: &mut ByteWriter<'_>) {
     writer.u32(surface_id);
-    area.encode(writer);
-    if clip.is_empty() {
-        writer.u8(0);
-        return;
-    }
-    let clip = super::field::countable(clip, CLIP_RECTS_MAX);
-    writer.u8(CLIP_RECTS);
-    writer.u32(u32::try_from(clip.len()).unwrap_or(0));
-    for rect in clip {
-        rect.encode(writer);
-    }
+    rect.encode(writer);
+    writer.u8(0);
 }
 
-/// Everything of a DRAW_COPY between its base and its image.
-fn encode_copy_source(source: &Rect, writer: &mut ByteWriter<'_>) {
-    let image_offset = writer.written().saturating_add(COPY_SIZE);
-    writer.u32(u32::try_from(image_offset).unwrap_or(u32::MAX));
+fn decode_base(reader: &mut ByteReader<'_>) -> Result<(u32, Rect), WireError> {
+    let (surface_id, rect) = (reader.u32()?, Rect::decode(reader)?);
+    expect("clip type", reader.u8()?.into(), 0)?;
+    Ok((surface_id, rect))
+}
+
+/// Everything of a DRAW_COPY before its image.
+fn encode_copy_base(surface_id: u32, rect: &Rect, source: &Rect, writer: &mut ByteWriter<'_>) {
+    encode_base(surface_id, rect, writer);
+    writer.u32(IMAGE_OFFSET);
     source.encode(writer);
     writer.u16(OP_PUT);
     writer.u8(0);
     encode_no_mask(writer);
-    debug_assert_eq!(writer.written(), image_offset, "the image follows");
+    debug_assert_eq!(writer.written(), IMAGE_OFFSET as usize, "the image follows");
 }
 
 fn encode_descriptor(
@@ -498,7 +396,7 @@ mod tests {
     const RECT: Rect = Rect::new(1, 2, 4, 6);
 
     message_tests! {
-        draw_fill: DrawFill = 302, DrawFill { surface_id: 0, rect: RECT, color: 0x0011_2233, repaint: None },
+        draw_fill: DrawFill = 302, DrawFill { surface_id: 0, rect: RECT, color: 0x0011_2233 },
             [BASE.concat(), vec![0, 1, 0x33, 0x22, 0x11, 0, 8, 0], vec![0; 13]];
         copy_bits: CopyBits = 104,
             CopyBits { surface_id: 0, rect: RECT, source: Point::new(-1, 7) },
@@ -521,7 +419,6 @@ mod tests {
             flags: ImageFlags::CACHE_ME,
             data,
             palette,
-            repaint: None,
         }
         .encode(&mut ByteWriter::new(&mut out));
         out
@@ -556,7 +453,6 @@ mod tests {
             rect: RECT,
             source_id: 9,
             source: Point::new(40, 30),
-            clip: &[],
         };
         copy.encode(&mut ByteWriter::new(&mut body));
         // Top, left, bottom and right of the source.
@@ -569,69 +465,6 @@ mod tests {
         // Only surfaces are read in part.
         body[57 + 8] = ImageType::LZ4.0;
         assert!(ReceivedCopy::decode(&body).is_err());
-    }
-
-    #[test]
-    fn what_is_repainted_may_be_more_than_what_is_drawn() {
-        let whole = Rect::new(0, 0, 9, 9);
-        let fill = DrawFill {
-            surface_id: 0,
-            rect: RECT,
-            color: 3,
-            repaint: Some(whole),
-        };
-        let mut body = Vec::new();
-        fill.encode(&mut ByteWriter::new(&mut body));
-        assert_eq!(body.len(), 41 + 20);
-        let numbers = |values: &[u32]| -> Vec<u8> {
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect()
-        };
-        // The box, one rectangle of a clip: top, left, bottom and right.
-        assert_eq!(body[4..20], numbers(&[0, 0, 9, 9]));
-        assert_eq!(body[20], 1);
-        assert_eq!(body[21..41], numbers(&[1, 2, 1, 6, 4]));
-        assert_eq!(DrawFill::decode(&mut ByteReader::new(&body)).unwrap(), fill);
-
-        body.clear();
-        DrawCopy {
-            data: &[5, 6],
-            repaint: Some(whole),
-            ..DrawCopy::from_cache(0, RECT, 7)
-        }
-        .encode(&mut ByteWriter::new(&mut body));
-        // The source has the size of the box, and its pixel (0, 0) comes to the corner of what is drawn.
-        assert_eq!(body[41..45], numbers(&[57 + 20]));
-        assert_eq!(
-            body[45..61],
-            numbers(
-                &[2, 1, 0, 0].map(|edge: u32| edge.wrapping_neg())[..2]
-                    .iter()
-                    .chain(&[7, 8])
-                    .copied()
-                    .collect::<Vec<_>>()
-            )
-        );
-        let received = ReceivedCopy::decode(&body).unwrap();
-        assert_eq!((received.rect, received.repaint), (RECT, Some(whole)));
-        assert_eq!((received.size, received.data), (RECT.size(), &[5, 6][..]));
-
-        body.clear();
-        let clip = [Rect::new(0, 0, 2, 2), RECT];
-        SurfaceCopy {
-            surface_id: 0,
-            rect: whole,
-            source_id: 9,
-            source: Point::default(),
-            clip: &clip,
-        }
-        .encode(&mut ByteWriter::new(&mut body));
-        let received = ReceivedCopy::decode(&body).unwrap();
-        assert_eq!((received.rect, received.clip), (whole, clip.to_vec()));
-        body[21..25].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(ReceivedCopy::decode(&body).is_err(), "nobody clips so much");
     }
 
     #[test]

@@ -290,15 +290,7 @@ impl Viewer {
         };
         assert!(pixels.is_ok(), "{:?} {pixels:?}", copy.image_type);
         let pixels = pixels.unwrap_or_default();
-        if copy.clip.is_empty() {
-            self.put(copy.surface_id, &copy.rect, &pixels);
-        }
-        let id = || ByteReader::new(data).u32().unwrap_or(u32::MAX);
-        for rect in &copy.clip {
-            let way = copy.source.minus(copy.rect.origin());
-            let part = self.get(id(), &rect.translate(way));
-            self.put(copy.surface_id, rect, &part);
-        }
+        self.put(copy.surface_id, &copy.rect, &pixels);
         if copy.flags.contains(ImageFlags::CACHE_ME) {
             let before = self.kept.insert(copy.image_id, pixels);
             assert!(before.is_none(), "two images of one id: {copy:?}");

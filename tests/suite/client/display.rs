@@ -271,17 +271,8 @@ impl DisplayModel {
                 self.counts.restores += u32::from(copy.surface_id == PRIMARY && self.marked);
                 self.counts.saves += u32::from(id == PRIMARY);
             }
-            let whole = [copy.rect];
-            let clip = if copy.clip.is_empty() {
-                &whole[..]
-            } else {
-                &copy.clip
-            };
-            let way = copy.source.minus(copy.rect.origin());
-            for rect in clip {
-                let pixels = self.pixels(id, &rect.translate(way));
-                self.paint(copy.surface_id, rect, &pixels);
-            }
+            let pixels = self.pixels(id, &copy.size.rect().translate(copy.source));
+            self.paint(copy.surface_id, &copy.rect, &pixels);
             return;
         }
         if copy.image_type == ImageType::FROM_CACHE {
