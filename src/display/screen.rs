@@ -282,8 +282,8 @@ impl Screen {
     }
 }
 
-/// `dirty`, and what was `touched` beside it: letters that were drawn one by one on a fill are read as one line, or they
-/// would be compared, and sent, one by one.
+/// `dirty`, and what was `touched` beside it: letters that were drawn one by one on a fill are read as one line, or
+/// they would be compared, and sent, one by one.
 fn widened(dirty: &Region, touched: &Region) -> Region {
     let (column, row) = (!(WIDENED_WIDTH - 1), !(WIDENED_HEIGHT - 1));
     let widen = |rect: &Rect| {

@@ -9,8 +9,8 @@
 //! the shadow exact as soon as X pauses.
 //!
 //! A driver could be wrong about what it drew. So what was believed is read all the same, at most once in
-//! [`COMPARE_INTERVAL`]: 0.5 ms a second where reading it in every frame costs 0.5 ms a frame. What differs is mended, and
-//! if no record comes that explains it, nothing is believed for [`BARRED_FOR`].
+//! [`COMPARE_INTERVAL`]: 0.5 ms a second where reading it in every frame costs 0.5 ms a frame. What differs is
+//! mended, and if no record comes that explains it, nothing is believed for [`BARRED_FOR`].
 
 use super::changes::RECTS_MAX;
 use crate::base::{Micros, Rect, Region};

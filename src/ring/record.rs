@@ -9,8 +9,8 @@
 //! | 8 | 16 | `bbox` | top, left, bottom, right; half-open |
 //! | 24 | 8 | `src_pos` or `color` | COPY_BITS: source of `bbox`'s top left corner; FILL: 0x00RRGGBB |
 //!
-//! `more` is not handed on: what is published is drained before pixels are read, so a group is taken in whole or checked
-//! against pixels.
+//! `more` is not handed on: what is published is drained before pixels are read, so a group is taken in whole or
+//! checked against pixels.
 
 use super::layout;
 use crate::base::{ByteReader, Point, Rect, Size, Truncated};

@@ -1,5 +1,5 @@
-//! Model checks of the wake-up protocol and of exact copies between the driver and the server, in every order that the memory model
-//! allows. Run with
+//! Model checks of the wake-up protocol and of exact copies between the driver and the server, in every order that the
+//! memory model allows. Run with
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p caraway-loom --release
