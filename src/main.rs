@@ -22,6 +22,7 @@ use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{ListenError, Listener};
 use caraway_server::io::screen_loop;
+use caraway_server::io::shared_folders;
 use caraway_server::os::JpegBackends;
 use caraway_server::os::hardening::harden_process;
 use caraway_server::os::inherited::{InheritError, adopt};
@@ -49,6 +50,20 @@ struct Arguments {
     /// Name of the desktop, which clients show.
     #[arg(long, default_value = "caraway")]
     name: String,
+    /// Whether clients may share folders with the desktop.
+    #[arg(long, value_enum, default_value_t = Folders::On)]
+    folders: Folders,
+    /// Where to put the sockets and the list of shared folders: a directory that only this user can enter.
+    #[arg(long, value_name = "PATH")]
+    folders_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Folders {
+    /// At local addresses.
+    On,
+    /// Not at all.
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -139,7 +154,14 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     let backends = JpegBackends::load();
     session.set_jpeg_backends(Box::new(move || backends.backend()));
     session.set_workers(Box::new(Cores::new()));
+    if arguments.folders == Folders::On {
+        session.serve_folders();
+    }
     let host = Rc::new(Host::new(session, policy, keys));
+    if arguments.folders == Folders::On {
+        let directory = arguments.folders_dir;
+        tokio::task::spawn_local(shared_folders::serve(Rc::clone(&host), directory));
+    }
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
     }
@@ -147,7 +169,9 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         match control {
             Some(control) => {
                 control.ready().await?;
-                control.answer(|| host.status()).await
+                control
+                    .answer(|| host.status(), async || host.folder_ports().await)
+                    .await
             }
             None => std::future::pending().await,
         }

@@ -8,6 +8,8 @@ pub mod held;
 pub mod hostile_link;
 #[cfg(any(test, fuzzing))]
 pub mod hostile_messages;
+#[cfg(any(test, fuzzing))]
+pub mod hostile_webdav;
 pub mod inbox;
 pub mod inputs;
 pub mod keyboard;
@@ -16,6 +18,9 @@ pub mod main;
 pub mod outbox;
 pub mod pointer;
 pub mod scancode;
+pub mod webdav;
+pub mod webdav_mux;
+pub mod webdav_requests;
 
 pub use inbox::{FramingError, Inbox};
 pub use main::{Identity, MainChannel, MainError, MainEvent};

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use super::channel::{Channel, ChannelError, Origin, Role, message_limit};
 use super::display_sender::{DisplaySender, Encoders};
+use super::folders_side::FolderStream;
 use super::image_sender::ImageEncoders;
 use super::picture::Picture;
 use super::registry::{AdmitError, ChannelKey, ClientId, Registry};
@@ -28,6 +29,7 @@ use crate::channel::held::Holder;
 use crate::channel::inputs::{InputsChannel, Seat, SharedInput};
 use crate::channel::link::Linked;
 use crate::channel::pointer::MouseMode;
+use crate::channel::webdav::{StreamId, WebdavChannel};
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
 use crate::display::Path;
 use crate::image::content::{ContentEncoder, JpegBackends};
@@ -45,13 +47,17 @@ pub enum Event {
     Close(ChannelKey),
     /// A display could take a frame.
     FrameWanted,
+    /// A client has begun or ceased to share a folder.
+    Folders,
+    /// The program at this connection to a shared folder has something to take, may send more, or is to go.
+    FolderStream(FolderStream),
 }
 
 /// One desktop.
 #[derive(Debug)]
 pub struct Session {
     identity: Identity,
-    registry: Registry,
+    pub(super) registry: Registry,
     pub(super) channels: BTreeMap<ChannelKey, Channel>,
     /// Channels that were admitted and have not started.
     admitted: BTreeMap<ChannelKey, ClientId>,
@@ -66,6 +72,8 @@ pub struct Session {
     video_frames: VideoFrames,
     pub(super) records: Vec<InputRecord>,
     pub(super) events: Vec<Event>,
+    /// Streams with news, for as long as one call lasts.
+    folder_news: Vec<StreamId>,
 }
 
 impl Session {
@@ -87,6 +95,7 @@ impl Session {
             video_frames: VideoFrames::new(),
             records: Vec::new(),
             events: Vec::new(),
+            folder_news: Vec::new(),
         }
     }
 
@@ -207,12 +216,16 @@ impl Session {
                     inputs.handle(now, number, body, outbox, seat)?;
                 }
                 Role::Cursor(_) => return Err(ChannelError::Unexpected(number)),
+                Role::Webdav(folder) => {
+                    folder.handle(now, number, body, &mut self.folder_news)?;
+                }
             }
         }
         if outbox.is_full() && !matches!(role, Role::Display(_)) {
             return Err(ChannelError::NotReading);
         }
         self.tell_readiness(key);
+        self.tell_folder_news(key);
         Ok(())
     }
 
@@ -244,12 +257,14 @@ impl Session {
                 cursor.transmit(&self.cursor, mode, outbox)
             }
             Role::Inputs(inputs) => inputs.transmit(outbox),
+            Role::Webdav(folder) => folder.transmit(now, outbox, &mut self.folder_news),
             Role::Main(_) => false,
         };
         outbox.poll_ping(now);
         outbox.take_into(out);
         *drained = out.is_empty();
         self.tell_readiness(key);
+        self.tell_folder_news(key);
         more
     }
 
@@ -281,13 +296,19 @@ impl Session {
     /// A connection has ended.
     pub fn close(&mut self, key: ChannelKey) {
         self.admitted.remove(&key);
-        if let Some(Channel {
-            client,
-            role: Role::Main(_),
-            ..
-        }) = self.channels.remove(&key)
-        {
-            self.modes.remove(&client);
+        match self.channels.remove(&key) {
+            Some(Channel {
+                client,
+                role: Role::Main(_),
+                ..
+            }) => {
+                self.modes.remove(&client);
+            }
+            Some(Channel {
+                role: Role::Webdav(folder),
+                ..
+            }) => self.folder_closed(key, &folder),
+            _ => {}
         }
         let is_display = |channel: &Channel| matches!(channel.role, Role::Display(_));
         if !self.channels.values().any(is_display) {
@@ -321,6 +342,7 @@ impl Session {
             height: self.picture.size().height,
             frames: self.frames,
             clients: clients.collect(),
+            shared_folders: self.folder_status(),
         }
     }
 
@@ -347,11 +369,16 @@ impl Session {
                 // Nothing on this channel tells spice-html5, which cannot cache cursors, from other clients.
                 Role::Cursor(Box::new(CursorChannel::new(false)))
             }
+            ChannelType::WEBDAV => {
+                self.events.push(Event::Folders);
+                Role::Webdav(Box::new(WebdavChannel::start(outbox)))
+            }
             _ => {
                 let connection_id = self.registry.connection_id(client).unwrap_or_default();
                 Role::Main(MainChannel::start(
                     connection_id,
                     &self.identity,
+                    self.registry.served(),
                     caps,
                     now,
                     outbox,
@@ -383,6 +410,13 @@ impl Session {
             }
         }
         status
+    }
+
+    /// Notes which streams of a shared folder have something new for their programs.
+    fn tell_folder_news(&mut self, channel: ChannelKey) {
+        let news = self.folder_news.drain(..);
+        let events = news.map(|id| Event::FolderStream(FolderStream { channel, id }));
+        self.events.extend(events);
     }
 
     /// Notes that a display can take a frame.

@@ -14,12 +14,14 @@ use caraway_server::wire::main::AttachChannels;
 use crate::line::{Line, Pipe, Shared};
 use cursor::CursorModel;
 use display::DisplayModel;
+use folder::FolderModel;
 use inputs::InputsModel;
 use main_channel::MainModel;
 use stream::Stream;
 
 pub(crate) mod cursor;
 pub(crate) mod display;
+pub(crate) mod folder;
 pub(crate) mod handshake;
 mod images;
 pub(crate) mod inputs;
@@ -134,6 +136,7 @@ pub(crate) struct Client {
     pub(crate) main: MainModel,
     pub(crate) display: DisplayModel,
     pub(crate) cursor: CursorModel,
+    pub(crate) folder: FolderModel,
     pub(crate) inputs: InputsModel,
 }
 
@@ -149,6 +152,7 @@ impl Client {
             main: MainModel::default(),
             display: DisplayModel::new(profile),
             cursor: CursorModel::default(),
+            folder: FolderModel::default(),
             inputs: InputsModel::default(),
         }
     }
@@ -203,6 +207,7 @@ impl Client {
                 }
             }
             ChannelType::CURSOR => self.cursor = CursorModel::default(),
+            ChannelType::WEBDAV => self.folder = FolderModel::default(),
             _ => self.inputs.relinked(),
         }
     }
@@ -292,6 +297,11 @@ impl Client {
             ChannelType::INPUTS => {
                 if let Some(own) = self.inputs.hear(number, body) {
                     self.say(now, kind, &own);
+                }
+            }
+            ChannelType::WEBDAV => {
+                for body in self.folder.hear(number, body) {
+                    self.say_raw(now, kind, 101, &body);
                 }
             }
             other => unreachable!("nobody links {other:?}"),

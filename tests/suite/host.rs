@@ -53,6 +53,8 @@ impl Host {
                 Event::Wake(key) => self.ring(key, false),
                 Event::Close(key) => self.ring(key, true),
                 Event::FrameWanted => self.driver_rung = true,
+                // Programs look at every turn, so they need no bell.
+                Event::Folders | Event::FolderStream(_) => {}
             }
         }
         result

@@ -60,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) password: Option<Password>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
+    /// The directory for the sockets of clients' shared folders; none if there shall be none.
+    pub(crate) folders_dir: Option<PathBuf>,
 }
 
 /// Finds the server, `beside` first.
@@ -102,6 +104,10 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     }
     command.arg("--control-fd").arg(inherit(theirs.into()));
     command.arg("--name").arg(plan.name.as_str());
+    match &plan.folders_dir {
+        Some(dir) => command.arg("--folders-dir").arg(dir),
+        None => command.args(["--folders", "off"]),
+    };
     let mappings = (FIRST_FD..)
         .zip(fds)
         .map(|(child_fd, parent_fd)| FdMapping {

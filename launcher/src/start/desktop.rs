@@ -17,6 +17,7 @@ use super::{Plan, StartError, announce, since, start_directory};
 use crate::control::messages::{self, Pids};
 use crate::control::{self, Facts};
 use crate::listen::bind_private;
+use crate::mounts::Mounts;
 use crate::process::bound;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::strays;
@@ -49,6 +50,7 @@ pub(super) struct Desktop {
     facts: watch::Sender<Facts>,
     processes: Vec<(Part, Pid)>,
     link: Option<Link>,
+    mounts: Mounts,
     state: State,
     start: Instant,
 }
@@ -124,7 +126,9 @@ impl Desktop {
             told,
             ask_stop,
         )?;
+        let bus_socket = plan.bus.as_ref().map(|_| plan.dir.file("bus"));
         Ok(Self {
+            mounts: Mounts::new(bus_socket.as_deref()),
             supervisor: Supervisor::new(plan.command.name()),
             plan,
             reaper,
@@ -301,7 +305,11 @@ impl Desktop {
                     notice(format_args!("caraway-server: {message}"));
                 }
                 Happening::Server(Some(Event::Ready)) => {}
-                Happening::Server(None) => self.link = None,
+                Happening::Server(Some(Event::Folders(ports))) => self.mounts.follow(&ports),
+                Happening::Server(None) => {
+                    self.link = None;
+                    self.mounts.follow(&[]);
+                }
                 Happening::Due => {
                     let actions = self.supervisor.due(self.start.elapsed());
                     self.act(actions);
@@ -330,6 +338,7 @@ impl Desktop {
                     if let Some(part) = self.forget(pid) {
                         return Happening::Ended(part, how);
                     }
+                    self.mounts.ended(pid);
                 }
                 () = self.interrupts.next() => return Happening::StopAsked,
                 Some(()) = self.stop.recv() => return Happening::StopAsked,
@@ -400,7 +409,8 @@ enum Early {
 /// Waits until the server takes clients, or says why it cannot.
 async fn ready(link: &mut Link) -> Result<(), ServerError> {
     match link.next().await {
-        Some(Event::Ready) => Ok(()),
+        // Folders come with clients, which come later.
+        Some(Event::Ready | Event::Folders(_)) => Ok(()),
         Some(Event::Fatal(message)) => Err(ServerError::Failed(message)),
         // It has ended, or is about to: how it ended says more.
         None => std::future::pending().await,

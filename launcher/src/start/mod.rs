@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use self::desktop::Desktop;
-use crate::cli::{Auth, StartArgs};
+use crate::cli::{Auth, Folders, StartArgs};
 use crate::listen::{self, ListenError};
 use crate::password::{Password, PasswordError};
 use crate::runtime_dir::{DesktopDir, RuntimeDirError};
@@ -126,6 +126,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         listeners,
         password,
         name: dir.name().clone(),
+        folders_dir: (args.folders == Folders::On).then(|| dir.path().to_path_buf()),
     };
     let json = args.json;
     Ok(Plan {
