@@ -40,6 +40,7 @@ mod same_drawing;
 mod start;
 mod video;
 mod viewer;
+mod webdav;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
