@@ -25,6 +25,7 @@ use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{Encryption, ListenError, Listener};
 use caraway_server::io::screen_loop;
+use caraway_server::io::shared_folders;
 use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
 use caraway_server::os::JpegBackends;
 use caraway_server::os::hardening::harden_process;
@@ -91,6 +92,20 @@ struct Arguments {
     /// Name of the desktop, which clients show.
     #[arg(long, default_value = "caraway")]
     name: String,
+    /// Whether clients may share folders with the desktop.
+    #[arg(long, value_enum, default_value_t = Folders::On)]
+    folders: Folders,
+    /// Where to put the sockets and the list of shared folders: a directory that only this user can enter.
+    #[arg(long, value_name = "PATH")]
+    folders_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Folders {
+    /// At local addresses.
+    On,
+    /// Not at all.
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -215,9 +230,16 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     let backends = JpegBackends::load();
     session.set_jpeg_backends(Box::new(move || backends.backend()));
     session.set_workers(Box::new(Cores::new()));
+    if arguments.folders == Folders::On {
+        session.serve_folders();
+    }
     let host = Rc::new(Host::new(session, policy, keys));
     let hands = Hands::open(display.as_ref()).following_windows(resize_policy.follow);
     tokio::task::spawn_local(hands.serve(Rc::clone(&host)));
+    if arguments.folders == Folders::On {
+        let directory = arguments.folders_dir;
+        tokio::task::spawn_local(shared_folders::serve(Rc::clone(&host), directory));
+    }
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
     }

@@ -102,6 +102,15 @@ impl Dpi {
     }
 }
 
+/// Whether clients' shared folders are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Folders {
+    /// At local addresses, see: caraway status
+    On,
+    /// Not at all
+    Off,
+}
+
 /// A desktop to start.
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
@@ -141,6 +150,9 @@ pub(crate) struct StartArgs {
     /// Listen unencrypted on addresses that others can reach
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Whether clients may share folders with the desktop
+    #[arg(long, value_enum, default_value_t = Folders::On)]
+    pub(crate) folders: Folders,
     /// The desktop's name [default: desktop, desktop-2, ...]
     #[arg(long)]
     pub(crate) name: Option<DesktopName>,

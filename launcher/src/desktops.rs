@@ -48,6 +48,7 @@ pub(crate) fn status(name: Option<DesktopName>, json: bool) -> Result<(), Client
     if json {
         let mut object = serde_json::json!(desktop);
         object["clients"] = serde_json::json!(desktop.clients());
+        object["shared_folders"] = serde_json::json!(desktop.shared_folders());
         answer(object);
         return Ok(());
     }
@@ -62,6 +63,9 @@ pub(crate) fn status(name: Option<DesktopName>, json: bool) -> Result<(), Client
     ));
     for client in desktop.clients().into_iter().flatten() {
         answer(format_args!("  client: {}", fields(client)));
+    }
+    for folder in desktop.shared_folders().into_iter().flatten() {
+        answer(format_args!("  shared folder: {}", fields(folder)));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod cookie;
 mod desktops;
 mod doctor;
 mod listen;
+mod mounts;
 mod name;
 mod password;
 mod password_command;

@@ -78,6 +78,22 @@ pub const AGENT_OUTBOX_BYTES: usize = 32 * 1024;
 /// Bytes of one message from a client on any other channel of a display session.
 pub const CLIENT_MESSAGE_MAX: u32 = 4096;
 
+/// Bytes of one message from a client on the WebDAV channel: a whole frame of the mux, and twice that for clients that
+/// put frames together (spice-gtk sends 65545 at most).
+pub const WEBDAV_MESSAGE_MAX: u32 = 128 * 1024;
+
+/// Connections of programs to one client's shared folder; more wait until one ends.
+pub const FOLDER_STREAMS_MAX: usize = 64;
+
+/// Bytes from a client that wait for one program before the client is not read any more.
+pub const FOLDER_STREAM_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The same for all programs of one client's folder together.
+pub const FOLDER_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A program that takes nothing for so long, while others wait because of it, is sent away.
+pub const FOLDER_STALL_MAX: Micros = Micros::from_secs(20);
+
 /// A connection that has not authenticated by then is closed.
 pub const HANDSHAKE_DEADLINE: Micros = Micros::from_secs(10);
 

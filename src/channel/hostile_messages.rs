@@ -10,7 +10,7 @@ use crate::wire::agent::{AgentHeader, AgentMessage, AgentType, ClipboardForm, En
 use crate::wire::draw::{CopyBits, DrawCopy, DrawFill, ReceivedCopy};
 use crate::wire::header::{FullHeader, MiniHeader};
 use crate::wire::link::{LinkHeader, LinkMessage, LinkReply};
-use crate::wire::{Decode, Encode, WireError, common, cursor, display, inputs, main};
+use crate::wire::{Decode, Encode, WireError, common, cursor, display, inputs, main, port};
 
 /// What comes of a stream: its messages, and how it ended.
 type Stream = (Vec<(u16, Vec<u8>)>, Option<FramingError>);
@@ -111,6 +111,8 @@ fn check_message(number: u16, body: &[u8]) {
     survives!(body, body => main::ServerMessage::decode(number, body));
     survives!(body, body => inputs::ServerMessage::decode(number, body));
     survives!(body, body => cursor::ServerMessage::decode(number, body));
+    survives!(body, body => port::ClientMessage::decode(number, body));
+    survives!(body, body => port::ServerMessage::decode(number, body));
     check_structures(body);
     check_copy(body);
     check_agent(number, body);

@@ -271,6 +271,8 @@ impl Link {
             ChannelType::DISPLAY,
             ChannelType::INPUTS,
             ChannelType::CURSOR,
+            // Where folders are not served the session refuses it.
+            ChannelType::WEBDAV,
         ];
         if !served.contains(&message.channel_type) || message.channel_id != 0 {
             return Err(LinkError::NoSuchChannel(

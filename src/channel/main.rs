@@ -57,19 +57,20 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct MainChannel {
     mode: MouseModes,
-    /// Whether the list of channels was sent: clients warn at a second one.
-    listed: bool,
+    /// The list of channels, until it is sent: clients warn at a second one.
+    unlisted: Option<ChannelsList>,
     /// Its way to the agent.
     pub agent: AgentLink,
 }
 
 impl MainChannel {
     /// Sends INIT, and the desktop's name where the client understands it. `connection_id` is what the client's
-    /// other channels will present.
+    /// other channels will present, `served` which channels those may be.
     pub fn start(
         connection_id: u32,
         identity: &Identity,
         services: AgentServices,
+        served: &[ChannelType],
         client_caps: &Caps,
         now: Micros,
         outbox: &mut Outbox,
@@ -101,7 +102,7 @@ impl MainChannel {
         }
         Self {
             mode,
-            listed: false,
+            unlisted: Some(channels_list(served)),
             agent,
         }
     }
@@ -123,8 +124,8 @@ impl MainChannel {
     ) -> Result<MainEvent, MainError> {
         match ClientMessage::decode(number, body)? {
             ClientMessage::AttachChannels(_) => {
-                if !std::mem::replace(&mut self.listed, true) {
-                    outbox.send(&channels_list());
+                if let Some(list) = self.unlisted.take() {
+                    outbox.send(&list);
                 }
                 Ok(MainEvent::None)
             }
@@ -171,18 +172,13 @@ impl MainChannel {
     }
 }
 
-fn channels_list() -> ChannelsList {
-    let kinds = [
-        ChannelType::DISPLAY,
-        ChannelType::CURSOR,
-        ChannelType::INPUTS,
-    ];
-    let channels = kinds.map(|channel_type| ChannelId {
+fn channels_list(served: &[ChannelType]) -> ChannelsList {
+    let one_of_each = served.iter().map(|&channel_type| ChannelId {
         channel_type,
         id: 0,
     });
     ChannelsList {
-        channels: channels.to_vec(),
+        channels: one_of_each.collect(),
     }
 }
 
@@ -202,6 +198,7 @@ mod tests {
             77,
             &identity,
             AgentServices::default(),
+            &[ChannelType::DISPLAY],
             &caps,
             Micros(0),
             &mut outbox,

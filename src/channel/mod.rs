@@ -11,6 +11,8 @@ pub mod hostile_agent;
 pub mod hostile_link;
 #[cfg(any(test, fuzzing))]
 pub mod hostile_messages;
+#[cfg(any(test, fuzzing))]
+pub mod hostile_webdav;
 pub mod inbox;
 pub mod inputs;
 pub mod keyboard;
@@ -19,6 +21,9 @@ pub mod main;
 pub mod outbox;
 pub mod pointer;
 pub mod scancode;
+pub mod webdav;
+pub mod webdav_mux;
+pub mod webdav_requests;
 
 pub use agent_link::{AgentError, AgentLink, AgentServices, Incoming};
 pub use inbox::{FramingError, Inbox};

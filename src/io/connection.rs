@@ -249,14 +249,14 @@ async fn run(
             }
         }
         let is_idle = unsent.is_empty();
-        let deadline = host
-            .with(|session| session.deadline(guard.key))
-            .map(|at| host.instant(at));
+        let (deadline, is_held) =
+            host.with(|session| (session.deadline(guard.key), session.is_held(guard.key)));
+        let deadline = deadline.map(|at| host.instant(at));
         let waits_for_driver = is_inputs && host.input_is_full();
         tokio::select! {
             biased;
             // What the client says comes first: its keys, and its word on what has arrived.
-            count = reader.read(&mut input), if !waits_for_driver => {
+            count = reader.read(&mut input), if !waits_for_driver && !is_held => {
                 let count = count?;
                 if count == 0 {
                     return Ok(());

@@ -7,6 +7,7 @@
 //! | launcher | `{"request":"ticket","password":"…"}` | from now on this is the password; with `expires_s`, `once` |
 //! | server | `{"event":"spent"}` | the password that was good for one client has let that one in |
 //! | server | `{"event":"status","clients":[…],…}` | [`Status`] |
+//! | server | `{"event":"folders","ports":[…]}` | where on 127.0.0.1 clients share folders now |
 //! | server | `{"event":"fatal","message":"…"}` | why it is about to end |
 //!
 //! When the launcher's end closes, the server ends: nobody would take it down otherwise.
@@ -64,6 +65,7 @@ enum Event<'a> {
     Ready,
     Status(&'a Status),
     Spent,
+    Folders { ports: Vec<u16> },
     Fatal { message: &'a str },
 }
 
@@ -102,18 +104,23 @@ impl Control {
         self.send(&Event::Fatal { message }).await
     }
 
-    /// Answers requests until the launcher's end closes, and tells when the password is used up.
+    /// Answers requests until the launcher's end closes, and tells when the password is used up or the ports of shared
+    /// folders have changed.
     ///
     /// # Errors
     /// When reading or writing fails, or a line is not a request.
     pub async fn answer(&mut self, host: &Host) -> std::io::Result<()> {
         let mut line = Vec::new();
         loop {
-            // What was read of a line stays in it when the other branch comes first.
+            // What was read of a line stays in it when another branch comes first.
             let read = tokio::select! {
                 read = read_line(&mut self.stream, &mut line) => read?,
                 () = host.password_spent.notified() => {
                     self.send(&Event::Spent).await?;
+                    continue;
+                }
+                ports = host.folder_ports() => {
+                    self.send(&Event::Folders { ports }).await?;
                     continue;
                 }
             };

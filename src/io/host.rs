@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ use crate::auth::ticket::TicketPolicy;
 use crate::base::Micros;
 use crate::base::limits::INPUT_WAITING_MAX;
 use crate::ring::InputRecord;
-use crate::session::{ChannelKey, Event, Session, Status};
+use crate::session::{ChannelKey, Event, FolderStream, Session, Status};
 
 /// A connection's bell.
 #[derive(Debug, Default)]
@@ -28,6 +29,22 @@ pub(super) struct Bell {
     pub(super) rung: Notify,
     /// The channel's client is gone.
     pub(super) closed: Cell<bool>,
+}
+
+/// Where programs of the desktop find a client's shared folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FolderAddress {
+    /// Of 127.0.0.1.
+    pub(super) port: u16,
+    /// The same as a unix socket.
+    pub(super) socket: Option<PathBuf>,
+}
+
+impl FolderAddress {
+    /// What programs are told.
+    pub(super) fn uri(&self) -> String {
+        format!("dav://{}:{}/", std::net::Ipv4Addr::LOCALHOST, self.port)
+    }
 }
 
 /// The session with its bells; shared by all tasks of the thread.
@@ -56,6 +73,11 @@ pub struct Host {
     pub(super) refusals: RefCell<Complaints>,
     /// Rung when the agent has orders, or another deadline.
     pub(super) agent: Notify,
+    /// Rung when a client has begun or ceased to share a folder.
+    pub(super) folders: Notify,
+    folder_bells: RefCell<BTreeMap<FolderStream, Rc<Notify>>>,
+    folder_addresses: RefCell<BTreeMap<ChannelKey, FolderAddress>>,
+    folder_addresses_changed: Notify,
 }
 
 impl Host {
@@ -77,6 +99,10 @@ impl Host {
             places: RefCell::new(BTreeMap::new()),
             refusals: RefCell::new(Complaints::default()),
             agent: Notify::new(),
+            folders: Notify::new(),
+            folder_bells: RefCell::default(),
+            folder_addresses: RefCell::default(),
+            folder_addresses_changed: Notify::new(),
         }
     }
 
@@ -107,6 +133,12 @@ impl Host {
                 Event::Close(key) => self.ring(key, true),
                 Event::FrameWanted => self.driver.notify_one(),
                 Event::Agent => self.agent.notify_one(),
+                Event::Folders => self.folders.notify_one(),
+                Event::FolderStream(stream) => {
+                    if let Some(bell) = self.folder_bells.borrow().get(&stream) {
+                        bell.notify_one();
+                    }
+                }
             }
         }
         result
@@ -132,7 +164,46 @@ impl Host {
 
     /// A snapshot for people.
     pub fn status(&self) -> Status {
-        self.session.borrow().status(self.now())
+        let session = self.session.borrow();
+        let mut status = session.status(self.now());
+        let addresses = self.folder_addresses.borrow();
+        for ((key, _), folder) in session.folders().zip(&mut status.shared_folders) {
+            if let Some(address) = addresses.get(&key) {
+                folder.uri = address.uri();
+                let socket = address.socket.as_ref();
+                folder.socket = socket.map(|path| path.display().to_string());
+            }
+        }
+        status
+    }
+
+    /// Where the folders that are shared now are to be found.
+    pub(super) fn set_folder_addresses(
+        &self,
+        addresses: impl IntoIterator<Item = (ChannelKey, FolderAddress)>,
+    ) {
+        *self.folder_addresses.borrow_mut() = addresses.into_iter().collect();
+        self.folder_addresses_changed.notify_one();
+    }
+
+    /// Waits until folders are shared at other addresses than before; gives their ports. One waits at a time.
+    pub async fn folder_ports(&self) -> Vec<u16> {
+        self.folder_addresses_changed.notified().await;
+        let addresses = self.folder_addresses.borrow();
+        addresses.values().map(|address| address.port).collect()
+    }
+
+    /// A bell for a new connection to a shared folder.
+    pub(super) fn hang_folder_bell(&self, stream: FolderStream) -> Rc<Notify> {
+        let bell = Rc::new(Notify::new());
+        let bells = &mut self.folder_bells.borrow_mut();
+        bells.insert(stream, Rc::clone(&bell));
+        bell
+    }
+
+    /// A connection to a shared folder has ended.
+    pub(super) fn take_folder_bell(&self, stream: FolderStream) {
+        self.folder_bells.borrow_mut().remove(&stream);
     }
 
     /// The X server is to show this; the newest counts.

@@ -12,6 +12,7 @@ pub mod peer_credentials;
 pub mod seqpacket;
 pub mod shared_memory;
 pub mod tcp;
+pub mod tcp_owner;
 pub mod thread_priority;
 pub mod ticket_key;
 pub mod turbojpeg;

@@ -1,10 +1,11 @@
 //! One connected channel: its message stream and the state machine of its kind.
 
 use super::display_sender::DisplaySender;
-use crate::base::limits::{CLIENT_MESSAGE_MAX, MAIN_MESSAGE_MAX};
+use crate::base::limits::{CLIENT_MESSAGE_MAX, MAIN_MESSAGE_MAX, WEBDAV_MESSAGE_MAX};
 use crate::base::{ClientId, Micros};
 use crate::channel::cursor::CursorChannel;
 use crate::channel::inputs::{InputsChannel, InputsError};
+use crate::channel::webdav::WebdavChannel;
 use crate::channel::{CommonError, FramingError, Inbox, MainChannel, MainError, Outbox};
 use crate::display::Path;
 use crate::wire::WireError;
@@ -58,6 +59,7 @@ pub(super) enum Role {
     Display(Box<DisplaySender>),
     Inputs(Box<InputsChannel>),
     Cursor(Box<CursorChannel>),
+    Webdav(Box<WebdavChannel>),
 }
 
 impl Role {
@@ -67,6 +69,7 @@ impl Role {
             Self::Display(_) => "display",
             Self::Inputs(_) => "inputs",
             Self::Cursor(_) => "cursor",
+            Self::Webdav(_) => "webdav",
         }
     }
 }
@@ -96,9 +99,9 @@ impl Channel {
 
 /// Bytes of one message that a client may send on a channel of this kind.
 pub(super) fn message_limit(channel_type: ChannelType) -> u32 {
-    if channel_type == ChannelType::MAIN {
-        MAIN_MESSAGE_MAX
-    } else {
-        CLIENT_MESSAGE_MAX
+    match channel_type {
+        ChannelType::MAIN => MAIN_MESSAGE_MAX,
+        ChannelType::WEBDAV => WEBDAV_MESSAGE_MAX,
+        _ => CLIENT_MESSAGE_MAX,
     }
 }

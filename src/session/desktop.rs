@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use super::agent_side::AgentSide;
 use super::channel::{Channel, ChannelError, Origin, Role, message_limit};
 use super::display_sender::{DisplaySender, Encoders};
+use super::folders_side::FolderStream;
 use super::image_sender::ImageEncoders;
 use super::picture::Picture;
 use super::registry::{AdmitError, ChannelKey, Registry};
@@ -30,6 +31,7 @@ use crate::channel::held::Holder;
 use crate::channel::inputs::{InputsChannel, Seat, SharedInput, is_deed};
 use crate::channel::link::Linked;
 use crate::channel::pointer::MouseMode;
+use crate::channel::webdav::{StreamId, WebdavChannel};
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
 use crate::display::Path;
 use crate::image::content::{ContentEncoder, JpegBackends};
@@ -49,6 +51,10 @@ pub enum Event {
     FrameWanted,
     /// The agent has orders, or another deadline.
     Agent,
+    /// A client has begun or ceased to share a folder.
+    Folders,
+    /// The program at this connection to a shared folder has something to take, may send more, or is to go.
+    FolderStream(FolderStream),
 }
 
 /// One desktop.
@@ -71,6 +77,8 @@ pub struct Session {
     video_frames: VideoFrames,
     pub(super) records: Vec<InputRecord>,
     pub(super) events: Vec<Event>,
+    /// Streams with news, for as long as one call lasts.
+    folder_news: Vec<StreamId>,
 }
 
 impl Session {
@@ -93,6 +101,7 @@ impl Session {
             video_frames: VideoFrames::new(),
             records: Vec::new(),
             events: Vec::new(),
+            folder_news: Vec::new(),
         }
     }
 
@@ -224,6 +233,9 @@ impl Session {
                     }
                 }
                 Role::Cursor(_) => return Err(ChannelError::Unexpected(number)),
+                Role::Webdav(folder) => {
+                    folder.handle(now, number, body, &mut self.folder_news)?;
+                }
             }
         }
         if outbox.is_full() && !matches!(role, Role::Display(_)) {
@@ -231,6 +243,7 @@ impl Session {
         }
         self.tell_readiness(key);
         self.deliver_agent();
+        self.tell_folder_news(key);
         Ok(())
     }
 
@@ -263,11 +276,13 @@ impl Session {
             }
             Role::Inputs(inputs) => inputs.transmit(outbox),
             Role::Main(main) => main.agent.transmit(now, outbox),
+            Role::Webdav(folder) => folder.transmit(now, outbox, &mut self.folder_news),
         };
         outbox.poll_ping(now);
         outbox.take_into(out);
         *drained = out.is_empty();
         self.tell_readiness(key);
+        self.tell_folder_news(key);
         more
     }
 
@@ -299,15 +314,21 @@ impl Session {
     /// A connection has ended.
     pub fn close(&mut self, key: ChannelKey) {
         self.admitted.remove(&key);
-        if let Some(Channel {
-            client,
-            role: Role::Main(_),
-            ..
-        }) = self.channels.remove(&key)
-        {
-            self.modes.remove(&client);
-            self.agent.left(client);
-            self.deliver_agent();
+        match self.channels.remove(&key) {
+            Some(Channel {
+                client,
+                role: Role::Main(_),
+                ..
+            }) => {
+                self.modes.remove(&client);
+                self.agent.left(client);
+                self.deliver_agent();
+            }
+            Some(Channel {
+                role: Role::Webdav(folder),
+                ..
+            }) => self.folder_closed(key, &folder),
+            _ => {}
         }
         let is_display = |channel: &Channel| matches!(channel.role, Role::Display(_));
         if !self.channels.values().any(is_display) {
@@ -341,6 +362,7 @@ impl Session {
             height: self.picture.size().height,
             frames: self.frames,
             clients: clients.collect(),
+            shared_folders: self.folder_status(),
         }
     }
 
@@ -367,12 +389,17 @@ impl Session {
                 // Nothing on this channel tells spice-html5, which cannot cache cursors, from other clients.
                 Role::Cursor(Box::new(CursorChannel::new(false)))
             }
+            ChannelType::WEBDAV => {
+                self.events.push(Event::Folders);
+                Role::Webdav(Box::new(WebdavChannel::start(outbox)))
+            }
             _ => {
                 let connection_id = self.registry.connection_id(client).unwrap_or_default();
                 Role::Main(Box::new(MainChannel::start(
                     connection_id,
                     &self.identity,
                     self.agent.services(),
+                    self.registry.served(),
                     caps,
                     now,
                     outbox,
@@ -404,6 +431,13 @@ impl Session {
             }
         }
         status
+    }
+
+    /// Notes which streams of a shared folder have something new for their programs.
+    fn tell_folder_news(&mut self, channel: ChannelKey) {
+        let news = self.folder_news.drain(..);
+        let events = news.map(|id| Event::FolderStream(FolderStream { channel, id }));
+        self.events.extend(events);
     }
 
     /// Notes that a display can take a frame.

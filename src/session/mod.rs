@@ -4,6 +4,7 @@ mod agent_side;
 mod channel;
 pub mod desktop;
 mod display_sender;
+mod folders_side;
 pub mod frame_clock;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
@@ -19,6 +20,7 @@ mod video_frames;
 
 pub use channel::{ChannelError, Origin};
 pub use desktop::{Event, Session};
+pub use folders_side::FolderStream;
 pub use frame_clock::{Activity, FrameClock, Step, WakeFor};
 pub use registry::{AdmitError, ChannelKey};
-pub use status::{ClientStatus, Status};
+pub use status::{ClientStatus, FolderStatus, Status};

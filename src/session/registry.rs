@@ -45,16 +45,38 @@ struct Client {
 }
 
 /// All clients and their channels.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Registry {
     clients: BTreeMap<ClientId, Client>,
+    /// Channels that a client may have beside its main channel, one of each.
+    served: Vec<ChannelType>,
     next: u64,
 }
 
 impl Registry {
     /// Nobody.
     pub(super) fn new() -> Self {
-        Self::default()
+        Self {
+            clients: BTreeMap::new(),
+            served: vec![
+                ChannelType::DISPLAY,
+                ChannelType::CURSOR,
+                ChannelType::INPUTS,
+            ],
+            next: 0,
+        }
+    }
+
+    /// Serves another channel from now on.
+    pub(super) fn serve(&mut self, channel_type: ChannelType) {
+        if !self.served.contains(&channel_type) {
+            self.served.push(channel_type);
+        }
+    }
+
+    /// What a client may have beside its main channel.
+    pub(super) fn served(&self) -> &[ChannelType] {
+        &self.served
     }
 
     /// Admits a channel that has authenticated. A main channel (`connection_id` 0 from the client) starts a client
@@ -72,12 +94,7 @@ impl Registry {
         if channel_type == ChannelType::MAIN {
             return self.admit_client(entropy);
         }
-        let served = [
-            ChannelType::DISPLAY,
-            ChannelType::INPUTS,
-            ChannelType::CURSOR,
-        ];
-        if !served.contains(&channel_type) || channel_id != 0 {
+        if !self.served.contains(&channel_type) || channel_id != 0 {
             return Err(AdmitError::NoSuchChannel);
         }
         let key = ChannelKey(self.next);

@@ -13,6 +13,25 @@ pub struct Status {
     pub frames: u64,
     /// Everybody who is connected, oldest first.
     pub clients: Vec<ClientStatus>,
+    /// Folders that clients share, with their local addresses.
+    pub shared_folders: Vec<FolderStatus>,
+}
+
+/// One client's shared folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FolderStatus {
+    /// Where the client connects from.
+    pub peer: String,
+    /// Where programs of the desktop find it: `dav://127.0.0.1:PORT/`. Empty for a moment after it has come.
+    pub uri: String,
+    /// The same as a unix socket that speaks HTTP, where there is a directory for it.
+    pub socket: Option<String>,
+    /// Connections of programs.
+    pub connections: usize,
+    /// Bytes that came from the client.
+    pub read_bytes: u64,
+    /// Bytes that went to the client.
+    pub written_bytes: u64,
 }
 
 /// One client.

@@ -23,6 +23,7 @@ pub mod header;
 pub mod inputs;
 pub mod link;
 pub mod main;
+pub mod port;
 pub mod stream;
 
 use crate::base::{ByteReader, ByteWriter, Truncated};

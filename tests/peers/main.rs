@@ -43,6 +43,7 @@ mod start;
 mod tls;
 mod video;
 mod viewer;
+mod webdav;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 struct peer_session peer;
+char *peer_shared_folder;
 
 /* ---- what the library tells ---- */
 
@@ -132,6 +133,9 @@ static void on_channel_new(SpiceSession *session, SpiceChannel *channel, gpointe
         g_signal_connect(channel, "notify::cursor", G_CALLBACK(on_cursor), NULL);
         g_signal_connect(channel, "cursor-hide", G_CALLBACK(on_cursor_hide), NULL);
         spice_channel_connect(channel);
+    } else if (SPICE_IS_WEBDAV_CHANNEL(channel) && peer_shared_folder) {
+        /* As remote-viewer does when its user ticks "share folder". */
+        spice_channel_connect(channel);
     }
 }
 
@@ -209,6 +213,8 @@ gboolean peer_connect(const char *uri, const char *password)
     /* Whom to trust for TLS. */
     if (g_getenv("PEER_CA_FILE"))
         g_object_set(peer.session, "ca-file", g_getenv("PEER_CA_FILE"), NULL);
+    if (peer_shared_folder)
+        g_object_set(peer.session, "shared-dir", peer_shared_folder, NULL);
     g_signal_connect(peer.session, "channel-new", G_CALLBACK(on_channel_new), NULL);
     g_signal_connect(peer.session, "channel-destroy", G_CALLBACK(on_channel_destroy), NULL);
     peer.connect_at = g_get_monotonic_time();

@@ -38,6 +38,9 @@ struct peer_session {
 /* All zero while there is no connection. */
 extern struct peer_session peer;
 
+/* The folder that the next connection shares, or NULL. */
+extern char *peer_shared_folder;
+
 typedef gboolean (*peer_condition)(const void *argument);
 
 /* Starts a connection; FALSE when the URI cannot even be tried. Ends the one before. */

@@ -20,6 +20,7 @@
  *   wait-agent TIMEOUT_MS | monitors ID:WxH+X+Y[/MMxMM]... | heads   see spice_monitors.h
  *   idle MS                      serves the connection for that long
  *   pause MS                     does not read from any socket for that long
+ *   share [FOLDER] | unshare     what the next connection shares (nothing); the folder goes now
  *   stats                        channels with bytes read, modes, lock state, cursor, first-picture times
  *   quit
  *
@@ -330,6 +331,25 @@ static void do_pass_time(char **words, int count)
     answer_done();
 }
 
+/* Of the next connection; without a name none is shared. */
+static void do_share(char **words, int count)
+{
+    g_free(peer_shared_folder);
+    peer_shared_folder = count > 1 ? g_strdup(words[1]) : NULL;
+    answer_done();
+}
+
+/* The folder's channel alone goes, as when the user unticks "share folder". */
+static void do_unshare(char **words, int count)
+{
+    (void)words, (void)count;
+    for (int i = 0; i < peer.channel_count; i++)
+        if (SPICE_IS_WEBDAV_CHANNEL(peer.channels[i]))
+            spice_channel_disconnect(peer.channels[i], SPICE_CHANNEL_NONE);
+    peer_serve_until(NULL, NULL, 50);
+    answer_done();
+}
+
 static void do_disconnect(char **words, int count)
 {
     (void)words, (void)count;
@@ -349,7 +369,8 @@ static const struct {
     { "press", 3, do_input },           { "release", 3, do_input },         { "locks", 2, do_input },
     { "key-to-pixel", 5, do_key_to_pixel }, { "mouse-mode", 2, do_mouse_mode }, { "idle", 2, do_pass_time },
     { "pause", 2, do_pass_time },       { "stats", 1, do_stats },        { "wait-agent", 2, do_wait_agent },
-    { "monitors", 1, do_monitors },     { "heads", 1, do_heads },
+    { "monitors", 1, do_monitors },     { "heads", 1, do_heads },        { "share", 1, do_share },
+    { "unshare", 1, do_unshare },
 };
 
 /* Returns FALSE for the end. */

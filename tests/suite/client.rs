@@ -15,6 +15,7 @@ use caraway_server::wire::main::AttachChannels;
 use crate::line::{Line, Pipe, Shared};
 use cursor::CursorModel;
 use display::DisplayModel;
+use folder::FolderModel;
 use inputs::InputsModel;
 use main_channel::MainModel;
 use stream::Stream;
@@ -22,6 +23,7 @@ use stream::Stream;
 pub(crate) mod agent;
 pub(crate) mod cursor;
 pub(crate) mod display;
+pub(crate) mod folder;
 pub(crate) mod handshake;
 mod images;
 pub(crate) mod inputs;
@@ -136,6 +138,7 @@ pub(crate) struct Client {
     pub(crate) main: MainModel,
     pub(crate) display: DisplayModel,
     pub(crate) cursor: CursorModel,
+    pub(crate) folder: FolderModel,
     pub(crate) inputs: InputsModel,
 }
 
@@ -151,6 +154,7 @@ impl Client {
             main: MainModel::new(profile),
             display: DisplayModel::new(profile),
             cursor: CursorModel::default(),
+            folder: FolderModel::default(),
             inputs: InputsModel::default(),
         }
     }
@@ -205,6 +209,7 @@ impl Client {
                 }
             }
             ChannelType::CURSOR => self.cursor = CursorModel::default(),
+            ChannelType::WEBDAV => self.folder = FolderModel::default(),
             _ => self.inputs.relinked(),
         }
     }
@@ -307,6 +312,11 @@ impl Client {
             ChannelType::INPUTS => {
                 if let Some(own) = self.inputs.hear(number, body) {
                     self.say(now, kind, &own);
+                }
+            }
+            ChannelType::WEBDAV => {
+                for body in self.folder.hear(number, body) {
+                    self.say_raw(now, kind, 101, &body);
                 }
             }
             other => unreachable!("nobody links {other:?}"),

@@ -57,6 +57,8 @@ impl Host {
                 Event::Close(key) => self.ring(key, true),
                 Event::FrameWanted => self.driver_rung = true,
                 Event::Agent => self.agent_rung = true,
+                // Programs look at every turn, so they need no bell.
+                Event::Folders | Event::FolderStream(_) => {}
             }
         }
         result

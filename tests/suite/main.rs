@@ -5,6 +5,7 @@ mod attachment;
 mod channels;
 mod client;
 mod devices;
+mod folders;
 mod host;
 mod line;
 mod lines;

@@ -151,7 +151,11 @@ impl World {
         let wakes = connections.flat_map(|one| {
             let written = one.written == one.output.len();
             let deadline = self.host.session().deadline(one.key);
-            [one.to_server.next_at(), deadline.filter(|_| written)]
+            let is_held = self.host.session().is_held(one.key);
+            [
+                one.to_server.next_at().filter(|_| !is_held),
+                deadline.filter(|_| written),
+            ]
         });
         let clients = self.clients.iter().map(Client::next_at);
         let all = wakes.chain(clients).chain([self.attachment.next_at()]);
@@ -396,7 +400,9 @@ fn serve(
     let rest = one.output.len() - one.written;
     let mut active = std::mem::take(&mut one.fresh);
     let deadline = host.session().deadline(one.key);
-    if let Some(said) = one.to_server.take(now) {
+    let is_held = host.session().is_held(one.key);
+    let said = (!is_held).then(|| one.to_server.take(now));
+    if let Some(said) = said.flatten() {
         let Said::Bytes(bytes) = said else {
             return Turn::Closed;
         };

@@ -62,6 +62,11 @@ impl Desktop {
     pub(crate) fn clients(&self) -> Option<&Vec<Value>> {
         self.server.as_ref()?.get("clients")?.as_array()
     }
+
+    /// The folders that clients share, as the server lists them.
+    pub(crate) fn shared_folders(&self) -> Option<&Vec<Value>> {
+        self.server.as_ref()?.get("shared_folders")?.as_array()
+    }
 }
 
 /// The processes of a desktop.

@@ -31,7 +31,7 @@ const CREATE_ATTEMPTS_MAX: usize = 16;
 const CONTESTED_PAUSE: Duration = Duration::from_millis(5);
 
 /// The longest name of a file in the directory that is a socket.
-const LONGEST_SOCKET: &str = "/control.sock";
+const LONGEST_SOCKET: &str = "/folder-32.sock";
 
 /// Why there is no directory.
 #[derive(Debug, Error)]

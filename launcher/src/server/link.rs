@@ -1,6 +1,7 @@
 //! The line to a running caraway-server: one JSON object per line, both ways, over a socket pair.
 //!
-//! The server says `{"event":"ready"}` and `{"event":"fatal","message":..}`, and answers
+//! The server says `{"event":"ready"}`, `{"event":"fatal","message":..}` and
+//! `{"event":"folders","ports":[..]}`, and answers
 //! `{"request":"status"}` with `{"event":"status",..}`; `{"request":"ticket",..}` gives it another password, and
 //! it says `{"event":"spent"}` when one that was for a single client is used up. It may hang or write nonsense;
 //! then questions are answered with nothing after a time, and nothing else happens.
@@ -39,6 +40,8 @@ pub(crate) enum Event {
     Fatal(String),
     /// The password that was for a single client has let that one in.
     Spent,
+    /// Clients share folders at these ports of 127.0.0.1.
+    Folders(Vec<u16>),
 }
 
 /// The line of one server process; closed when dropped.
@@ -58,6 +61,8 @@ struct Line {
     event: String,
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    ports: Vec<u16>,
 }
 
 impl Link {
@@ -144,13 +149,19 @@ async fn converse(
 }
 
 fn take(line: &[u8], events: &mpsc::Sender<Event>, waiting: &mut VecDeque<oneshot::Sender<Value>>) {
-    let Ok(Line { event, message }) = serde_json::from_slice(line) else {
+    let Ok(Line {
+        event,
+        message,
+        ports,
+    }) = serde_json::from_slice(line)
+    else {
         return;
     };
     let event = match &*event {
         "ready" => Event::Ready,
         "spent" => Event::Spent,
         "fatal" => Event::Fatal(message.replace(char::is_control, " ")),
+        "folders" => Event::Folders(ports),
         "status" => {
             let status: Value = serde_json::from_slice(line).unwrap_or_default();
             for answer in waiting.drain(..) {

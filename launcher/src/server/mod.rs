@@ -64,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) ticket: Option<Ticket>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
+    /// The directory for the sockets of clients' shared folders; none if there shall be none.
+    pub(crate) folders_dir: Option<PathBuf>,
     /// Whether it follows the client's windows.
     pub(crate) resize: Resize,
     /// Where its dots per inch come from.
@@ -141,6 +143,10 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     command.arg("--uuid").arg(format!("{:032x}", plan.uuid));
     command.arg("--display").arg(&plan.display);
     command.arg("--xauthority").arg(&plan.cookie);
+    match &plan.folders_dir {
+        Some(dir) => command.arg("--folders-dir").arg(dir),
+        None => command.args(["--folders", "off"]),
+    };
     let mappings = (FIRST_FD..)
         .zip(fds)
         .map(|(child_fd, parent_fd)| FdMapping {

@@ -18,6 +18,7 @@ use crate::certificate::Certificate;
 use crate::control::messages::{self, Pids};
 use crate::control::{self, Facts, Order};
 use crate::listen::bind_private;
+use crate::mounts::Mounts;
 use crate::process::bound;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::strays;
@@ -53,6 +54,7 @@ pub(super) struct Desktop {
     link: Option<Link>,
     /// A password that was set while the desktop started.
     late_ticket: Option<Ticket>,
+    mounts: Mounts,
     state: State,
     start: Instant,
 }
@@ -128,7 +130,9 @@ impl Desktop {
         });
         let (order, orders) = mpsc::channel(1);
         control::serve(bind_private(&plan.dir.file(control::SOCKET))?, told, order)?;
+        let bus_socket = plan.bus.as_ref().map(|_| plan.dir.file("bus"));
         Ok(Self {
+            mounts: Mounts::new(bus_socket.as_deref()),
             supervisor: Supervisor::new(plan.command.name()),
             plan,
             reaper,
@@ -316,7 +320,11 @@ impl Desktop {
                 Happening::Server(Some(Event::Ready)) => {}
                 Happening::Server(Some(Event::Spent)) => self.spend_ticket(),
                 Happening::NewTicket(ticket) => self.set_ticket(ticket),
-                Happening::Server(None) => self.link = None,
+                Happening::Server(Some(Event::Folders(ports))) => self.mounts.follow(&ports),
+                Happening::Server(None) => {
+                    self.link = None;
+                    self.mounts.follow(&[]);
+                }
                 Happening::Due => {
                     let actions = self.supervisor.due(self.start.elapsed());
                     self.act(actions);
@@ -345,6 +353,7 @@ impl Desktop {
                     if let Some(part) = self.forget(pid) {
                         return Happening::Ended(part, how);
                     }
+                    self.mounts.ended(pid);
                 }
                 () = self.interrupts.next() => return Happening::StopAsked,
                 Some(order) = self.orders.recv() => return match order {
@@ -440,7 +449,8 @@ enum Early {
 /// Waits until the server takes clients, or says why it cannot.
 async fn ready(link: &mut Link) -> Result<(), ServerError> {
     match link.next().await {
-        Some(Event::Ready) => Ok(()),
+        // Folders come with clients, which come later.
+        Some(Event::Ready | Event::Folders(_)) => Ok(()),
         Some(Event::Fatal(message)) => Err(ServerError::Failed(message)),
         // A server that says anything else first is none of ours.
         Some(Event::Spent) => Err(ServerError::Failed("it speaks out of turn".into())),

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use self::desktop::Desktop;
 use crate::certificate::{Certificate, CertificateError};
-use crate::cli::{Auth, StartArgs};
+use crate::cli::{Auth, Folders, StartArgs};
 use crate::listen::{self, ListenError};
 use crate::password::{Password, PasswordError};
 use crate::runtime_dir::{DesktopDir, RuntimeDirError};
@@ -137,6 +137,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         display: format!(":{}", display.number()),
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,
+        folders_dir: (args.folders == Folders::On).then(|| dir.path().to_path_buf()),
     };
     let json = args.json;
     Ok(Plan {
