@@ -23,6 +23,7 @@ use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{ListenError, Listener};
 use caraway_server::io::screen_loop;
+use caraway_server::io::uploads::UploadPolicy;
 use caraway_server::os::JpegBackends;
 use caraway_server::os::hardening::harden_process;
 use caraway_server::os::inherited::{InheritError, adopt};
@@ -56,6 +57,12 @@ struct Arguments {
     /// Identifies the desktop as long as it lives, also when this program is started anew; random if not given.
     #[arg(long)]
     uuid: Option<Uuid>,
+    /// Where files go that clients send, or off.
+    #[arg(long, value_name = "off|DIR", default_value = "off")]
+    uploads: PathBuf,
+    /// Bytes of the largest such file.
+    #[arg(long, value_name = "BYTES", default_value_t = u64::MAX, hide_default_value = true)]
+    upload_bytes_max: u64,
     /// Name of the desktop, which clients show.
     #[arg(long, default_value = "caraway")]
     name: String,
@@ -156,7 +163,14 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     session.set_jpeg_backends(Box::new(move || backends.backend()));
     session.set_workers(Box::new(Cores::new()));
     let host = Rc::new(Host::new(session, policy, keys));
-    tokio::task::spawn_local(Hands::open(display.as_ref()).serve(Rc::clone(&host)));
+    let mut hands = Hands::open(display.as_ref());
+    if arguments.uploads.as_os_str() != "off" {
+        hands = hands.with_uploads(UploadPolicy {
+            folder: arguments.uploads,
+            size_bytes_max: arguments.upload_bytes_max,
+        });
+    }
+    tokio::task::spawn_local(hands.serve(Rc::clone(&host)));
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
     }

@@ -5,6 +5,8 @@
 
 pub mod clipboard;
 pub mod resize;
+pub mod upload_name;
+pub mod upload_start;
 pub mod uploads;
 
 use crate::base::{ClientId, Micros};

@@ -11,3 +11,5 @@ mod kernel;
 pub mod key_pool;
 pub mod listen;
 pub mod screen_loop;
+mod upload_folder;
+pub mod uploads;

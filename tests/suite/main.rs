@@ -13,5 +13,6 @@ mod pace;
 mod pictures;
 mod producer;
 mod properties;
+mod uploads;
 mod video;
 mod world;
