@@ -15,6 +15,7 @@ mod session;
 mod start;
 mod supervise;
 mod terminal;
+mod uploads;
 mod view;
 mod xorg;
 

@@ -60,6 +60,10 @@ pub(crate) struct Plan {
     pub(crate) password: Option<Password>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
+    /// Where uploads go; none are taken without it.
+    pub(crate) uploads: Option<PathBuf>,
+    /// Bytes of the largest upload.
+    pub(crate) upload_bytes_max: Option<u64>,
     /// The X display, like `:7`.
     pub(crate) display: String,
     /// The file with its cookie.
@@ -116,6 +120,12 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     }
     command.arg("--control-fd").arg(inherit(theirs.into()));
     command.arg("--name").arg(plan.name.as_str());
+    if let Some(folder) = &plan.uploads {
+        command.arg("--uploads").arg(folder);
+    }
+    if let Some(bytes) = plan.upload_bytes_max {
+        command.arg("--upload-bytes-max").arg(bytes.to_string());
+    }
     command.arg("--uuid").arg(format!("{:032x}", plan.uuid));
     command.arg("--display").arg(&plan.display);
     command.arg("--xauthority").arg(&plan.cookie);

@@ -23,6 +23,7 @@ use crate::session;
 use crate::session::command::{self, CommandError, SessionCommand};
 use crate::supervise::Outcome;
 use crate::terminal::notice;
+use crate::uploads;
 use crate::xorg::config::Geometry;
 use crate::xorg::display::Display;
 use crate::xorg::keyboard::Keyboard;
@@ -126,6 +127,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         listeners,
         password,
         name: dir.name().clone(),
+        uploads: uploads::folder(args.uploads.as_ref(), env::home_dir().as_deref()),
+        upload_bytes_max: args.upload_max,
         display: format!(":{}", display.number()),
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,
