@@ -38,6 +38,7 @@ mod pointer;
 mod reference;
 mod same_drawing;
 mod start;
+mod upload;
 mod video;
 mod viewer;
 
