@@ -27,6 +27,7 @@ use caraway_server::io::listen::{Encryption, ListenError, Listener};
 use caraway_server::io::screen_loop;
 use caraway_server::io::shared_folders;
 use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
+use caraway_server::io::uploads::UploadPolicy;
 use caraway_server::os::JpegBackends;
 use caraway_server::os::hardening::harden_process;
 use caraway_server::os::inherited::{InheritError, adopt};
@@ -89,6 +90,12 @@ struct Arguments {
     /// Identifies the desktop as long as it lives, also when this program is started anew; random if not given.
     #[arg(long)]
     uuid: Option<Uuid>,
+    /// Where files go that clients send, or off.
+    #[arg(long, value_name = "off|DIR", default_value = "off")]
+    uploads: PathBuf,
+    /// Bytes of the largest such file.
+    #[arg(long, value_name = "BYTES", default_value_t = u64::MAX, hide_default_value = true)]
+    upload_bytes_max: u64,
     /// Name of the desktop, which clients show.
     #[arg(long, default_value = "caraway")]
     name: String,
@@ -234,7 +241,13 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         session.serve_folders();
     }
     let host = Rc::new(Host::new(session, policy, keys));
-    let hands = Hands::open(display.as_ref()).following_windows(resize_policy.follow);
+    let mut hands = Hands::open(display.as_ref()).following_windows(resize_policy.follow);
+    if arguments.uploads.as_os_str() != "off" {
+        hands = hands.with_uploads(UploadPolicy {
+            folder: arguments.uploads,
+            size_bytes_max: arguments.upload_bytes_max,
+        });
+    }
     tokio::task::spawn_local(hands.serve(Rc::clone(&host)));
     if arguments.folders == Folders::On {
         let directory = arguments.folders_dir;

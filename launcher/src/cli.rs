@@ -9,6 +9,7 @@ use crate::listen::{ListenAddress, is_loopback};
 use crate::name::DesktopName;
 use crate::process::bound::BoundArgs;
 use crate::session::SessionArgs;
+use crate::uploads::{self, Uploads};
 use crate::xorg::config::{DEFAULT_GEOMETRY, Geometry};
 
 /// The highest display number: X clients reach display N on port 6000 + N, too.
@@ -156,6 +157,12 @@ pub(crate) struct StartArgs {
     /// The desktop's name [default: desktop, desktop-2, ...]
     #[arg(long)]
     pub(crate) name: Option<DesktopName>,
+    /// Where files go that are dropped on a client's window, or off [default: your download folder]
+    #[arg(long, value_name = "off|DIR")]
+    pub(crate) uploads: Option<Uploads>,
+    /// The largest such file, like 500M or 2G [default: what fits]
+    #[arg(long, value_name = "SIZE", value_parser = uploads::bytes)]
+    pub(crate) upload_max: Option<u64>,
     /// Print one JSON object when the desktop is ready
     #[arg(long)]
     pub(crate) json: bool,
@@ -305,6 +312,8 @@ mod tests {
             &["--tls-cert", "/x"],
             &["--tls-key", "/x"],
             &["--tls-listen", "5901"],
+            &["--uploads", "/nowhere/at/all"],
+            &["--upload-max", "2 apples"],
         ] {
             assert!(
                 Cli::try_parse_from(["caraway", "start"].iter().chain(wrong)).is_err(),

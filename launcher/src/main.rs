@@ -19,6 +19,7 @@ mod start;
 mod supervise;
 mod terminal;
 mod ticket;
+mod uploads;
 mod view;
 mod xorg;
 

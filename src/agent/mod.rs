@@ -6,6 +6,8 @@
 pub mod clipboard;
 pub mod resize;
 pub mod resize_layout;
+pub mod upload_name;
+pub mod upload_start;
 pub mod uploads;
 
 use crate::base::{ClientId, Micros};

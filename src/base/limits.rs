@@ -173,6 +173,30 @@ pub const GLZ_WINDOW_PIXELS_MIN: u32 = 2 * IMAGE_PIXELS_MAX;
 /// Images that the server keeps for a client to refer to; each costs the client some hundred bytes beside its pixels.
 pub const GLZ_WINDOW_IMAGES_MAX: usize = 4096;
 
+/// Bytes of the text that names a file to be uploaded; a name of 255 characters takes a quarter of it.
+pub const UPLOAD_START_BYTES_MAX: usize = 4096;
+
+/// Files that one client sends at a time; each is an open file. More wait for their turn.
+pub const UPLOADS_AT_ONCE_MAX: usize = 4;
+
+/// Files of one client that wait for their turn: what is dropped on a window at once.
+pub const UPLOADS_WAITING_MAX: usize = 1024;
+
+/// Files that the disk has been asked to open and has not, of all clients together; more wait.
+pub const UPLOADS_OPENING_MAX: usize = 64;
+
+/// Bytes of one client's files that wait for the disk before it is held back. What it may send then comes on top.
+pub const UPLOAD_QUEUE_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes that wait for the disk, of all clients together and of those that have gone, before all are held back.
+pub const UPLOADS_QUEUE_BYTES_MAX: u64 = 32 << 20;
+
+/// A file of which nothing comes for so long, though it might, is given up.
+pub const UPLOAD_STALLED_AFTER: Micros = Micros::from_secs(300);
+
+/// Names that are tried for a file: `name`, `name (2)`, ... up to this number.
+pub const UPLOAD_NAMES_MAX: u32 = 10_000;
+
 const _: () = assert!(GLZ_WINDOW_PIXELS_MIN <= GLZ_WINDOW_PIXELS_MAX);
 const _: () =
     assert!(SCREEN_SIDE_MAX as u64 * (SCREEN_SIDE_MAX as u64 + 64) * 4 <= FRAME_BUFFER_BYTES_MAX);

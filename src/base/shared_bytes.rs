@@ -12,6 +12,11 @@ pub struct SharedBytes {
 }
 
 impl SharedBytes {
+    /// Bytes of memory that it keeps from being freed, whatever part of them it is.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// The same without its first `count` bytes; nothing if it has no more.
     #[must_use]
     pub fn skip(mut self, count: usize) -> Self {
@@ -75,5 +80,6 @@ mod tests {
         assert_eq!(*bytes.clone().first(2).skip(9), [0_u8; 0]);
         assert_eq!(bytes.clone().first(99), bytes);
         assert!(Arc::ptr_eq(&bytes.held, &bytes.clone().skip(3).held));
+        assert!(5 <= bytes.clone().first(1).held_bytes());
     }
 }

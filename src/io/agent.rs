@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::complaints::Complaints;
 use super::connection::sleep_until;
 use super::host::Host;
+use super::uploads::{UploadPolicy, UploadWriter};
 use crate::agent::resize::ResizeOrder;
 use crate::agent::{News, Order};
 use crate::channel::AgentServices;
@@ -34,7 +35,8 @@ pub struct Hands {
     services: AgentServices,
     news: mpsc::Receiver<News>,
     /// Kept, so that the channel stays open when no thread has it.
-    _reporter: mpsc::Sender<News>,
+    reporter: mpsc::Sender<News>,
+    uploads: Option<UploadWriter>,
     complaints: Complaints,
 }
 
@@ -45,7 +47,8 @@ impl Hands {
         Self {
             services: AgentServices::default(),
             news,
-            _reporter: reporter,
+            reporter,
+            uploads: None,
             complaints: Complaints::default(),
         }
     }
@@ -54,6 +57,19 @@ impl Hands {
     #[must_use]
     pub const fn following_windows(mut self, follow: bool) -> Self {
         self.services.resize = follow;
+        self
+    }
+
+    /// Takes files from clients, too.
+    #[must_use]
+    pub fn with_uploads(mut self, policy: UploadPolicy) -> Self {
+        match UploadWriter::start(policy, self.reporter.clone()) {
+            Ok(writer) => {
+                self.uploads = Some(writer);
+                self.services.uploads = true;
+            }
+            Err(error) => tracing::warn!(%error, "files from clients cannot be taken"),
+        }
         self
     }
 
@@ -85,7 +101,11 @@ impl Hands {
         match order {
             Order::Clipboard(order) => match order {},
             Order::Resize(ResizeOrder(layout)) => host.set_layout(layout),
-            Order::Upload(order) => match order {},
+            Order::Upload(order) => {
+                if let Some(writer) = &self.uploads {
+                    writer.order(order);
+                }
+            }
             Order::Note(client, note) => {
                 if self.complaints.admit(host.now(), &note.to_string()) {
                     tracing::warn!(client = client.number(), "{note}");

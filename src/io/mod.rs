@@ -16,3 +16,5 @@ pub mod shared_folders;
 pub mod tls;
 mod transport;
 mod unsent;
+mod upload_folder;
+pub mod uploads;

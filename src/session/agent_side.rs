@@ -158,6 +158,7 @@ impl Session {
     /// This is what the desktop can do for clients from now on. Those that are connected are told.
     pub fn serve_agent(&mut self, services: AgentServices) {
         self.agent.services = services;
+        self.agent.uploads.serve(services.uploads);
         let Self {
             channels,
             events,

@@ -33,6 +33,7 @@ pub(crate) fn spice_peer() -> &'static Path {
     let sources = [
         "spice_peer.c",
         "peer_session.c",
+        "peer_upload.c",
         "screen_grab.c",
         "spice_monitors.c",
     ];

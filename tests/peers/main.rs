@@ -41,6 +41,7 @@ mod resize;
 mod same_drawing;
 mod start;
 mod tls;
+mod upload;
 mod video;
 mod viewer;
 mod webdav;

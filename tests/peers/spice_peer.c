@@ -21,12 +21,17 @@
  *   idle MS                      serves the connection for that long
  *   pause MS                     does not read from any socket for that long
  *   share [FOLDER] | unshare     what the next connection shares (nothing); the folder goes now
+ *   upload FILE...               starts sending files into the desktop, does not wait
+ *   upload-sent BYTES TIMEOUT_MS until so much of them was sent, or they have ended
+ *   upload-end TIMEOUT_MS        until all have ended, and how each did
+ *   upload-cancel
  *   stats                        channels with bytes read, modes, lock state, cursor, first-picture times
  *   quit
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 #include "peer_session.h"
+#include "peer_upload.h"
 #include "screen_grab.h"
 #include "spice_monitors.h"
 
@@ -350,6 +355,28 @@ static void do_unshare(char **words, int count)
     answer_done();
 }
 
+static void do_upload(char **words, int count)
+{
+    gint64 bytes = 0;
+
+    if (!strcmp(words[0], "upload")) {
+        if (peer_upload_begin(words + 1, count - 1))
+            answer_done();
+        else
+            answer_error("no main channel, or others are under way");
+        return;
+    }
+    if (!strcmp(words[0], "upload-cancel"))
+        peer_upload_cancel();
+    else if (!strcmp(words[0], "upload-end"))
+        peer_serve_until(peer_upload_has_ended, NULL, (guint)atoi(words[1]));
+    else if (count > 2) {
+        bytes = g_ascii_strtoll(words[1], NULL, 10);
+        peer_serve_until(peer_upload_has_sent, &bytes, (guint)atoi(words[2]));
+    }
+    peer_upload_answer();
+}
+
 static void do_disconnect(char **words, int count)
 {
     (void)words, (void)count;
@@ -370,7 +397,8 @@ static const struct {
     { "key-to-pixel", 5, do_key_to_pixel }, { "mouse-mode", 2, do_mouse_mode }, { "idle", 2, do_pass_time },
     { "pause", 2, do_pass_time },       { "stats", 1, do_stats },        { "wait-agent", 2, do_wait_agent },
     { "monitors", 1, do_monitors },     { "heads", 1, do_heads },        { "share", 1, do_share },
-    { "unshare", 1, do_unshare },
+    { "unshare", 1, do_unshare },       { "upload", 2, do_upload },      { "upload-sent", 3, do_upload },
+    { "upload-end", 2, do_upload },     { "upload-cancel", 1, do_upload },
 };
 
 /* Returns FALSE for the end. */

@@ -15,5 +15,6 @@ mod pictures;
 mod producer;
 mod properties;
 mod resize;
+mod uploads;
 mod video;
 mod world;

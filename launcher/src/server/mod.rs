@@ -70,6 +70,10 @@ pub(crate) struct Plan {
     pub(crate) resize: Resize,
     /// Where its dots per inch come from.
     pub(crate) dpi: Dpi,
+    /// Where uploads go; none are taken without it.
+    pub(crate) uploads: Option<PathBuf>,
+    /// Bytes of the largest upload.
+    pub(crate) upload_bytes_max: Option<u64>,
     /// The X display, like `:7`.
     pub(crate) display: String,
     /// The file with its cookie.
@@ -140,6 +144,12 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     command.arg("--control-fd").arg(inherit(theirs.into()));
     command.arg("--name").arg(plan.name.as_str());
     command.args(["--resize", plan.resize.word(), "--dpi", plan.dpi.word()]);
+    if let Some(folder) = &plan.uploads {
+        command.arg("--uploads").arg(folder);
+    }
+    if let Some(bytes) = plan.upload_bytes_max {
+        command.arg("--upload-bytes-max").arg(bytes.to_string());
+    }
     command.arg("--uuid").arg(format!("{:032x}", plan.uuid));
     command.arg("--display").arg(&plan.display);
     command.arg("--xauthority").arg(&plan.cookie);

@@ -25,6 +25,7 @@ use crate::session::command::{self, CommandError, SessionCommand};
 use crate::supervise::Outcome;
 use crate::terminal::notice;
 use crate::ticket::Ticket;
+use crate::uploads;
 use crate::xorg::config::Geometry;
 use crate::xorg::display::Display;
 use crate::xorg::keyboard::Keyboard;
@@ -134,6 +135,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         name: dir.name().clone(),
         resize: args.resize,
         dpi: args.dpi,
+        uploads: uploads::folder(args.uploads.as_ref(), env::home_dir().as_deref()),
+        upload_bytes_max: args.upload_max,
         display: format!(":{}", display.number()),
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,
