@@ -11,9 +11,10 @@ use std::rc::Rc;
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use caraway_server::agent::clipboard::{ClipboardDirection, ClipboardPolicy};
 use caraway_server::auth::ticket::{PasswordError, Ticket, TicketPolicy};
 use caraway_server::base::Size;
-use caraway_server::base::limits::PASSWORD_MAX;
+use caraway_server::base::limits::{CLIPBOARD_BYTES_MAX, PASSWORD_MAX};
 use caraway_server::channel::Identity;
 use caraway_server::io::agent::{Hands, XDisplay};
 use caraway_server::io::control::Control;
@@ -53,6 +54,13 @@ struct Arguments {
     /// The file with the display's cookie.
     #[arg(long, requires = "display")]
     xauthority: Option<PathBuf>,
+    /// Which way the clipboard passes: into the desktop, out of it, both ways, or not at all.
+    #[arg(long, value_enum, default_value_t = ClipboardWay::Both)]
+    clipboard: ClipboardWay,
+    /// Largest content of the clipboard that passes, in MB.
+    #[arg(long, value_name = "MB", default_value_t = CLIPBOARD_MB_MAX,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(CLIPBOARD_MB_MAX)))]
+    clipboard_max: u16,
     /// Identifies the desktop as long as it lives, also when this program is started anew; drawn at random if not given.
     #[arg(long)]
     uuid: Option<Uuid>,
@@ -67,6 +75,33 @@ enum Auth {
     None,
     /// Who knows the password.
     Ticket,
+}
+
+/// Largest content of the clipboard that the protocol's part takes, in MB.
+const CLIPBOARD_MB_MAX: u16 = 100;
+const _: () = assert!(CLIPBOARD_MB_MAX as u32 * (1 << 20) == CLIPBOARD_BYTES_MAX);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ClipboardWay {
+    /// Both ways.
+    Both,
+    /// From clients into the desktop.
+    In,
+    /// From the desktop to clients.
+    Out,
+    /// No way.
+    Off,
+}
+
+impl From<ClipboardWay> for ClipboardDirection {
+    fn from(way: ClipboardWay) -> Self {
+        match way {
+            ClipboardWay::Both => Self::Both,
+            ClipboardWay::In => Self::In,
+            ClipboardWay::Out => Self::Out,
+            ClipboardWay::Off => Self::Off,
+        }
+    }
 }
 
 /// Why the server ends.
@@ -155,8 +190,11 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     let backends = JpegBackends::load();
     session.set_jpeg_backends(Box::new(move || backends.backend()));
     session.set_workers(Box::new(Cores::new()));
+    let mut clipboard = ClipboardPolicy::new(arguments.clipboard.into());
+    clipboard.bytes_max = usize::from(arguments.clipboard_max) << 20;
+    session.set_clipboard_policy(clipboard);
     let host = Rc::new(Host::new(session, policy, keys));
-    tokio::task::spawn_local(Hands::open(display.as_ref()).serve(Rc::clone(&host)));
+    tokio::task::spawn_local(Hands::open(display.as_ref(), &clipboard).serve(Rc::clone(&host)));
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
     }

@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 use super::complaints::Complaints;
 use super::connection::sleep_until;
 use super::host::Host;
+use super::x11_clipboard::X11Clipboard;
+use crate::agent::clipboard::{ClipboardDirection, ClipboardOrder, ClipboardPolicy};
 use crate::agent::{News, Order};
 use crate::channel::AgentServices;
 
@@ -31,6 +33,7 @@ pub struct XDisplay {
 #[derive(Debug)]
 pub struct Hands {
     services: AgentServices,
+    clipboard: Option<X11Clipboard>,
     news: mpsc::Receiver<News>,
     /// Kept, so that the channel stays open when no thread has it.
     _reporter: mpsc::Sender<News>,
@@ -39,10 +42,17 @@ pub struct Hands {
 
 impl Hands {
     /// Starts what can be started on this desktop; without a display there are neither selections nor monitors.
-    pub fn open(_display: Option<&XDisplay>) -> Self {
+    pub fn open(display: Option<&XDisplay>, clipboard: &ClipboardPolicy) -> Self {
         let (reporter, news) = mpsc::channel(NEWS_WAITING_MAX);
+        let mut services = AgentServices::default();
+        let clipboard = display.and_then(|display| open_clipboard(display, clipboard, &reporter));
+        if let Some((_, bytes_max)) = &clipboard {
+            services.clipboard = true;
+            services.clipboard_bytes_max = *bytes_max;
+        }
         Self {
-            services: AgentServices::default(),
+            services,
+            clipboard: clipboard.map(|(clipboard, _)| clipboard),
             news,
             _reporter: reporter,
             complaints: Complaints::default(),
@@ -75,7 +85,16 @@ impl Hands {
 
     fn carry_out(&mut self, host: &Host, order: Order) {
         match order {
-            Order::Clipboard(order) => match order {},
+            Order::Clipboard(ClipboardOrder::Refused(why)) => {
+                if self.complaints.admit(host.now(), &why.to_string()) {
+                    tracing::warn!("{why}");
+                }
+            }
+            Order::Clipboard(order) => {
+                if let Some(clipboard) = &self.clipboard {
+                    clipboard.order(order);
+                }
+            }
             Order::Resize(order) => match order {},
             Order::Upload(order) => match order {},
             Order::Note(client, note) => {
@@ -83,6 +102,30 @@ impl Hands {
                     tracing::warn!(client = client.number(), "{note}");
                 }
             }
+        }
+    }
+}
+
+/// Starts sharing selections by this policy, if it lets anything pass. Returns the bytes that a client may send, too.
+fn open_clipboard(
+    display: &XDisplay,
+    policy: &ClipboardPolicy,
+    reporter: &mpsc::Sender<News>,
+) -> Option<(X11Clipboard, u32)> {
+    tracing::info!("{policy}");
+    if policy.direction == ClipboardDirection::Off {
+        return None;
+    }
+    let reporter = reporter.clone();
+    let tell = move |news| reporter.blocking_send(News::Clipboard(news)).is_ok();
+    match X11Clipboard::start(&display.name, display.authority.as_deref(), tell) {
+        Ok(clipboard) => Some((
+            clipboard,
+            u32::try_from(policy.bytes_max).unwrap_or(u32::MAX),
+        )),
+        Err(error) => {
+            tracing::warn!(%error, "there is no clipboard");
+            None
         }
     }
 }

@@ -11,3 +11,5 @@ mod kernel;
 pub mod key_pool;
 pub mod listen;
 pub mod screen_loop;
+pub mod x11_clipboard;
+mod x11_display;

@@ -16,6 +16,9 @@ use nix::unistd::Pid;
 use thiserror::Error;
 
 pub(crate) use self::link::{Event, Link, StatusOf};
+use clap::ValueEnum;
+
+use crate::cli::Clipboard;
 use crate::listen::Listener;
 use crate::name::DesktopName;
 use crate::password::Password;
@@ -66,6 +69,10 @@ pub(crate) struct Plan {
     pub(crate) cookie: PathBuf,
     /// Identifies the desktop to clients, whichever server they talk to.
     pub(crate) uuid: u128,
+    /// Which way the clipboard passes.
+    pub(crate) clipboard: Clipboard,
+    /// And at most how many MB at a time.
+    pub(crate) clipboard_max: u16,
 }
 
 /// A new random UUID (version 4).
@@ -119,6 +126,11 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     command.arg("--uuid").arg(format!("{:032x}", plan.uuid));
     command.arg("--display").arg(&plan.display);
     command.arg("--xauthority").arg(&plan.cookie);
+    let clipboard = plan.clipboard.to_possible_value();
+    if let Some(way) = &clipboard {
+        command.args(["--clipboard", way.get_name()]);
+    }
+    command.args(["--clipboard-max", &plan.clipboard_max.to_string()]);
     let mappings = (FIRST_FD..)
         .zip(fds)
         .map(|(child_fd, parent_fd)| FdMapping {

@@ -129,6 +129,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         display: format!(":{}", display.number()),
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,
+        clipboard: args.clipboard,
+        clipboard_max: args.clipboard_max,
     };
     let json = args.json;
     Ok(Plan {
