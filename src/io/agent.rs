@@ -4,6 +4,7 @@
 //! files of their own, so that nothing here waits. They report through one channel.
 
 use std::convert::Infallible;
+use std::mem::Discriminant;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -13,12 +14,16 @@ use super::complaints::Complaints;
 use super::connection::sleep_until;
 use super::host::Host;
 use super::x11_clipboard::X11Clipboard;
-use crate::agent::clipboard::{ClipboardDirection, ClipboardOrder, ClipboardPolicy};
+use crate::agent::clipboard::{ClipboardDirection, ClipboardOrder, ClipboardPolicy, Refusal};
 use crate::agent::{News, Order};
+use crate::base::Micros;
 use crate::channel::AgentServices;
 
 /// News that wait for the session; a thread that has more waits itself.
 const NEWS_WAITING_MAX: usize = 64;
+
+/// Between two lines about refusals of one kind.
+const REFUSAL_INTERVAL: Micros = Micros::from_secs(1);
 
 /// Where the desktop's X server is.
 #[derive(Clone, Debug)]
@@ -38,6 +43,8 @@ pub struct Hands {
     /// Kept, so that the channel stays open when no thread has it.
     _reporter: mpsc::Sender<News>,
     complaints: Complaints,
+    /// What the clipboard has refused lately, and when.
+    refusals: Vec<(Discriminant<Refusal>, Micros)>,
 }
 
 impl Hands {
@@ -56,6 +63,7 @@ impl Hands {
             news,
             _reporter: reporter,
             complaints: Complaints::default(),
+            refusals: Vec::new(),
         }
     }
 
@@ -86,7 +94,7 @@ impl Hands {
     fn carry_out(&mut self, host: &Host, order: Order) {
         match order {
             Order::Clipboard(ClipboardOrder::Refused(why)) => {
-                if self.complaints.admit(host.now(), &why.to_string()) {
+                if self.is_news(host.now(), why) {
                     tracing::warn!("{why}");
                 }
             }
@@ -103,6 +111,20 @@ impl Hands {
                 }
             }
         }
+    }
+}
+
+impl Hands {
+    /// Whether a refusal is to be said: the same kind was not for [`REFUSAL_INTERVAL`].
+    fn is_news(&mut self, now: Micros, why: Refusal) -> bool {
+        self.refusals
+            .retain(|(_, at)| now.since(*at) < REFUSAL_INTERVAL);
+        let kind = std::mem::discriminant(&why);
+        let is_news = self.refusals.iter().all(|(said, _)| *said != kind);
+        if is_news {
+            self.refusals.push((kind, now));
+        }
+        is_news
     }
 }
 

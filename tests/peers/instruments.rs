@@ -30,7 +30,12 @@ pub(crate) fn product(name: &str) -> PathBuf {
 /// The headless SPICE client (`spice_peer.c`).
 pub(crate) fn spice_peer() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let sources = ["spice_peer.c", "peer_session.c", "screen_grab.c"];
+    let sources = [
+        "spice_peer.c",
+        "peer_clipboard.c",
+        "peer_session.c",
+        "screen_grab.c",
+    ];
     BUILT.get_or_init(|| {
         compile(
             "spice_peer",

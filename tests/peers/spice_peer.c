@@ -17,6 +17,7 @@
  *   key-to-pixel CODE X Y TIMEOUT_MS   presses and releases a key, until that pixel changes
  *   locks MASK                   sets the lock keys (scroll 1, num 2, caps 4)
  *   mouse-mode server|client     asks for one
+ *   clip-own, clip-release, clip-silent, clip-wait, clip-paste, clip-stats: see peer_clipboard.h
  *   idle MS                      serves the connection for that long
  *   pause MS                     does not read from any socket for that long
  *   stats                        channels with bytes read, modes, lock state, cursor, first-picture times
@@ -24,6 +25,7 @@
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
+#include "peer_clipboard.h"
 #include "peer_session.h"
 #include "screen_grab.h"
 
@@ -346,7 +348,9 @@ static const struct {
     { "key", 3, do_input },             { "motion", 4, do_input },          { "position", 4, do_input },
     { "press", 3, do_input },           { "release", 3, do_input },         { "locks", 2, do_input },
     { "key-to-pixel", 5, do_key_to_pixel }, { "mouse-mode", 2, do_mouse_mode }, { "idle", 2, do_pass_time },
-    { "pause", 2, do_pass_time },       { "stats", 1, do_stats },
+    { "pause", 2, do_pass_time },       { "stats", 1, do_stats },           { "clip-own", 4, do_clip_own },
+    { "clip-release", 2, do_clip_release }, { "clip-silent", 2, do_clip_silent }, { "clip-wait", 4, do_clip_wait },
+    { "clip-paste", 5, do_clip_paste }, { "clip-stats", 1, do_clip_stats },
 };
 
 /* Returns FALSE for the end. */

@@ -42,6 +42,12 @@ pub(super) struct Asks {
 }
 
 impl Asks {
+    /// Whether the client has let a question about the offer of this turn pass, just now.
+    pub(super) fn is_silent(&self, turn: u64, now: Micros) -> bool {
+        let mut owed = self.owed.iter();
+        owed.any(|(_, of, until)| *of == turn && now < *until)
+    }
+
     /// `transfer` waits for content of the offer of `turn`.
     pub(super) fn add(&mut self, kind: ClipboardType, turn: u64, transfer: TransferId) {
         let mut asks = self.sent.iter_mut().chain(&mut self.waiting);

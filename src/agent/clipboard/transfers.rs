@@ -20,6 +20,10 @@ use crate::wire::agent::{ClipboardType, Selection};
 /// A client that owns a selection has sent its content by then, or at least another piece of it.
 pub(super) const CLIENT_DEADLINE: Micros = Micros::from_secs(15);
 
+/// A client that has just let a question about the same offer pass gets no more than this: programs that are refused one
+/// kind of text ask for the next.
+pub(super) const SILENT_DEADLINE: Micros = Micros::from_secs(1);
+
 /// The X side, which has deadlines of its own, has answered by then.
 pub(super) const FETCH_DEADLINE: Micros = Micros::from_secs(120);
 
@@ -128,15 +132,18 @@ impl Clipboard {
             return self.answer_paste(paste, None);
         };
         let client = *client;
-        self.begin(Transfer {
-            sink: Sink::Paste(paste),
-            at,
-            wanted: kind,
-            fetched,
-            stage: Stage::FromClient(client),
-            bytes_max: self.policy.bytes_max,
-            deadline: now + CLIENT_DEADLINE,
-        });
+        self.begin(
+            Transfer {
+                sink: Sink::Paste(paste),
+                at,
+                wanted: kind,
+                fetched,
+                stage: Stage::FromClient(client),
+                bytes_max: self.policy.bytes_max,
+                deadline: now + CLIENT_DEADLINE,
+            },
+            now,
+        );
     }
 
     /// The program that wanted it is gone.
@@ -214,18 +221,21 @@ impl Clipboard {
             Owner::Desktop(_) => (Stage::FromDesktop, now + FETCH_DEADLINE),
             Owner::Client(other, _) => (Stage::FromClient(*other), now + CLIENT_DEADLINE),
         };
-        Ok(self.begin(Transfer {
-            sink: Sink::Client(client),
-            at,
-            wanted,
-            fetched,
-            stage,
-            bytes_max,
-            deadline,
-        }))
+        Ok(self.begin(
+            Transfer {
+                sink: Sink::Client(client),
+                at,
+                wanted,
+                fetched,
+                stage,
+                bytes_max,
+                deadline,
+            },
+            now,
+        ))
     }
 
-    fn begin(&mut self, transfer: Transfer) -> TransferId {
+    fn begin(&mut self, mut transfer: Transfer, now: Micros) -> TransferId {
         self.transfers.last += 1;
         let id = TransferId(self.transfers.last);
         let (at, kind, bytes_max) = (transfer.at, transfer.fetched, transfer.bytes_max);
@@ -233,6 +243,9 @@ impl Clipboard {
             Stage::FromClient(client) => {
                 let turn = self.shared[at].turn;
                 let asks = self.transfers.asks.entry((client, at)).or_default();
+                if asks.is_silent(turn, now) {
+                    transfer.deadline = now + SILENT_DEADLINE;
+                }
                 asks.add(kind, turn, id);
                 self.ask(client, at);
             }

@@ -29,6 +29,10 @@ use crate::wire::agent::{ClipboardType, Selection};
 /// Bytes of a list of targets, and of a hint.
 const TARGETS_BYTES_MAX: usize = 4 * 1024;
 
+/// Bytes beyond those of our own content that are read to compare: an owner that is stopped in the middle of its content
+/// may be of no use to others any more (xclip).
+const ECHO_SLACK_BYTES: usize = 1 << 20;
+
 /// What the hint of a password manager says of a secret.
 const SECRET: &[u8] = b"secret";
 
@@ -159,8 +163,7 @@ impl Selections {
                     && let Some(at) = self.place_of_atom(delivered.selection)
                     && let Some(kind) = self.x.atoms.kind_of(delivered.target)
                 {
-                    let program = self.program(delivered.requestor);
-                    self.watched[at].delivered(program, kind, &content);
+                    self.watched[at].delivered(delivered.requestor, kind, &content);
                 }
             }
             // For others.
@@ -186,6 +189,9 @@ impl Selections {
                 }
             }
             Event::DestroyNotify(event) => {
+                self.watched
+                    .iter_mut()
+                    .for_each(|one| one.window_gone(event.window));
                 for paste in self.outgoing.window_gone(event.window) {
                     self.tell(ClipboardNews::PasteGone { paste });
                 }
@@ -210,11 +216,6 @@ impl Selections {
 
     fn place_of_atom(&self, atom: Atom) -> Option<usize> {
         (0..self.watched.len()).find(|at| self.x.selection_atom(*at) == atom)
-    }
-
-    /// The program that a window belongs to.
-    const fn program(&self, window: Window) -> u32 {
-        window & !self.x.id_mask
     }
 
     fn disown(&mut self, at: usize, turn: u64) -> Result<(), X11ClipboardError> {
@@ -381,11 +382,10 @@ impl Selections {
     /// Looks whether the new owner has what we had offered, and tells of it.
     fn compare(&mut self, at: usize) -> Result<(), X11ClipboardError> {
         let kinds = self.x.atoms.kinds_of(&self.watched[at].targets);
-        let program = self.program(self.watched[at].owner);
-        if let Some((kind, size)) = self.watched[at].suspect(program, &kinds)
+        if let Some((kind, size)) = self.watched[at].suspect(self.x.id_mask, &kinds)
             && let Some(target) = self.x.atoms.best(kind, &self.watched[at].targets)
         {
-            return self.ask(at, Purpose::Echo(at), target, size);
+            return self.ask(at, Purpose::Echo(at), target, size + ECHO_SLACK_BYTES);
         }
         self.tell_owner(at, false);
         Ok(())

@@ -25,8 +25,9 @@ pub(super) struct Watched {
     pub(super) owner: Window,
     /// What that offers.
     pub(super) targets: Vec<Atom>,
-    /// Programs (bases of their ids) that have read the offer.
-    readers: Vec<u32>,
+    /// Windows of programs that have read the offer. One that is gone is forgotten: X gives its program's numbers to the
+    /// next one.
+    readers: Vec<Window>,
     /// What they got.
     delivered: Vec<(ClipboardType, usize, u64)>,
     /// The owner took over from us.
@@ -58,9 +59,9 @@ impl Watched {
     }
 
     /// A program has got content of ours.
-    pub(super) fn delivered(&mut self, program: u32, kind: ClipboardType, content: &[u8]) {
-        if !self.readers.contains(&program) && self.readers.len() < READERS_MAX {
-            self.readers.push(program);
+    pub(super) fn delivered(&mut self, reader: Window, kind: ClipboardType, content: &[u8]) {
+        if !self.readers.contains(&reader) && self.readers.len() < READERS_MAX {
+            self.readers.push(reader);
         }
         let seen = (kind, content.len(), digest(content));
         if !self.delivered.contains(&seen) && self.delivered.len() < READERS_MAX {
@@ -68,16 +69,27 @@ impl Watched {
         }
     }
 
+    /// A window is gone.
+    pub(super) fn window_gone(&mut self, window: Window) {
+        self.readers.retain(|reader| *reader != window);
+    }
+
     /// If the owner may have taken over what it had read of us: a kind to compare, and its size. A clipboard manager
-    /// does so; and anybody who pastes, and then copies something else.
+    /// does so; and anybody who pastes, and then copies something else. `id_mask` has the bits of an id that tell one
+    /// thing of a program from another.
     pub(super) fn suspect(
         &self,
-        program: u32,
+        id_mask: u32,
         kinds: &[ClipboardType],
     ) -> Option<(ClipboardType, usize)> {
-        let is_reader = self.follows_us && self.readers.contains(&program);
-        let mut comparable = self.delivered.iter();
-        let found = comparable.find(|(kind, ..)| is_reader && kinds.contains(kind));
+        let program = |window: Window| window & !id_mask;
+        let mut readers = self.readers.iter();
+        let has_read = readers.any(|reader| program(*reader) == program(self.owner));
+        if !self.follows_us || !has_read {
+            return None;
+        }
+        let mut delivered = self.delivered.iter();
+        let found = delivered.find(|(kind, ..)| kinds.contains(kind));
         found.map(|(kind, size, _)| (*kind, *size))
     }
 
