@@ -61,7 +61,7 @@ struct Arguments {
     #[arg(long, value_name = "MB", default_value_t = CLIPBOARD_MB_MAX,
         value_parser = clap::value_parser!(u16).range(1..=i64::from(CLIPBOARD_MB_MAX)))]
     clipboard_max: u16,
-    /// Identifies the desktop as long as it lives, also when this program is started anew; drawn at random if not given.
+    /// Identifies the desktop as long as it lives, also when this program is started anew; random if not given.
     #[arg(long)]
     uuid: Option<Uuid>,
     /// Name of the desktop, which clients show.
@@ -264,4 +264,20 @@ fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
         password.pop();
     }
     Ok(TicketPolicy::Password(Ticket::new(&password, None)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Uuid;
+
+    #[test]
+    fn uuids_are_read_as_they_are_written() {
+        let plain = "00112233445546678899aabbccddeeff".parse::<Uuid>().unwrap();
+        assert_eq!(plain.0[..4], [0, 0x11, 0x22, 0x33]);
+        let written = "00112233-4455-4667-8899-AABBCCDDEEFF";
+        assert_eq!(written.parse::<Uuid>(), Ok(plain));
+        for wrong in ["", "0011", "+0112233445546678899aabbccddeeff", "zz"] {
+            assert!(wrong.parse::<Uuid>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -2,11 +2,12 @@
 //!
 //! - From the client: a chunk costs it a token; tokens are given back in batches, and not while the link is
 //!   [held](AgentLink::hold). A message is kept up to the limit of its kind; a longer one is passed over as it comes.
-//! - To the client: chunks are *pulled* while little waits in the outbox, so what is long lies in memory once, at whoever
-//!   has it. A message of several chunks goes only to clients that put them together; spice-html5 does not.
+//! - To the client: chunks are *pulled* while little waits in the outbox, so what is long lies in memory once, at
+//!   whoever has it. A message of several chunks goes only to clients that put them together; spice-html5 does not.
 //!
 //! `docs/agent.md` has the order of events.
 
+mod flow;
 mod incoming;
 mod outgoing;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 pub use incoming::Skip;
 
 use super::outbox::Outbox;
+use crate::base::Micros;
 use crate::base::limits::{
     AGENT_TOKENS, AGENT_TOKENS_BATCH, AGENT_WAITING_BYTES_MAX, AGENT_WAITING_MAX,
 };
@@ -298,8 +300,13 @@ impl AgentLink {
     }
 
     /// Moves chunks into the outbox while little waits there. Returns whether there are more that could be sent now.
-    pub fn transmit(&mut self, outbox: &mut Outbox) -> bool {
-        self.queue.transmit(outbox)
+    pub fn transmit(&mut self, now: Micros, outbox: &mut Outbox) -> bool {
+        self.queue.transmit(now, outbox)
+    }
+
+    /// A ping of the channel came back.
+    pub fn answered(&mut self, id: u32, rtt: Micros) {
+        self.queue.answered(id, rtt);
     }
 
     /// What both sides make of clipboard messages.

@@ -6,6 +6,7 @@
 use super::inbox::{FramingError, Inbox};
 use crate::base::script::{Script, pieces};
 use crate::base::{ByteReader, ByteWriter, limits};
+use crate::wire::agent::{AgentHeader, AgentMessage, AgentType, ClipboardForm, Encoded};
 use crate::wire::draw::{CopyBits, DrawCopy, DrawFill, ReceivedCopy};
 use crate::wire::header::{FullHeader, MiniHeader};
 use crate::wire::link::{LinkHeader, LinkMessage, LinkReply};
@@ -112,6 +113,27 @@ fn check_message(number: u16, body: &[u8]) {
     survives!(body, body => cursor::ServerMessage::decode(number, body));
     check_structures(body);
     check_copy(body);
+    check_agent(number, body);
+}
+
+/// A message of the agent in every form that clipboard messages have.
+fn check_agent(number: u16, body: &[u8]) {
+    let message_type = AgentType(number.into());
+    for (selection, grab_serial) in [(false, false), (true, false), (true, true)] {
+        let form = ClipboardForm {
+            selection,
+            grab_serial,
+        };
+        let decode = |body: Vec<u8>| AgentMessage::decode(message_type, body.into(), form);
+        let Ok(message) = decode(body.to_vec()) else {
+            continue;
+        };
+        let Encoded { mut head, bulk } = message.encode(form);
+        let mut again = head.split_off(AgentHeader::SIZE);
+        again.extend_from_slice(&bulk);
+        assert!(again.len() <= body.len(), "{message:?} grew");
+        assert_eq!(decode(again).as_ref(), Ok(&message));
+    }
 }
 
 /// What is no numbered message, or has its number from elsewhere.

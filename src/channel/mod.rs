@@ -6,6 +6,8 @@ pub mod cursor_cache;
 pub mod cursor_shape;
 pub mod held;
 #[cfg(any(test, fuzzing))]
+pub mod hostile_agent;
+#[cfg(any(test, fuzzing))]
 pub mod hostile_link;
 #[cfg(any(test, fuzzing))]
 pub mod hostile_messages;

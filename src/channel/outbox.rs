@@ -180,6 +180,11 @@ impl Outbox {
         self.unacked_messages < DRAWINGS_OPEN_MAX
     }
 
+    /// Messages that the client has not acknowledged.
+    pub const fn unacked_messages(&self) -> u32 {
+        self.unacked_messages
+    }
+
     /// Whether as many bytes wait as may wait.
     pub const fn is_full(&self) -> bool {
         OUTPUT_BYTES_MAX <= self.out.len()

@@ -1,8 +1,8 @@
 //! The agent's side of a session: what clients say to it, and what is to be done to the desktop then.
 //!
 //! Whoever can touch the desktop calls [`serve_agent`](Session::serve_agent) with what it can do, then
-//! [`take_orders`](Session::take_orders) whenever [`Event::Agent`] says so, [`agent_news`](Session::agent_news) with what
-//! comes of them, and [`agent_poll`](Session::agent_poll) at [`agent_deadline`](Session::agent_deadline).
+//! [`take_orders`](Session::take_orders) whenever [`Event::Agent`] says so, [`agent_news`](Session::agent_news) with
+//! what comes of them, and [`agent_poll`](Session::agent_poll) at [`agent_deadline`](Session::agent_deadline).
 
 use std::collections::BTreeMap;
 

@@ -187,6 +187,7 @@ impl Session {
             if number <= LAST_TYPE {
                 match (outbox.handle(now, number, body)?, &mut *role) {
                     (Answer::Pong { id, .. }, Role::Display(display)) => display.answered(now, id),
+                    (Answer::Pong { id, rtt }, Role::Main(main)) => main.agent.answered(id, rtt),
                     (Answer::Leaving, _) => return Err(ChannelError::Leaving),
                     _ => {}
                 }
@@ -253,7 +254,7 @@ impl Session {
                 cursor.transmit(&self.cursor, mode, outbox)
             }
             Role::Inputs(inputs) => inputs.transmit(outbox),
-            Role::Main(main) => main.agent.transmit(outbox),
+            Role::Main(main) => main.agent.transmit(now, outbox),
         };
         outbox.poll_ping(now);
         outbox.take_into(out);

@@ -6,6 +6,7 @@
 use caraway_server::base::{ByteWriter, Micros};
 use caraway_server::session::ChannelKey;
 use caraway_server::wire::Message;
+use caraway_server::wire::agent::AgentMessage;
 use caraway_server::wire::caps::{Caps, common, display as display_cap};
 use caraway_server::wire::display::{ImageCompression, Init, PreferredCompression};
 use caraway_server::wire::link::{ChannelType, LinkMessage};
@@ -18,6 +19,7 @@ use inputs::InputsModel;
 use main_channel::MainModel;
 use stream::Stream;
 
+pub(crate) mod agent;
 pub(crate) mod cursor;
 pub(crate) mod display;
 pub(crate) mod handshake;
@@ -146,7 +148,7 @@ impl Client {
             reads: true,
             connections: Vec::new(),
             wanted: vec![ChannelType::MAIN],
-            main: MainModel::default(),
+            main: MainModel::new(profile),
             display: DisplayModel::new(profile),
             cursor: CursorModel::default(),
             inputs: InputsModel::default(),
@@ -213,6 +215,18 @@ impl Client {
         if let Some(connection) = self.connection_mut(kind) {
             let bytes = connection.stream.message(message);
             connection.to_server.put(now + delay, Said::Bytes(bytes));
+        }
+    }
+
+    /// Says something to the agent, as tokens allow.
+    pub(crate) fn say_agent(&mut self, now: Micros, message: &AgentMessage) {
+        self.main.agent.say(message);
+        self.send_agent(now);
+    }
+
+    fn send_agent(&mut self, now: Micros) {
+        for (number, body) in self.main.agent.take_said() {
+            self.say_raw(now, ChannelType::MAIN, number, &body);
         }
     }
 
@@ -286,6 +300,7 @@ impl Client {
             ChannelType::MAIN => {
                 let listed = self.main.hear(number, body);
                 self.wanted.extend(listed);
+                self.send_agent(now);
             }
             ChannelType::DISPLAY => self.display.hear(number, body),
             ChannelType::CURSOR => self.cursor.hear(number, body, self.main.mode),

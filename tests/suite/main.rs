@@ -1,5 +1,6 @@
 //! The pure suite: model clients and a model driver in one thread, in virtual time.
 
+mod agent;
 mod attachment;
 mod channels;
 mod client;

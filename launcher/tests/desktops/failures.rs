@@ -124,15 +124,19 @@ fn command_lines_without_sense_have_status_2() {
 }
 
 #[test]
-fn a_server_that_crashes_comes_back_with_the_same_sockets_and_password() {
+fn a_server_that_crashes_comes_back_with_the_same_sockets_password_and_uuid() {
     as_each_user(|stage| {
         let desktop = stage.start(&[], "exec sleep 1000");
         let password = fs::read_to_string(stage.path("password")).unwrap();
         let listeners = fs::read_to_string(stage.path("listeners.desktop")).unwrap();
+        let identity = fs::read_to_string(stage.path("identity.desktop")).unwrap();
+        let words: Vec<&str> = identity.split_whitespace().collect();
+        assert_eq!(words[0].len(), 32, "a UUID: {identity}");
+        assert_eq!(words[1], desktop.ready["display"]);
         let server = || stage.json(&["status", "--json"])["pids"]["server"].as_i64();
         let mut before = server();
         for _ in 0..2 {
-            for file in ["password", "listeners.desktop"] {
+            for file in ["password", "listeners.desktop", "identity.desktop"] {
                 fs::remove_file(stage.path(file)).unwrap();
             }
             let pid = i32::try_from(before.unwrap()).unwrap();
@@ -148,6 +152,8 @@ fn a_server_that_crashes_comes_back_with_the_same_sockets_and_password() {
                 fs::read_to_string(stage.path("password")).unwrap(),
                 password
             );
+            let again = fs::read_to_string(stage.path("identity.desktop")).unwrap();
+            assert_eq!(again, identity);
             before = server();
         }
         let status = stage.json(&["status", "--json"]);

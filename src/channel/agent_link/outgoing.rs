@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use super::flow::Flow;
+use crate::base::Micros;
 use crate::base::limits::{AGENT_OUTBOX_BYTES, AGENT_WAITING_BYTES_MAX, AGENT_WAITING_MAX};
 use crate::channel::outbox::Outbox;
 use crate::wire::Message;
@@ -49,6 +51,7 @@ pub(super) struct Queue {
     sent: usize,
     /// Chunks that the client takes.
     tokens: u32,
+    flow: Flow,
 }
 
 impl Queue {
@@ -62,7 +65,10 @@ impl Queue {
 
     /// Forgets everything; the client does, too.
     pub(super) fn stop(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            flow: std::mem::take(&mut self.flow),
+            ..Self::default()
+        };
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -84,13 +90,20 @@ impl Queue {
         self.waiting.insert(place, new);
     }
 
-    pub(super) fn transmit(&mut self, outbox: &mut Outbox) -> bool {
+    pub(super) fn answered(&mut self, id: u32, rtt: Micros) {
+        self.flow.answered(id, rtt);
+    }
+
+    pub(super) fn transmit(&mut self, now: Micros, outbox: &mut Outbox) -> bool {
         while let Some(first) = self.waiting.front() {
-            if self.tokens == 0 || !outbox.takes_drawings() {
+            if self.tokens == 0 || self.flow.window() <= outbox.unacked_messages() {
                 return false;
             }
             if AGENT_OUTBOX_BYTES <= outbox.waiting_bytes() {
                 return true;
+            }
+            if first.is_long() && self.flow.wants_ping() {
+                self.flow.pinged(outbox.ping(now));
             }
             let (head, bulk) = first.chunk(self.sent);
             outbox.message(ServerAgentData::TYPE, |writer| {

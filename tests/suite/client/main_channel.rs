@@ -3,18 +3,30 @@
 use caraway_server::wire::link::ChannelType;
 use caraway_server::wire::main::{MouseModes, ServerMessage};
 
+use super::Profile;
+use super::agent::AgentModel;
 use super::stream::assert_same;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct MainModel {
     /// Of MAIN_INIT.
     pub(crate) session_id: Option<u32>,
     pub(crate) mode: MouseModes,
     /// The list of channels came.
     pub(crate) listed: bool,
+    pub(crate) agent: AgentModel,
 }
 
 impl MainModel {
+    pub(crate) const fn new(profile: Profile) -> Self {
+        Self {
+            session_id: None,
+            mode: MouseModes::NONE,
+            listed: false,
+            agent: AgentModel::new(profile),
+        }
+    }
+
     /// Takes in a message; gives the channels that are to be linked.
     pub(crate) fn hear(&mut self, number: u16, body: &[u8]) -> Vec<ChannelType> {
         let message = ServerMessage::decode(number, body).expect("a message of the main channel");
@@ -31,7 +43,16 @@ impl MainModel {
                 assert_ne!(init.multi_media_time, 0);
                 let mode = u16::try_from(init.current_mouse_mode).expect("a mode");
                 (self.session_id, self.mode) = (Some(init.session_id), MouseModes(mode));
+                self.agent.tokens = init.agent_tokens;
+                if init.agent_connected != 0 {
+                    self.agent.connected(None);
+                }
             }
+            ServerMessage::AgentConnected(_) => self.agent.connected(None),
+            ServerMessage::AgentConnectedTokens(tokens) => self.agent.connected(Some(tokens.count)),
+            ServerMessage::AgentDisconnected(_) => self.agent.disconnected(),
+            ServerMessage::AgentData(data) => self.agent.hear(data.0),
+            ServerMessage::AgentToken(tokens) => self.agent.add_tokens(tokens.count),
             ServerMessage::MouseMode(mode) => self.mode = mode.current,
             ServerMessage::ChannelsList(list) => {
                 assert!(!std::mem::replace(&mut self.listed, true), "one list");
