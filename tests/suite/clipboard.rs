@@ -105,7 +105,9 @@ fn a_programs_content_goes_to_the_client_that_asks() {
     };
     tell(&mut world, news);
     let heard = &world.clients[0].main.agent.heard;
-    assert!(matches!(heard.as_slice(), [AgentMessage::ClipboardGrab(grab)] if grab.types == [TEXT]));
+    assert!(
+        matches!(heard.as_slice(), [AgentMessage::ClipboardGrab(grab)] if grab.types == [TEXT])
+    );
     let request = AgentMessage::ClipboardRequest(ClipboardRequest {
         selection: CLIPBOARD,
         kind: TEXT,

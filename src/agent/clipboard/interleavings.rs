@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::SharedBytes;
 use crate::wire::agent::{ClipboardData, ClipboardRequest};
 
 const SELECTION: Selection = Selection::Clipboard;

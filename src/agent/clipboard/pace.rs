@@ -3,8 +3,9 @@
 //! A program that takes a selection with every step of the mouse is told of a few times a second. And two clipboard
 //! managers, one on each side, that both take over whatever appears would hand the selection to and fro as fast as the
 //! line carries it. What gives the same content back is recognized where it happens (`Echoed`); for those that change it
-//! each time, changes of hands are counted, and beyond [`HANDS_MAX`] in [`HANDS_SPAN`] clients hear of them no sooner than
-//! the oldest of them is that long ago. Every round of such a game needs one announcement, so that this bounds it.
+//! each time, it is counted how often a client takes over from the desktop, and beyond [`TAKEN_MAX`] in [`TAKEN_SPAN`]
+//! clients hear of new owners no sooner than the oldest of them is that long ago. Every round of such a game needs an
+//! announcement and a client's grab, so that this bounds it.
 
 use std::collections::VecDeque;
 
@@ -13,35 +14,35 @@ use crate::base::Micros;
 /// Between two announcements of one selection.
 pub(super) const ANNOUNCE_PAUSE: Micros = Micros::from_millis(100);
 
-/// Changes of hands within [`HANDS_SPAN`] that are announced without delay.
-pub(super) const HANDS_MAX: usize = 8;
+/// Clients' takings-over from the desktop within [`TAKEN_SPAN`] after which new owners are announced without delay.
+pub(super) const TAKEN_MAX: usize = 16;
 
-/// The span in which changes of hands are counted.
-pub(super) const HANDS_SPAN: Micros = Micros::from_secs(20);
+/// The span in which they are counted.
+pub(super) const TAKEN_SPAN: Micros = Micros::from_secs(20);
 
 /// The pace of one selection.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    hands: VecDeque<Micros>,
+    taken: VecDeque<Micros>,
     announced: Option<Micros>,
     /// What is to be announced, and not before then.
     due: Option<Micros>,
 }
 
 impl Pace {
-    /// The selection went from one party to another.
-    pub(super) fn changed_hands(&mut self, now: Micros) {
-        self.hands.push_back(now);
-        if HANDS_MAX < self.hands.len() {
-            self.hands.pop_front();
+    /// A client has taken the selection over from the desktop.
+    pub(super) fn taken_over(&mut self, now: Micros) {
+        self.taken.push_back(now);
+        if TAKEN_MAX < self.taken.len() {
+            self.taken.pop_front();
         }
     }
 
     /// There is something to announce; [`Self::is_due`] says when.
     pub(super) fn announce(&mut self, now: Micros) {
         let rested = self.announced.map_or(now, |last| last + ANNOUNCE_PAUSE);
-        let calm = match self.hands.front() {
-            Some(first) if HANDS_MAX <= self.hands.len() => *first + HANDS_SPAN,
+        let calm = match self.taken.front() {
+            Some(first) if TAKEN_MAX <= self.taken.len() => *first + TAKEN_SPAN,
             _ => now,
         };
         self.due = Some(now.max(rested).max(calm));
@@ -89,10 +90,10 @@ mod tests {
             if pace.is_due(now) || ms == 0 {
                 told += 1;
                 // Who hears of it takes it back at once.
-                pace.changed_hands(now);
+                pace.taken_over(now);
                 pace.announce(now);
             }
         }
-        assert!(told <= 90, "{told} in 200 s");
+        assert!(told <= 180, "{told} in 200 s");
     }
 }

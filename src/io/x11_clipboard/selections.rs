@@ -330,13 +330,13 @@ impl Selections {
                 self.compare(at)
             }
             Purpose::Echo(at) => {
-                let content = read.result.and_then(|content| self.from_program(content));
+                let content = read.result.and_then(|content| self.of_program(content));
                 let is_echo = content.is_ok_and(|data| self.watched[at].is_echo(&data));
                 self.tell_owner(at, is_echo);
                 Ok(())
             }
             Purpose::Fetch(transfer) => {
-                let content = read.result.and_then(|content| self.from_program(content));
+                let content = read.result.and_then(|content| self.of_program(content));
                 let result = content.map(SharedBytes::from);
                 self.tell(ClipboardNews::Fetched { transfer, result });
                 Ok(())
@@ -344,14 +344,14 @@ impl Selections {
         }
     }
 
-    fn from_program(&self, content: Content) -> Result<Vec<u8>, Refusal> {
+    fn of_program(&self, content: Content) -> Result<Vec<u8>, Refusal> {
         let Content {
             target,
             kind,
             format,
             data,
         } = content;
-        self.x.atoms.from_program(target, kind, format, data)
+        self.x.atoms.of_program(target, kind, format, data)
     }
 
     fn targets_are(

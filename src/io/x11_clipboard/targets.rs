@@ -93,7 +93,7 @@ impl Atoms {
     }
 
     /// Content that a program gave for `target` as the type `given`, in items of `format` bits, as clients have it.
-    pub(super) fn from_program(
+    pub(super) fn of_program(
         &self,
         target: Atom,
         given: Atom,
