@@ -86,7 +86,11 @@ impl Stage {
             shared_folder: Some("dav://localhost:1".to_owned()),
         });
         // Only when X says so do programs get it from us.
-        std::thread::sleep(Duration::from_millis(100));
+        let program = Program::connect(&self.display);
+        let deadline = Instant::now() + PATIENCE;
+        while !program.clipboard_is_owned() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn deliver(&self, paste: PasteId, data: &[u8]) {

@@ -39,6 +39,13 @@ impl Program {
         cookie.reply().unwrap().atom
     }
 
+    /// Whether anybody owns the clipboard.
+    pub(super) fn clipboard_is_owned(&self) -> bool {
+        let clipboard = self.atom("CLIPBOARD");
+        let cookie = self.x.get_selection_owner(clipboard).unwrap();
+        cookie.reply().unwrap().owner != x11rb::NONE
+    }
+
     /// Owns the clipboard; [`Self::serve`] answers.
     pub(super) fn own(&mut self, contents: &[(&str, &[u8])]) {
         self.contents = contents
