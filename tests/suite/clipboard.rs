@@ -1,4 +1,5 @@
-//! The clipboard through a whole session: what a client says becomes orders, and what the desktop tells becomes messages.
+//! The clipboard through a whole session: what a client says becomes orders, and what the desktop tells becomes
+//! messages.
 
 use caraway_server::agent::clipboard::{ClipboardNews, ClipboardOrder, PasteId};
 use caraway_server::agent::{News, Order};

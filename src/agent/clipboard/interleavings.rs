@@ -2,9 +2,9 @@
 //!
 //! The X side and the clients are models: the X server's selection with programs that may hang and a clipboard manager
 //! that takes over what it reads; and spice-gtk's half of the protocol as its source has it (serials, answers without
-//! numbers, a paste that waits without end), with a clipboard manager on the client's desktop. Whatever happens, once all
-//! messages have arrived: every paste was answered, grabs are not many more than copies were made, all name the same
-//! owner, and what the last one copied is what everybody pastes.
+//! numbers, a paste that waits without end), with a clipboard manager on the client's desktop. Whatever happens, once
+//! all messages have arrived: every paste was answered, grabs are not many more than copies were made, all name the
+//! same owner, and what the last one copied is what everybody pastes.
 
 use std::collections::VecDeque;
 

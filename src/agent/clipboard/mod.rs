@@ -4,8 +4,8 @@
 //! desktop, or a client. Owning is an offer of types; content travels when somebody pastes. `docs/clipboard.md` has the
 //! states, the crossings and why they end well; in short:
 //!
-//! - a client's grab becomes an X ownership ([`ClipboardOrder::Own`]); other clients are not told of it, so that what one
-//!   person copies at home is fetched by no other's clipboard manager, and managers of two clients cannot play ball;
+//! - a client's grab becomes an X ownership ([`ClipboardOrder::Own`]); other clients are not told of it, so that what
+//!   one person copies at home is fetched by no other's clipboard manager, and managers of two cannot play ball;
 //! - a program's ownership ([`ClipboardNews::Owned`]) is offered to all clients;
 //! - a paste becomes a [`Transfers`] entry, which is answered once, whatever happens: with content, or with none when
 //!   the owner refuses, goes away, or does not answer in time;

@@ -2,10 +2,10 @@
 //!
 //! A program that takes a selection with every step of the mouse is told of a few times a second. And two clipboard
 //! managers, one on each side, that both take over whatever appears would hand the selection to and fro as fast as the
-//! line carries it. What gives the same content back is recognized where it happens (`Echoed`); for those that change it
-//! each time, it is counted how often a client takes over from the desktop, and beyond [`TAKEN_MAX`] in [`TAKEN_SPAN`]
-//! clients hear of new owners no sooner than the oldest of them is that long ago. Every round of such a game needs an
-//! announcement and a client's grab, so that this bounds it.
+//! line carries it. What gives the same content back is recognized where it happens (`Echoed`); for those that change
+//! it each time, it is counted how often a client takes over from the desktop, and beyond [`TAKEN_MAX`] in
+//! [`TAKEN_SPAN`] clients hear of new owners no sooner than the oldest of them is that long ago. Every round of such
+//! a game needs an announcement and a client's grab, so that this bounds it.
 
 use std::collections::VecDeque;
 

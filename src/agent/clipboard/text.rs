@@ -2,8 +2,8 @@
 //!
 //! The protocol knows one kind, UTF-8. X has several targets (ICCCM 2.6.2 and what toolkits added): UTF8_STRING and
 //! text/plain;charset=utf-8 are the same bytes; STRING is Latin-1 with tab and newline; TEXT lets the owner choose, who
-//! chooses UTF8_STRING; COMPOUND_TEXT, with its escape sequences, is what no program of this century needs, and is refused.
-//! Lines end with LF in the desktop, which is announced (GUEST_LINEEND_LF): clients with other habits convert.
+//! chooses UTF8_STRING; COMPOUND_TEXT, with its escape sequences, is what no program of this century needs, and is
+//! refused. Lines end with LF in the desktop, which is announced (GUEST_LINEEND_LF): clients with other habits convert.
 
 /// Text for the target STRING. What Latin-1 does not have becomes a question mark.
 pub fn to_latin1(utf8: &[u8]) -> Vec<u8> {

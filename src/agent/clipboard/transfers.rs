@@ -5,8 +5,8 @@
 //!    └──────── refused, owner gone, deadline, too large, who asked is gone ───▶ answered with nothing
 //! ```
 //!
-//! A client's pastes are answered in the order of its requests, one at a time for each selection, because the protocol's
-//! answers carry no number. A program's pastes have numbers, and go side by side.
+//! A client's pastes are answered in the order of its requests, one at a time for each selection, because the
+//! protocol's answers carry no number. A program's pastes have numbers, and go side by side.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -20,8 +20,8 @@ use crate::wire::agent::{ClipboardType, Selection};
 /// A client that owns a selection has sent its content by then, or at least another piece of it.
 pub(super) const CLIENT_DEADLINE: Micros = Micros::from_secs(15);
 
-/// A client that has just let a question about the same offer pass gets no more than this: programs that are refused one
-/// kind of text ask for the next.
+/// A client that has just let a question about the same offer pass gets no more than this: programs that are refused
+/// one kind of text ask for the next.
 pub(super) const SILENT_DEADLINE: Micros = Micros::from_secs(1);
 
 /// The X side, which has deadlines of its own, has answered by then.

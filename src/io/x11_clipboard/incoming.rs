@@ -1,8 +1,8 @@
 //! Content that is read from programs: ICCCM's ConvertSelection, in one piece or by INCR, several at once.
 //!
 //! Each reading has a window of its own, so that an answer that comes too late cannot be taken for another's. One whose
-//! owner still has something to write is not destroyed at once: a program that writes to a window that is gone may end of
-//! it (Xlib's way with errors).
+//! owner still has something to write is not destroyed at once: a program that writes to a window that is gone may
+//! end of it (Xlib's way with errors).
 
 use std::time::{Duration, Instant};
 

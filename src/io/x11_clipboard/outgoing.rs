@@ -1,4 +1,5 @@
-//! Content that programs read from us: ICCCM's SelectionRequest, with MULTIPLE, in one piece or by INCR, several at once.
+//! Content that programs read from us: ICCCM's SelectionRequest, with MULTIPLE, in one piece or by INCR, several at
+//! once.
 //!
 //! A paste waits here until its content comes from a client. Every request is answered by one SelectionNotify; a
 //! requestor that goes away or stops reading is forgotten.

@@ -1,8 +1,8 @@
 //! What happens to the two selections, and what is told of it.
 //!
 //! An owner is told of with its types, so that a new one is first asked for its TARGETS; with the hint of a password
-//! manager among them it is asked for that too, and a secret is told of as an owner that offers nothing. An owner that has
-//! read our offer before is asked for its content, and told of as an echo if that is the same.
+//! manager among them it is asked for that too, and a secret is told of as an owner that offers nothing. An owner
+//! that has read our offer before is asked for its content, and told of as an echo if that is the same.
 
 use std::time::Instant;
 
@@ -29,8 +29,8 @@ use crate::wire::agent::{ClipboardType, Selection};
 /// Bytes of a list of targets, and of a hint.
 const TARGETS_BYTES_MAX: usize = 4 * 1024;
 
-/// Bytes beyond those of our own content that are read to compare: an owner that is stopped in the middle of its content
-/// may be of no use to others any more (xclip).
+/// Bytes beyond those of our own content that are read to compare: an owner that is stopped in the middle of its
+/// content may be of no use to others any more (xclip).
 const ECHO_SLACK_BYTES: usize = 1 << 20;
 
 /// What the hint of a password manager says of a secret.

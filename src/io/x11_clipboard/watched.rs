@@ -25,8 +25,8 @@ pub(super) struct Watched {
     pub(super) owner: Window,
     /// What that offers.
     pub(super) targets: Vec<Atom>,
-    /// Windows of programs that have read the offer. One that is gone is forgotten: X gives its program's numbers to the
-    /// next one.
+    /// Windows of programs that have read the offer. One that is gone is forgotten: X gives its program's numbers to
+    /// the next one.
     readers: Vec<Window>,
     /// What they got.
     delivered: Vec<(ClipboardType, usize, u64)>,
