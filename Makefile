@@ -30,7 +30,7 @@ TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
 	libxext-dev libxfixes-dev libxi-dev libxrandr-dev \
 	libxrender-dev \
 	mesa-utils openssl spice-client-glib-usb-acl-helper spice-client-gtk util-linux valgrind virt-viewer x11-apps x11-utils \
-	x11-xserver-utils xinput xserver-xorg-video-dummy xserver-xspice xvfb
+	x11-xserver-utils xclip xdotool xinput xsel xserver-xorg-video-dummy xserver-xspice xvfb zenity
 # What runs beside us, and what watches it.
 BENCH_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) \
 	icewm iproute2 libcairo2-dev libx11-dev libxext-dev libxft-dev tigervnc-standalone-server tigervnc-viewer util-linux \

@@ -11,10 +11,11 @@ use std::rc::Rc;
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use caraway_server::agent::clipboard::{ClipboardDirection, ClipboardPolicy};
 use caraway_server::agent::resize::ResizePolicy;
 use caraway_server::agent::resize_layout::DpiPolicy;
 use caraway_server::auth::ticket::{PasswordError, Ticket, TicketPolicy};
-use caraway_server::base::limits::PASSWORD_MAX;
+use caraway_server::base::limits::{CLIPBOARD_BYTES_MAX, PASSWORD_MAX};
 use caraway_server::base::{Micros, Size};
 use caraway_server::channel::Identity;
 use caraway_server::io::agent::{Hands, XDisplay};
@@ -87,6 +88,13 @@ struct Arguments {
     /// The file with the display's cookie.
     #[arg(long, requires = "display")]
     xauthority: Option<PathBuf>,
+    /// Which way the clipboard passes: into the desktop, out of it, both ways, or not at all.
+    #[arg(long, value_enum, default_value_t = ClipboardWay::Both)]
+    clipboard: ClipboardWay,
+    /// Largest content of the clipboard that passes, in MB.
+    #[arg(long, value_name = "MB", default_value_t = CLIPBOARD_MB_MAX,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(CLIPBOARD_MB_MAX)))]
+    clipboard_max: u16,
     /// Identifies the desktop as long as it lives, also when this program is started anew; random if not given.
     #[arg(long)]
     uuid: Option<Uuid>,
@@ -147,6 +155,33 @@ impl Arguments {
                 Dpi::Fixed => DpiPolicy::Fixed,
                 Dpi::Client => DpiPolicy::Client,
             },
+        }
+    }
+}
+
+/// Largest content of the clipboard that the protocol's part takes, in MB.
+const CLIPBOARD_MB_MAX: u16 = 100;
+const _: () = assert!(CLIPBOARD_MB_MAX as u32 * (1 << 20) == CLIPBOARD_BYTES_MAX);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ClipboardWay {
+    /// Both ways.
+    Both,
+    /// From clients into the desktop.
+    In,
+    /// From the desktop to clients.
+    Out,
+    /// No way.
+    Off,
+}
+
+impl From<ClipboardWay> for ClipboardDirection {
+    fn from(way: ClipboardWay) -> Self {
+        match way {
+            ClipboardWay::Both => Self::Both,
+            ClipboardWay::In => Self::In,
+            ClipboardWay::Out => Self::Out,
+            ClipboardWay::Off => Self::Off,
         }
     }
 }
@@ -240,8 +275,12 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     if arguments.folders == Folders::On {
         session.serve_folders();
     }
+    let mut clipboard = ClipboardPolicy::new(arguments.clipboard.into());
+    clipboard.bytes_max = usize::from(arguments.clipboard_max) << 20;
+    session.set_clipboard_policy(clipboard);
     let host = Rc::new(Host::new(session, policy, keys));
-    let mut hands = Hands::open(display.as_ref()).following_windows(resize_policy.follow);
+    let hands = Hands::open(display.as_ref(), &clipboard);
+    let mut hands = hands.following_windows(resize_policy.follow);
     if arguments.uploads.as_os_str() != "off" {
         hands = hands.with_uploads(UploadPolicy {
             folder: arguments.uploads,

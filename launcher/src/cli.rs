@@ -112,6 +112,22 @@ pub(crate) enum Folders {
     Off,
 }
 
+/// Which way the clipboard passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Clipboard {
+    /// Into the desktop and out of it
+    Both,
+    /// From clients into the desktop only
+    In,
+    /// From the desktop to clients only
+    Out,
+    /// Not at all
+    Off,
+}
+
+/// Largest content of the clipboard in MB that clients and server take.
+const CLIPBOARD_MB_MAX: u16 = 100;
+
 /// A desktop to start.
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
@@ -154,6 +170,13 @@ pub(crate) struct StartArgs {
     /// Whether clients may share folders with the desktop
     #[arg(long, value_enum, default_value_t = Folders::On)]
     pub(crate) folders: Folders,
+    /// Which way the clipboard passes
+    #[arg(long, value_enum, default_value_t = Clipboard::Both)]
+    pub(crate) clipboard: Clipboard,
+    /// Largest content of the clipboard that passes, in MB
+    #[arg(long, value_name = "MB", default_value_t = CLIPBOARD_MB_MAX,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(CLIPBOARD_MB_MAX)))]
+    pub(crate) clipboard_max: u16,
     /// The desktop's name [default: desktop, desktop-2, ...]
     #[arg(long)]
     pub(crate) name: Option<DesktopName>,

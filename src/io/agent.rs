@@ -4,6 +4,7 @@
 //! files of their own, so that nothing here waits. They report through one channel.
 
 use std::convert::Infallible;
+use std::mem::Discriminant;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -13,12 +14,18 @@ use super::complaints::Complaints;
 use super::connection::sleep_until;
 use super::host::Host;
 use super::uploads::{UploadPolicy, UploadWriter};
+use super::x11_clipboard::X11Clipboard;
+use crate::agent::clipboard::{ClipboardDirection, ClipboardOrder, ClipboardPolicy, Refusal};
 use crate::agent::resize::ResizeOrder;
 use crate::agent::{News, Order};
+use crate::base::Micros;
 use crate::channel::AgentServices;
 
 /// News that wait for the session; a thread that has more waits itself.
 const NEWS_WAITING_MAX: usize = 64;
+
+/// Between two lines about refusals of one kind.
+const REFUSAL_INTERVAL: Micros = Micros::from_secs(1);
 
 /// Where the desktop's X server is.
 #[derive(Clone, Debug)]
@@ -33,23 +40,34 @@ pub struct XDisplay {
 #[derive(Debug)]
 pub struct Hands {
     services: AgentServices,
+    clipboard: Option<X11Clipboard>,
     news: mpsc::Receiver<News>,
     /// Kept, so that the channel stays open when no thread has it.
     reporter: mpsc::Sender<News>,
     uploads: Option<UploadWriter>,
     complaints: Complaints,
+    /// What the clipboard has refused lately, and when.
+    refusals: Vec<(Discriminant<Refusal>, Micros)>,
 }
 
 impl Hands {
     /// Starts what can be started on this desktop; without a display there are no selections.
-    pub fn open(_display: Option<&XDisplay>) -> Self {
+    pub fn open(display: Option<&XDisplay>, clipboard: &ClipboardPolicy) -> Self {
         let (reporter, news) = mpsc::channel(NEWS_WAITING_MAX);
+        let mut services = AgentServices::default();
+        let clipboard = display.and_then(|display| open_clipboard(display, clipboard, &reporter));
+        if let Some((_, bytes_max)) = &clipboard {
+            services.clipboard = true;
+            services.clipboard_bytes_max = *bytes_max;
+        }
         Self {
-            services: AgentServices::default(),
+            services,
+            clipboard: clipboard.map(|(clipboard, _)| clipboard),
             news,
             reporter,
             uploads: None,
             complaints: Complaints::default(),
+            refusals: Vec::new(),
         }
     }
 
@@ -99,7 +117,16 @@ impl Hands {
 
     fn carry_out(&mut self, host: &Host, order: Order) {
         match order {
-            Order::Clipboard(order) => match order {},
+            Order::Clipboard(ClipboardOrder::Refused(why)) => {
+                if self.is_news(host.now(), why) {
+                    tracing::warn!("{why}");
+                }
+            }
+            Order::Clipboard(order) => {
+                if let Some(clipboard) = &self.clipboard {
+                    clipboard.order(order);
+                }
+            }
             Order::Resize(ResizeOrder(layout)) => host.set_layout(layout),
             Order::Upload(order) => {
                 if let Some(writer) = &self.uploads {
@@ -111,6 +138,44 @@ impl Hands {
                     tracing::warn!(client = client.number(), "{note}");
                 }
             }
+        }
+    }
+}
+
+impl Hands {
+    /// Whether a refusal is to be said: the same kind was not for [`REFUSAL_INTERVAL`].
+    fn is_news(&mut self, now: Micros, why: Refusal) -> bool {
+        self.refusals
+            .retain(|(_, at)| now.since(*at) < REFUSAL_INTERVAL);
+        let kind = std::mem::discriminant(&why);
+        let is_news = self.refusals.iter().all(|(said, _)| *said != kind);
+        if is_news {
+            self.refusals.push((kind, now));
+        }
+        is_news
+    }
+}
+
+/// Starts sharing selections by this policy, if it lets anything pass. Returns the bytes that a client may send, too.
+fn open_clipboard(
+    display: &XDisplay,
+    policy: &ClipboardPolicy,
+    reporter: &mpsc::Sender<News>,
+) -> Option<(X11Clipboard, u32)> {
+    tracing::info!("{policy}");
+    if policy.direction == ClipboardDirection::Off {
+        return None;
+    }
+    let reporter = reporter.clone();
+    let tell = move |news| reporter.blocking_send(News::Clipboard(news)).is_ok();
+    match X11Clipboard::start(&display.name, display.authority.as_deref(), tell) {
+        Ok(clipboard) => Some((
+            clipboard,
+            u32::try_from(policy.bytes_max).unwrap_or(u32::MAX),
+        )),
+        Err(error) => {
+            tracing::warn!(%error, "there is no clipboard");
+            None
         }
     }
 }

@@ -18,3 +18,5 @@ mod transport;
 mod unsent;
 mod upload_folder;
 pub mod uploads;
+pub mod x11_clipboard;
+mod x11_display;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::channel::{Channel, Role};
 use super::desktop::{Event, Session};
-use crate::agent::clipboard::Clipboard;
+use crate::agent::clipboard::{Clipboard, ClipboardPolicy};
 use crate::agent::resize::{Resize, ResizePolicy};
 use crate::agent::uploads::Uploads;
 use crate::agent::{News, Note, Order, Outbound, Part};
@@ -180,6 +180,11 @@ impl Session {
             }
         }
         self.deliver_agent();
+    }
+
+    /// What may pass through the clipboard; to be set before anybody connects.
+    pub fn set_clipboard_policy(&mut self, policy: ClipboardPolicy) {
+        self.agent.clipboard = Clipboard::new(policy);
     }
 
     /// How clients' windows change the desktop from now on.

@@ -32,6 +32,7 @@ pub(crate) fn spice_peer() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let sources = [
         "spice_peer.c",
+        "peer_clipboard.c",
         "peer_session.c",
         "peer_upload.c",
         "screen_grab.c",

@@ -23,6 +23,7 @@ mod relay;
 mod watcher;
 mod x_client;
 
+mod clipboard;
 mod crash;
 mod door;
 mod drawing_speed;

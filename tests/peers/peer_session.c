@@ -1,5 +1,6 @@
 /* See peer_session.h. SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "peer_session.h"
+#include "peer_clipboard.h"
 
 #include <string.h>
 
@@ -115,6 +116,7 @@ static void on_channel_new(SpiceSession *session, SpiceChannel *channel, gpointe
         peer.channels[peer.channel_count++] = g_object_ref(channel);
     if (SPICE_IS_MAIN_CHANNEL(channel)) {
         peer.main = SPICE_MAIN_CHANNEL(channel);
+        peer_clipboard_watch(channel);
         g_signal_connect(channel, "channel-event", G_CALLBACK(on_main_event), NULL);
         g_signal_connect(channel, "main-mouse-update", G_CALLBACK(on_mouse_mode), NULL);
     } else if (SPICE_IS_DISPLAY_CHANNEL(channel)) {

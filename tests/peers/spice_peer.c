@@ -18,6 +18,7 @@
  *   locks MASK                   sets the lock keys (scroll 1, num 2, caps 4)
  *   mouse-mode server|client     asks for one
  *   wait-agent TIMEOUT_MS | monitors ID:WxH+X+Y[/MMxMM]... | heads   see spice_monitors.h
+ *   clip-own, clip-release, clip-silent, clip-wait, clip-paste, clip-stats: see peer_clipboard.h
  *   idle MS                      serves the connection for that long
  *   pause MS                     does not read from any socket for that long
  *   share [FOLDER] | unshare     what the next connection shares (nothing); the folder goes now
@@ -30,6 +31,7 @@
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
+#include "peer_clipboard.h"
 #include "peer_session.h"
 #include "peer_upload.h"
 #include "screen_grab.h"
@@ -399,6 +401,9 @@ static const struct {
     { "monitors", 1, do_monitors },     { "heads", 1, do_heads },        { "share", 1, do_share },
     { "unshare", 1, do_unshare },       { "upload", 2, do_upload },      { "upload-sent", 3, do_upload },
     { "upload-end", 2, do_upload },     { "upload-cancel", 1, do_upload },
+    { "clip-own", 4, do_clip_own },     { "clip-release", 2, do_clip_release },
+    { "clip-silent", 2, do_clip_silent }, { "clip-wait", 4, do_clip_wait },
+    { "clip-paste", 5, do_clip_paste }, { "clip-stats", 1, do_clip_stats },
 };
 
 /* Returns FALSE for the end. */

@@ -4,6 +4,7 @@ mod agent;
 mod attachment;
 mod channels;
 mod client;
+mod clipboard;
 mod devices;
 mod folders;
 mod host;

@@ -16,8 +16,10 @@ use nix::unistd::Pid;
 use thiserror::Error;
 
 pub(crate) use self::link::{Event, Link, StatusOf};
+use clap::ValueEnum;
+
 use crate::certificate::Certificate;
-use crate::cli::{Dpi, Resize};
+use crate::cli::{Clipboard, Dpi, Resize};
 use crate::listen::Listener;
 use crate::name::DesktopName;
 use crate::process::bound;
@@ -80,6 +82,10 @@ pub(crate) struct Plan {
     pub(crate) cookie: PathBuf,
     /// Identifies the desktop to clients, whichever server they talk to.
     pub(crate) uuid: u128,
+    /// Which way the clipboard passes.
+    pub(crate) clipboard: Clipboard,
+    /// And at most how many MB at a time.
+    pub(crate) clipboard_max: u16,
 }
 
 /// A new random UUID (version 4).
@@ -157,6 +163,11 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         Some(dir) => command.arg("--folders-dir").arg(dir),
         None => command.args(["--folders", "off"]),
     };
+    let clipboard = plan.clipboard.to_possible_value();
+    if let Some(way) = &clipboard {
+        command.args(["--clipboard", way.get_name()]);
+    }
+    command.args(["--clipboard-max", &plan.clipboard_max.to_string()]);
     let mappings = (FIRST_FD..)
         .zip(fds)
         .map(|(child_fd, parent_fd)| FdMapping {

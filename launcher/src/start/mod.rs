@@ -141,6 +141,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,
         folders_dir: (args.folders == Folders::On).then(|| dir.path().to_path_buf()),
+        clipboard: args.clipboard,
+        clipboard_max: args.clipboard_max,
     };
     let json = args.json;
     Ok(Plan {

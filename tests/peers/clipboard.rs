@@ -1,0 +1,436 @@
+//! The clipboard between real X programs and spice-gtk's library: what is copied on one side is pasted on the other to
+//! the byte, quickly, by whoever may, and nobody who hangs keeps anybody waiting.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::desktop::Desktop;
+use crate::figure::at_most;
+use crate::process::{Running, signal, wait_until};
+use crate::watcher::Watcher;
+
+/// `VD_AGENT_CLIPBOARD_...` and the selections' numbers.
+const TEXT: u32 = 1;
+const PNG: u32 = 2;
+const BMP: u32 = 3;
+const CLIPBOARD: u32 = 0;
+const PRIMARY: u32 = 1;
+
+/// How long an offer may take to get to the other side on a busy machine.
+const OFFER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long 50 MB may take.
+const PASTE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A desktop, a client, and a folder for what goes to and fro.
+struct Copying {
+    desktop: Desktop,
+    client: Watcher,
+    folder: tempfile::TempDir,
+}
+
+impl Copying {
+    fn start(arguments: &[&str]) -> Self {
+        let mut all = vec!["--auth", "none", "-g", "640x480"];
+        all.extend(arguments);
+        let desktop = Desktop::caraway_with(&all, |_| ());
+        let client = Watcher::connect(&desktop);
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            desktop,
+            client,
+            folder,
+        }
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A program that owns a selection until the handle is dropped.
+    fn copy_in_desktop(&self, selection: &str, target: &str, file: &Path) -> Running {
+        Running::start(Path::new("/usr/bin/xclip"), Stdio::null(), |command| {
+            let arguments = ["-quiet", "-selection", selection, "-t", target, "-i"];
+            self.desktop.client(command.args(arguments).arg(file));
+        })
+    }
+
+    /// What a program of the desktop gets that pastes; none if it gets nothing in time.
+    fn paste_in_desktop(
+        &self,
+        selection: &str,
+        target: &str,
+        timeout: Duration,
+    ) -> Option<Vec<u8>> {
+        let output = self.folder.path().join("pasted");
+        let mut command = Command::new("timeout");
+        command.arg(timeout.as_secs().to_string()).arg("xclip");
+        command.args(["-o", "-selection", selection, "-t", target]);
+        let result = self
+            .desktop
+            .client(&mut command)
+            .stdout(File::create(&output).unwrap())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        result.success().then(|| std::fs::read(&output).unwrap())
+    }
+
+    /// Waits until the desktop has heard of a client's offer: ours has targets that xclip's has not.
+    fn wait_for_offer_in_desktop(&self, selection: &str) {
+        let heard = wait_until(OFFER_TIMEOUT, || {
+            let targets = self.paste_in_desktop(selection, "TARGETS", Duration::from_secs(2));
+            targets.is_some_and(|targets| String::from_utf8_lossy(&targets).contains("MULTIPLE"))
+        });
+        assert!(heard, "no offer in the desktop: {}", self.desktop.log());
+    }
+
+    fn wait_for_offer_at_client(&mut self, selection: u32, kind: u32) {
+        let command = format!("clip-wait {selection} {kind} {}", OFFER_TIMEOUT.as_millis());
+        let answer = self.client.ask_for(&command, OFFER_TIMEOUT);
+        assert_eq!(answer["ok"], true, "{answer}: {}", self.desktop.log());
+    }
+
+    fn copy_at_client(&mut self, selection: u32, kind: u32, file: &Path) {
+        let file = file.display();
+        self.client
+            .order(&format!("clip-own {selection} {kind} {file}"));
+    }
+
+    /// What the client gets that pastes, and in how many µs.
+    fn paste_at_client(&mut self, selection: u32, kind: u32) -> (Vec<u8>, u64) {
+        let output = self.folder.path().join("received");
+        let _ = std::fs::remove_file(&output);
+        let timeout = PASTE_TIMEOUT.as_millis();
+        let command = format!(
+            "clip-paste {selection} {kind} {} {timeout}",
+            output.display()
+        );
+        let answer = self.client.ask_for(&command, PASTE_TIMEOUT);
+        assert_eq!(answer["ok"], true, "{answer}: {}", self.desktop.log());
+        if answer["type"] == 0 {
+            return (Vec::new(), answer["took_us"].as_u64().unwrap());
+        }
+        assert_eq!(answer["type"], kind, "{answer}");
+        (
+            std::fs::read(&output).unwrap(),
+            answer["took_us"].as_u64().unwrap(),
+        )
+    }
+}
+
+/// Text of about that many bytes with characters of all seventeen planes, and both line ends.
+fn text_of_every_plane(bytes: usize) -> Vec<u8> {
+    let mut text = String::new();
+    let mut number = 0_u32;
+    while text.len() + 64 < bytes {
+        let plane = number % 17;
+        let place = 0x100 + number.wrapping_mul(7919) % 0xd000;
+        text.extend(char::from_u32(plane << 16 | place));
+        if number.is_multiple_of(97) {
+            write!(text, " line {number}\r\n\n").unwrap();
+        }
+        number += 1;
+    }
+    while text.len() < bytes {
+        text.push('.');
+    }
+    text.into_bytes()
+}
+
+fn sample_png() -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(640, 400, |x, y| {
+        image::Rgb([(x % 251) as u8, (y % 241) as u8, (x * y % 239) as u8])
+    });
+    let mut bytes = Vec::new();
+    picture
+        .write_to(
+            &mut std::io::Cursor::new(&mut bytes),
+            image::ImageFormat::Png,
+        )
+        .unwrap();
+    bytes
+}
+
+#[test]
+fn text_of_every_size_and_images_cross_both_ways_to_the_byte() {
+    let _alone = crate::alone();
+    let mut copying = Copying::start(&[]);
+    let contents = [
+        (TEXT, "UTF8_STRING", b"x".to_vec()),
+        (TEXT, "UTF8_STRING", text_of_every_plane(1 << 20)),
+        (TEXT, "UTF8_STRING", text_of_every_plane(50 << 20)),
+        (PNG, "image/png", sample_png()),
+    ];
+    for (name, number) in [("clipboard", CLIPBOARD), ("primary", PRIMARY)] {
+        for (kind, target, content) in &contents {
+            if number == PRIMARY && (10 << 20) < content.len() {
+                continue;
+            }
+            let bytes = content.len();
+            let file = copying.file("content", content);
+            let program = copying.copy_in_desktop(name, target, &file);
+            copying.wait_for_offer_at_client(number, *kind);
+            let (received, took_us) = copying.paste_at_client(number, *kind);
+            assert!(
+                received == *content,
+                "{bytes} bytes of {target} became {}",
+                received.len()
+            );
+            drop(program);
+
+            copying.copy_at_client(number, *kind, &file);
+            copying.wait_for_offer_in_desktop(name);
+            let began = Instant::now();
+            let pasted = copying
+                .paste_in_desktop(name, target, PASTE_TIMEOUT)
+                .unwrap_or_default();
+            assert!(
+                pasted == *content,
+                "{bytes} bytes of {target} became {}",
+                pasted.len()
+            );
+            eprintln!(
+                "{name}, {bytes} bytes of {target}: out {} ms, in {} ms",
+                took_us / 1000,
+                began.elapsed().as_millis()
+            );
+        }
+    }
+}
+
+#[test]
+fn an_image_is_had_as_the_kind_that_is_asked_for() {
+    let _alone = crate::alone();
+    let mut copying = Copying::start(&[]);
+    let png = sample_png();
+    let original = image::load_from_memory(&png).unwrap().into_rgb8();
+    let file = copying.file("content", &png);
+    let program = copying.copy_in_desktop("clipboard", "image/png", &file);
+    copying.wait_for_offer_at_client(CLIPBOARD, BMP);
+    let (bmp, _) = copying.paste_at_client(CLIPBOARD, BMP);
+    assert_eq!(image::guess_format(&bmp).unwrap(), image::ImageFormat::Bmp);
+    assert!(image::load_from_memory(&bmp).unwrap().into_rgb8() == original);
+    drop(program);
+
+    copying.copy_at_client(CLIPBOARD, PNG, &file);
+    copying.wait_for_offer_in_desktop("clipboard");
+    let tiff = copying.paste_in_desktop("clipboard", "image/tiff", PASTE_TIMEOUT);
+    let tiff = image::load_from_memory(&tiff.unwrap()).unwrap();
+    assert!(tiff.into_rgb8() == original);
+}
+
+#[test]
+fn ten_megabytes_take_a_second_and_keys_are_echoed_meanwhile() {
+    const KEYS: usize = 40;
+    let _alone = crate::alone();
+    let mut copying = Copying::start(&[]);
+    let typing = copying.desktop.draw(&["typing"]);
+    typing.event("ready", OFFER_TIMEOUT);
+    let content = text_of_every_plane(10 << 20);
+    let file = copying.file("content", &content);
+    let mut typist = Watcher::connect(&copying.desktop);
+    typist.idle(Duration::from_millis(500));
+    let program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &file);
+    copying.wait_for_offer_at_client(CLIPBOARD, TEXT);
+    let (received, out_us) = copying.paste_at_client(CLIPBOARD, TEXT);
+    assert!(received == content);
+    drop(program);
+    copying.copy_at_client(CLIPBOARD, TEXT, &file);
+    copying.wait_for_offer_in_desktop("clipboard");
+    let began = Instant::now();
+    let pasted = copying.paste_in_desktop("clipboard", "UTF8_STRING", PASTE_TIMEOUT);
+    let in_us = began.elapsed().as_micros();
+    assert!(pasted.is_some_and(|pasted| pasted == content));
+    at_most("10 MB out of the desktop", out_us as f64 / 1e6, 1.0, "s");
+    at_most("10 MB into the desktop", in_us as f64 / 1e6, 1.0, "s");
+
+    // While it goes out again and again, another person types.
+    let program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &file);
+    copying.wait_for_offer_at_client(CLIPBOARD, TEXT);
+    let mut times_ms = Vec::new();
+    let mut pastes = 0;
+    while times_ms.len() < KEYS {
+        let output = copying.folder.path().join("again");
+        let command = format!("clip-paste {CLIPBOARD} {TEXT} {} 20000", output.display());
+        copying.client.begin(&command);
+        for _ in 0..4 {
+            let answer = typist.order("key-to-pixel 0x1e 200 200 2000");
+            times_ms.push(answer["key_to_pixel_us"].as_f64().unwrap() / 1000.0);
+            typist.idle(Duration::from_millis(20));
+        }
+        let answer = copying.client.answer(PASTE_TIMEOUT);
+        assert_eq!(answer["bytes"], content.len(), "{answer}");
+        pastes += 1;
+    }
+    drop(program);
+    times_ms.sort_by(f64::total_cmp);
+    let p95 = times_ms[KEYS * 95 / 100];
+    let what = format!("key echo beside {pastes} pastes of 10 MB, 95 of 100");
+    at_most(&what, p95, 20.0, "ms");
+}
+
+#[test]
+fn the_last_of_two_clients_and_a_program_owns_the_clipboard() {
+    let _alone = crate::alone();
+    let mut copying = Copying::start(&[]);
+    let mut other = Watcher::connect(&copying.desktop);
+    let of_client = copying.file("client", b"of the client");
+    let of_other = copying.file("other", b"of the other");
+    let of_program = copying.file("program", b"of the program");
+    let paste = |copying: &Copying| {
+        copying.paste_in_desktop("clipboard", "UTF8_STRING", Duration::from_secs(5))
+    };
+
+    copying.copy_at_client(CLIPBOARD, TEXT, &of_client);
+    copying.wait_for_offer_in_desktop("clipboard");
+    assert_eq!(paste(&copying).unwrap(), b"of the client");
+    other.order(&format!(
+        "clip-own {CLIPBOARD} {TEXT} {}",
+        of_other.display()
+    ));
+    assert!(wait_until(OFFER_TIMEOUT, || paste(&copying)
+        .is_some_and(|text| text == b"of the other")));
+    // What one person copies at home is not pushed to the other's home.
+    assert_eq!(copying.client.order("clip-stats")["grabs"], 0);
+
+    let program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &of_program);
+    copying.wait_for_offer_at_client(CLIPBOARD, TEXT);
+    assert_eq!(
+        copying.paste_at_client(CLIPBOARD, TEXT).0,
+        b"of the program"
+    );
+    let answer = other.ask_for(&format!("clip-wait {CLIPBOARD} {TEXT} 5000"), OFFER_TIMEOUT);
+    assert_eq!(answer["ok"], true, "{answer}");
+    drop(program);
+
+    // An owner that goes takes its offer with it, at once.
+    other.order(&format!(
+        "clip-own {CLIPBOARD} {TEXT} {}",
+        of_other.display()
+    ));
+    assert!(wait_until(OFFER_TIMEOUT, || paste(&copying)
+        .is_some_and(|text| text == b"of the other")));
+    drop(other);
+    assert!(wait_until(OFFER_TIMEOUT, || paste(&copying).is_none()));
+}
+
+#[test]
+fn an_owner_that_hangs_keeps_nobody_waiting_for_long() {
+    let _alone = crate::alone();
+    let mut copying = Copying::start(&[]);
+    let file = copying.file("content", b"content");
+    let program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &file);
+    copying.wait_for_offer_at_client(CLIPBOARD, TEXT);
+    signal(program.pid(), Signal::SIGSTOP);
+    let (nothing, took_us) = copying.paste_at_client(CLIPBOARD, TEXT);
+    assert!(nothing.is_empty(), "a stopped program answered");
+    assert!(took_us < 8_000_000, "{took_us} us");
+    drop(program);
+
+    copying.client.order("clip-silent 1");
+    copying.copy_at_client(CLIPBOARD, TEXT, &file);
+    copying.wait_for_offer_in_desktop("clipboard");
+    let began = Instant::now();
+    let pasted = copying.paste_in_desktop("clipboard", "UTF8_STRING", Duration::from_secs(25));
+    assert_eq!(pasted.unwrap_or_default(), b"");
+    assert!(
+        began.elapsed() < Duration::from_secs(18),
+        "{:?}",
+        began.elapsed()
+    );
+    // And all is well again.
+    copying.client.order("clip-silent 0");
+    let again = copying.file("again", b"again");
+    copying.copy_at_client(CLIPBOARD, TEXT, &again);
+    let text = wait_until(OFFER_TIMEOUT, || {
+        let pasted = copying.paste_in_desktop("clipboard", "UTF8_STRING", Duration::from_secs(5));
+        pasted.is_some_and(|text| text == b"again")
+    });
+    assert!(text, "{}", copying.desktop.log());
+}
+
+#[test]
+fn the_policy_is_said_and_holds() {
+    let _alone = crate::alone();
+    let mut copying = Copying::start(&["--clipboard", "out", "--clipboard-max", "1"]);
+    let said = "the clipboard passes from the desktop to clients only";
+    assert!(
+        copying.desktop.log().contains(said),
+        "{}",
+        copying.desktop.log()
+    );
+    let file = copying.file("content", b"inwards");
+    copying.copy_at_client(CLIPBOARD, TEXT, &file);
+    let refused = wait_until(OFFER_TIMEOUT, || {
+        copying.desktop.log().contains("lets nothing pass this way")
+    });
+    assert!(refused, "{}", copying.desktop.log());
+    assert_eq!(
+        copying.paste_in_desktop("clipboard", "UTF8_STRING", Duration::from_secs(2)),
+        None
+    );
+
+    let large = copying.file("large", &vec![b'x'; (1 << 20) + 1]);
+    let program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &large);
+    copying.wait_for_offer_at_client(CLIPBOARD, TEXT);
+    assert!(copying.paste_at_client(CLIPBOARD, TEXT).0.is_empty());
+    assert!(copying.desktop.log().contains("larger than 1048576 bytes"));
+    drop(program);
+    let small = copying.file("small", b"outwards");
+    let _program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &small);
+    copying.wait_for_offer_at_client(CLIPBOARD, TEXT);
+    assert_eq!(copying.paste_at_client(CLIPBOARD, TEXT).0, b"outwards");
+}
+
+#[test]
+fn a_gtk_program_pastes_and_copies() {
+    let _alone = crate::alone();
+    let mut copying = Copying::start(&[]);
+    let text = "pasted into GTK: é€𝄞";
+    let file = copying.file("content", text.as_bytes());
+    copying.copy_at_client(CLIPBOARD, TEXT, &file);
+    copying.wait_for_offer_in_desktop("clipboard");
+    let entry = Running::start(Path::new("/usr/bin/zenity"), Stdio::null(), |command| {
+        let arguments = ["--entry", "--title", "pasting", "--text", "here"];
+        copying
+            .desktop
+            .client(command.args(arguments).env("NO_AT_BRIDGE", "1"));
+    });
+    let xdotool = |copying: &Copying, arguments: &[&str]| {
+        let mut command = Command::new("timeout");
+        command.args(["15", "xdotool"]).args(arguments);
+        let result = copying.desktop.client(&mut command).output().unwrap();
+        assert!(result.status.success(), "xdotool {arguments:?}: {result:?}");
+    };
+    xdotool(
+        &copying,
+        &[
+            "search",
+            "--sync",
+            "--onlyvisible",
+            "--name",
+            "pasting",
+            "windowfocus",
+        ],
+    );
+    xdotool(&copying, &["key", "ctrl+v"]);
+    std::thread::sleep(Duration::from_secs(1));
+    xdotool(&copying, &["key", "exclam", "ctrl+a", "ctrl+c"]);
+    copying.wait_for_offer_at_client(CLIPBOARD, TEXT);
+    let copied = format!("{text}!");
+    let (received, _) = copying.paste_at_client(CLIPBOARD, TEXT);
+    assert_eq!(String::from_utf8(received).unwrap(), copied);
+    xdotool(&copying, &["key", "Return"]);
+    assert_eq!(
+        entry.try_line(OFFER_TIMEOUT).as_deref(),
+        Some(copied.as_str())
+    );
+}
