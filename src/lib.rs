@@ -4,6 +4,7 @@
 //! map). Up to rank 3 nothing does I/O, reads a clock, draws random numbers or is `unsafe`: bytes, `now` and
 //! entropy come in; bytes, deadlines and events go out. That makes the whole server testable in virtual time.
 
+pub mod audio;
 pub mod auth;
 pub mod base;
 pub mod channel;

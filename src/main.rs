@@ -9,8 +9,10 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use clap::{Parser, ValueEnum};
+use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
 
+use caraway_server::audio::RawOnly;
 use caraway_server::auth::ticket::{PasswordError, Ticket, TicketPolicy};
 use caraway_server::base::Size;
 use caraway_server::base::limits::PASSWORD_MAX;
@@ -22,9 +24,10 @@ use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{ListenError, Listener};
 use caraway_server::io::screen_loop;
-use caraway_server::os::JpegBackends;
+use caraway_server::io::sound::{self, SoundPlace};
 use caraway_server::os::hardening::harden_process;
 use caraway_server::os::inherited::{InheritError, adopt};
+use caraway_server::os::{JpegBackends, Opus};
 use caraway_server::session::Session;
 
 /// Serves one desktop over SPICE. Usually `caraway start` runs it.
@@ -46,6 +49,9 @@ struct Arguments {
     /// An inherited stream socket to the launcher.
     #[arg(long, value_name = "FD")]
     control_fd: Option<RawFd>,
+    /// Socket of the sound daemon (PulseAudio's protocol) that the desktop's programs play to; none: no sound.
+    #[arg(long, value_name = "PATH")]
+    sound: Option<PathBuf>,
     /// Name of the desktop, which clients show.
     #[arg(long, default_value = "caraway")]
     name: String,
@@ -131,6 +137,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     let driver = Driver::connect(&arguments.driver).await?;
     let mut uuid = [0; 16];
     getrandom::fill(&mut uuid)?;
+    let desktop = arguments.name.clone();
     let identity = Identity {
         name: arguments.name,
         uuid,
@@ -139,7 +146,13 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     let backends = JpegBackends::load();
     session.set_jpeg_backends(Box::new(move || backends.backend()));
     session.set_workers(Box::new(Cores::new()));
+    if arguments.sound.is_some() {
+        offer_sound(&mut session);
+    }
     let host = Rc::new(Host::new(session, policy, keys));
+    if let Some(socket) = arguments.sound {
+        start_sound(&host, socket, desktop).await;
+    }
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
     }
@@ -161,6 +174,31 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
             tracing::info!("the launcher is gone");
             result.map_err(ServerError::Start)
         }
+    }
+}
+
+fn offer_sound(session: &mut Session) {
+    match Opus::load() {
+        Ok(opus) => session.offer_sound(Box::new(opus)),
+        Err(error) => {
+            tracing::info!(%error, "sound travels raw; for a tenth of its bytes: apt install libopus0");
+            session.offer_sound(Box::new(RawOnly));
+        }
+    }
+}
+
+/// Programs start when the server is ready: where a daemon runs already they shall find their devices.
+async fn start_sound(host: &Rc<Host>, socket: PathBuf, desktop: String) {
+    let runs = socket.exists();
+    let ready = Rc::new(Notify::new());
+    let place = SoundPlace {
+        socket,
+        desktop,
+        ready: Rc::clone(&ready),
+    };
+    tokio::task::spawn_local(sound::serve(Rc::clone(host), place));
+    if runs {
+        sound::ready(&ready).await;
     }
 }
 

@@ -122,6 +122,7 @@ pub struct Link {
     input: Vec<u8>,
     output: Vec<u8>,
     message: Option<LinkMessage>,
+    decodes_opus: bool,
 }
 
 impl Link {
@@ -132,7 +133,15 @@ impl Link {
             input: Vec::new(),
             output: Vec::new(),
             message: None,
+            decodes_opus: false,
         }
+    }
+
+    /// Announces that the client may send its microphone as Opus.
+    #[must_use]
+    pub const fn decoding_opus(mut self, decodes: bool) -> Self {
+        self.decodes_opus = decodes;
+        self
     }
 
     /// Bytes from the client.
@@ -184,7 +193,7 @@ impl Link {
                 caps::common::AUTH_SPICE,
                 caps::common::MINI_HEADER,
             ]),
-            channel_caps: channel_caps(message.channel_type),
+            channel_caps: channel_caps(message.channel_type, self.decodes_opus),
         };
         reply.write(&mut self.output);
         // A client that cannot choose sends its ticket at once.
@@ -324,7 +333,7 @@ impl Default for Link {
 }
 
 /// What the server can do on each channel.
-fn channel_caps(channel_type: ChannelType) -> Caps {
+fn channel_caps(channel_type: ChannelType, decodes_opus: bool) -> Caps {
     match channel_type {
         ChannelType::MAIN => Caps::of(&[
             caps::main::NAME_AND_UUID,
@@ -336,6 +345,11 @@ fn channel_caps(channel_type: ChannelType) -> Caps {
             caps::display::PREF_COMPRESSION,
         ]),
         ChannelType::INPUTS => Caps::of(&[caps::inputs::KEY_SCANCODE]),
+        ChannelType::PLAYBACK => Caps::of(&[caps::playback::VOLUME, caps::playback::OPUS]),
+        ChannelType::RECORD if decodes_opus => {
+            Caps::of(&[caps::record::VOLUME, caps::record::OPUS])
+        }
+        ChannelType::RECORD => Caps::of(&[caps::record::VOLUME]),
         _ => Caps::default(),
     }
 }

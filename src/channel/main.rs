@@ -50,16 +50,19 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct MainChannel {
     mode: MouseModes,
+    /// The channels to be listed.
+    channels: Vec<ChannelType>,
     /// Whether the list of channels was sent: clients warn at a second one.
     listed: bool,
 }
 
 impl MainChannel {
     /// Sends INIT, and the desktop's name where the client understands it. `connection_id` is what the client's
-    /// other channels will present.
+    /// other channels will present, `channels` are those that it may link.
     pub fn start(
         connection_id: u32,
         identity: &Identity,
+        channels: Vec<ChannelType>,
         client_caps: &Caps,
         now: Micros,
         outbox: &mut Outbox,
@@ -87,6 +90,7 @@ impl MainChannel {
         }
         Self {
             mode,
+            channels,
             listed: false,
         }
     }
@@ -109,7 +113,7 @@ impl MainChannel {
         match ClientMessage::decode(number, body)? {
             ClientMessage::AttachChannels(_) => {
                 if !std::mem::replace(&mut self.listed, true) {
-                    outbox.send(&channels_list());
+                    outbox.send(&channels_list(&self.channels));
                 }
                 Ok(MainEvent::None)
             }
@@ -146,18 +150,13 @@ impl MainChannel {
     }
 }
 
-fn channels_list() -> ChannelsList {
-    let kinds = [
-        ChannelType::DISPLAY,
-        ChannelType::CURSOR,
-        ChannelType::INPUTS,
-    ];
-    let channels = kinds.map(|channel_type| ChannelId {
+fn channels_list(kinds: &[ChannelType]) -> ChannelsList {
+    let listed = |channel_type| ChannelId {
         channel_type,
         id: 0,
-    });
+    };
     ChannelsList {
-        channels: channels.to_vec(),
+        channels: kinds.iter().copied().map(listed).collect(),
     }
 }
 
@@ -173,7 +172,14 @@ mod tests {
             uuid: [3; 16],
         };
         let caps = Caps::of(&[caps::main::NAME_AND_UUID]);
-        let main = MainChannel::start(77, &identity, &caps, Micros(0), &mut outbox);
+        let main = MainChannel::start(
+            77,
+            &identity,
+            vec![ChannelType::DISPLAY],
+            &caps,
+            Micros(0),
+            &mut outbox,
+        );
         (main, outbox)
     }
 

@@ -14,7 +14,9 @@ pub mod keyboard;
 pub mod link;
 pub mod main;
 pub mod outbox;
+pub mod playback;
 pub mod pointer;
+pub mod record;
 pub mod scancode;
 
 pub use inbox::{FramingError, Inbox};

@@ -103,7 +103,7 @@ async fn handshake<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut link = Link::new();
+    let mut link = Link::new().decoding_opus(host.with(|session| session.decodes_opus()));
     let mut ticket_key: Option<TicketKey> = None;
     let mut admitted = None;
     let mut buffer = [0; 1024];

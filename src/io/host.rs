@@ -39,6 +39,8 @@ pub struct Host {
     pub(super) input_taken: Notify,
     /// Rung when a frame or input is there for the driver.
     pub(super) driver: Notify,
+    /// Rung when clients that listen or have a microphone come or go.
+    pub(super) sound: Notify,
     /// Who has not authenticated yet, oldest first.
     waiting: RefCell<VecDeque<Rc<Notify>>>,
 }
@@ -55,6 +57,7 @@ impl Host {
             input: RefCell::new(VecDeque::new()),
             input_taken: Notify::new(),
             driver: Notify::new(),
+            sound: Notify::new(),
             waiting: RefCell::new(VecDeque::new()),
         }
     }
@@ -88,6 +91,7 @@ impl Host {
                 Event::Wake(key) => self.ring(key, false),
                 Event::Close(key) => self.ring(key, true),
                 Event::FrameWanted => self.driver.notify_one(),
+                Event::Sound => self.sound.notify_one(),
             }
         }
         result

@@ -10,3 +10,4 @@ mod kernel;
 pub mod key_pool;
 pub mod listen;
 pub mod screen_loop;
+pub mod sound;

@@ -6,6 +6,8 @@ use crate::base::Micros;
 use crate::base::limits::{CLIENT_MESSAGE_MAX, MAIN_MESSAGE_MAX};
 use crate::channel::cursor::CursorChannel;
 use crate::channel::inputs::{InputsChannel, InputsError};
+use crate::channel::playback::PlaybackChannel;
+use crate::channel::record::{RecordChannel, RecordError};
 use crate::channel::{CommonError, FramingError, Inbox, MainChannel, MainError, Outbox};
 use crate::display::Path;
 use crate::wire::WireError;
@@ -35,6 +37,9 @@ pub enum ChannelError {
     /// A message of the inputs channel is wrong.
     #[error(transparent)]
     Inputs(#[from] InputsError),
+    /// A message of the record channel is wrong.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// A message of another channel is wrong.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -59,6 +64,8 @@ pub(super) enum Role {
     Display(Box<DisplaySender>),
     Inputs(Box<InputsChannel>),
     Cursor(Box<CursorChannel>),
+    Playback(Box<PlaybackChannel>),
+    Record(Box<RecordChannel>),
 }
 
 impl Role {
@@ -68,6 +75,8 @@ impl Role {
             Self::Display(_) => "display",
             Self::Inputs(_) => "inputs",
             Self::Cursor(_) => "cursor",
+            Self::Playback(_) => "playback",
+            Self::Record(_) => "record",
         }
     }
 }

@@ -19,6 +19,7 @@ use super::display_sender::{DisplaySender, Encoders};
 use super::image_sender::ImageEncoders;
 use super::picture::Picture;
 use super::registry::{AdmitError, ChannelKey, ClientId, Registry};
+use super::sound_side::SoundSide;
 use super::status::{ClientStatus, Status};
 use super::video_frames::VideoFrames;
 use crate::base::{Alone, Workers};
@@ -27,6 +28,7 @@ use crate::channel::cursor::{CursorChannel, SharedCursor};
 use crate::channel::held::Holder;
 use crate::channel::inputs::{InputsChannel, Seat, SharedInput};
 use crate::channel::link::Linked;
+use crate::channel::playback::Told;
 use crate::channel::pointer::MouseMode;
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
 use crate::display::Path;
@@ -45,13 +47,15 @@ pub enum Event {
     Close(ChannelKey),
     /// A display could take a frame.
     FrameWanted,
+    /// A client that listens or has a microphone came or went.
+    Sound,
 }
 
 /// One desktop.
 #[derive(Debug)]
 pub struct Session {
     identity: Identity,
-    registry: Registry,
+    pub(super) registry: Registry,
     pub(super) channels: BTreeMap<ChannelKey, Channel>,
     /// Channels that were admitted and have not started.
     admitted: BTreeMap<ChannelKey, ClientId>,
@@ -59,6 +63,7 @@ pub struct Session {
     pub(super) picture: Picture,
     pub(super) cursor: SharedCursor,
     pub(super) input: SharedInput,
+    pub(super) sound: SoundSide,
     pub(super) frames: u64,
     pub(super) framed_at: Micros,
     content: ContentEncoder,
@@ -80,6 +85,7 @@ impl Session {
             picture: Picture::new(size),
             cursor: SharedCursor::new(),
             input: SharedInput::new(Leds::default()),
+            sound: SoundSide::new(),
             frames: 0,
             framed_at: Micros(0),
             content: ContentEncoder::new(),
@@ -150,6 +156,12 @@ impl Session {
                 drained: true,
             },
         );
+        if matches!(
+            message.channel_type,
+            ChannelType::PLAYBACK | ChannelType::RECORD
+        ) {
+            self.sound_channels_changed();
+        }
         // Whoever is attached to the driver shall know that somebody watches.
         self.events.extend([Event::Wake(key), Event::FrameWanted]);
         self.receive(key, now, &leftover)
@@ -181,6 +193,7 @@ impl Session {
             if number <= LAST_TYPE {
                 match (outbox.handle(now, number, body)?, &mut *role) {
                     (Answer::Pong { id, .. }, Role::Display(display)) => display.answered(now, id),
+                    (Answer::Pong { rtt, .. }, Role::Playback(playback)) => playback.answered(rtt),
                     (Answer::Leaving, _) => return Err(ChannelError::Leaving),
                     _ => {}
                 }
@@ -206,7 +219,14 @@ impl Session {
                     };
                     inputs.handle(now, number, body, outbox, seat)?;
                 }
-                Role::Cursor(_) => return Err(ChannelError::Unexpected(number)),
+                Role::Record(record) => {
+                    let mut samples = Vec::new();
+                    record.handle(number, body, &mut samples)?;
+                    self.sound.heard(&samples);
+                }
+                Role::Cursor(_) | Role::Playback(_) => {
+                    return Err(ChannelError::Unexpected(number));
+                }
             }
         }
         if outbox.is_full() && !matches!(role, Role::Display(_)) {
@@ -228,6 +248,7 @@ impl Session {
         else {
             return false;
         };
+        let mut stopped = false;
         let more = match role {
             Role::Display(display) => {
                 let mut encoders = Encoders {
@@ -244,11 +265,23 @@ impl Session {
                 cursor.transmit(&self.cursor, mode, outbox)
             }
             Role::Inputs(inputs) => inputs.transmit(outbox),
+            Role::Playback(playback) => {
+                stopped = playback.transmit(now, outbox) == Told::Stop;
+                false
+            }
+            Role::Record(record) => {
+                record.transmit(outbox);
+                false
+            }
             Role::Main(_) => false,
         };
         outbox.poll_ping(now);
         outbox.take_into(out);
         *drained = out.is_empty();
+        if stopped {
+            let client = *client;
+            self.tell_time(client, now);
+        }
         self.tell_readiness(key);
         more
     }
@@ -281,13 +314,19 @@ impl Session {
     /// A connection has ended.
     pub fn close(&mut self, key: ChannelKey) {
         self.admitted.remove(&key);
-        if let Some(Channel {
-            client,
-            role: Role::Main(_),
-            ..
-        }) = self.channels.remove(&key)
-        {
-            self.modes.remove(&client);
+        match self.channels.remove(&key) {
+            Some(Channel {
+                client,
+                role: Role::Main(_),
+                ..
+            }) => {
+                self.modes.remove(&client);
+            }
+            Some(Channel {
+                role: Role::Playback(_) | Role::Record(_),
+                ..
+            }) => self.sound_channels_changed(),
+            _ => {}
         }
         let is_display = |channel: &Channel| matches!(channel.role, Role::Display(_));
         if !self.channels.values().any(is_display) {
@@ -347,11 +386,14 @@ impl Session {
                 // Nothing on this channel tells spice-html5, which cannot cache cursors, from other clients.
                 Role::Cursor(Box::new(CursorChannel::new(false)))
             }
+            ChannelType::PLAYBACK => Role::Playback(Box::new(self.sound.playback(caps))),
+            ChannelType::RECORD => Role::Record(Box::new(self.sound.record(caps))),
             _ => {
                 let connection_id = self.registry.connection_id(client).unwrap_or_default();
                 Role::Main(MainChannel::start(
                     connection_id,
                     &self.identity,
+                    self.registry.served().collect(),
                     caps,
                     now,
                     outbox,

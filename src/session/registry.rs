@@ -47,10 +47,19 @@ struct Client {
     channels: Vec<(ChannelType, ChannelKey)>,
 }
 
+/// Channels that every desktop has, beside the main channel.
+const ALWAYS: [ChannelType; 3] = [
+    ChannelType::DISPLAY,
+    ChannelType::CURSOR,
+    ChannelType::INPUTS,
+];
+
 /// All clients and their channels.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     clients: BTreeMap<ClientId, Client>,
+    /// Channels that this desktop has besides.
+    offered: Vec<ChannelType>,
     next: u64,
 }
 
@@ -75,12 +84,8 @@ impl Registry {
         if channel_type == ChannelType::MAIN {
             return self.admit_client(entropy);
         }
-        let served = [
-            ChannelType::DISPLAY,
-            ChannelType::INPUTS,
-            ChannelType::CURSOR,
-        ];
-        if !served.contains(&channel_type) || channel_id != 0 {
+        let served = self.served().any(|served| served == channel_type);
+        if !served || channel_id != 0 {
             return Err(AdmitError::NoSuchChannel);
         }
         let key = ChannelKey(self.next);
@@ -99,6 +104,16 @@ impl Registry {
         client.channels.push((channel_type, key));
         self.next += 1;
         Ok((*id, key))
+    }
+
+    /// Serves these channels, too.
+    pub(super) fn offer(&mut self, channels: &[ChannelType]) {
+        self.offered.extend_from_slice(channels);
+    }
+
+    /// Channels of which a client may link one each, beside the main channel.
+    pub(super) fn served(&self) -> impl Iterator<Item = ChannelType> {
+        ALWAYS.into_iter().chain(self.offered.iter().copied())
     }
 
     /// The connection id that a client's channels present.

@@ -22,6 +22,8 @@ pub mod header;
 pub mod inputs;
 pub mod link;
 pub mod main;
+pub mod playback;
+pub mod record;
 pub mod stream;
 
 use crate::base::{ByteReader, ByteWriter, Truncated};
