@@ -258,11 +258,14 @@ impl Link {
         if message.channel_type == ChannelType::MAIN && message.connection_id != 0 {
             return Err(LinkError::Migration(message.connection_id));
         }
+        // Whether this desktop has sound is said behind the ticket.
         let served = [
             ChannelType::MAIN,
             ChannelType::DISPLAY,
             ChannelType::INPUTS,
             ChannelType::CURSOR,
+            ChannelType::PLAYBACK,
+            ChannelType::RECORD,
         ];
         if !served.contains(&message.channel_type) || message.channel_id != 0 {
             return Err(LinkError::NoSuchChannel(

@@ -23,6 +23,8 @@ pub(crate) struct Host {
     input: Vec<InputRecord>,
     /// A frame or input is there for the driver.
     pub(crate) driver_rung: bool,
+    /// Who listens, or has a microphone, came or went.
+    pub(crate) sound_rung: bool,
 }
 
 impl Host {
@@ -37,6 +39,7 @@ impl Host {
             bells: BTreeMap::new(),
             input: Vec::new(),
             driver_rung: false,
+            sound_rung: false,
         }
     }
 
@@ -53,6 +56,7 @@ impl Host {
                 Event::Wake(key) => self.ring(key, false),
                 Event::Close(key) => self.ring(key, true),
                 Event::FrameWanted => self.driver_rung = true,
+                Event::Sound => self.sound_rung = true,
             }
         }
         result

@@ -12,5 +12,6 @@ mod pace;
 mod pictures;
 mod producer;
 mod properties;
+mod sound;
 mod video;
 mod world;
