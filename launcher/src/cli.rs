@@ -62,6 +62,15 @@ pub(crate) enum Auth {
     None,
 }
 
+/// Whether a desktop has sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SoundChoice {
+    /// Where this host can
+    On,
+    /// Not at all
+    Off,
+}
+
 /// A desktop to start.
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
@@ -89,6 +98,9 @@ pub(crate) struct StartArgs {
     /// The desktop's name [default: desktop, desktop-2, ...]
     #[arg(long)]
     pub(crate) name: Option<DesktopName>,
+    /// Whether the desktop plays to its clients, and records from them
+    #[arg(long, value_enum, default_value_t = SoundChoice::On)]
+    pub(crate) sound: SoundChoice,
     /// Print one JSON object when the desktop is ready
     #[arg(long)]
     pub(crate) json: bool,

@@ -12,6 +12,7 @@ mod process;
 mod runtime_dir;
 mod server;
 mod session;
+mod sound;
 mod start;
 mod supervise;
 mod terminal;

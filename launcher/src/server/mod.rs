@@ -58,6 +58,8 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<Listener>,
     /// The ticket; none lets everybody in who reaches a socket.
     pub(crate) password: Option<Password>,
+    /// Socket of the sound daemon; none: the desktop is silent.
+    pub(crate) sound: Option<PathBuf>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
 }
@@ -101,6 +103,9 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         }
     }
     command.arg("--control-fd").arg(inherit(theirs.into()));
+    if let Some(sound) = &plan.sound {
+        command.arg("--sound").arg(sound);
+    }
     command.arg("--name").arg(plan.name.as_str());
     let mappings = (FIRST_FD..)
         .zip(fds)

@@ -14,13 +14,14 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use self::desktop::Desktop;
-use crate::cli::{Auth, StartArgs};
+use crate::cli::{Auth, SoundChoice, StartArgs};
 use crate::listen::{self, ListenError};
 use crate::password::{Password, PasswordError};
 use crate::runtime_dir::{DesktopDir, RuntimeDirError};
 use crate::server::{self, ServerError};
 use crate::session;
 use crate::session::command::{self, CommandError, SessionCommand};
+use crate::sound::Sound;
 use crate::supervise::Outcome;
 use crate::terminal::notice;
 use crate::xorg::config::Geometry;
@@ -64,6 +65,7 @@ pub(crate) struct Plan {
     display: Display,
     command: SessionCommand,
     bus: Option<PathBuf>,
+    sound: Option<Sound>,
     server: server::Plan,
     json: bool,
     /// Whether the password was made here, so that nobody else can tell it.
@@ -112,7 +114,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
     xorg::socket_dir::ensure()?;
     let display = Display::take(args.display)?;
     let dir = DesktopDir::create(args.name.as_ref())?;
-    write_files(&dir, args.geometry).map_err(|source| StartError::Files {
+    let sound = sound(args.sound);
+    write_files(&dir, args.geometry, sound.as_ref()).map_err(|source| StartError::Files {
         path: dir.path().into(),
         source,
     })?;
@@ -125,6 +128,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         driver_socket: dir.file("driver.sock"),
         listeners,
         password,
+        sound: sound.as_ref().map(|sound| sound.socket(dir.path())),
         name: dir.name().clone(),
     };
     let json = args.json;
@@ -133,6 +137,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         display,
         command,
         bus,
+        sound,
         server,
         json,
         password_is_new,
@@ -140,7 +145,21 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
     })
 }
 
-fn write_files(dir: &DesktopDir, geometry: Geometry) -> io::Result<()> {
+fn sound(choice: SoundChoice) -> Option<Sound> {
+    if choice == SoundChoice::Off {
+        return None;
+    }
+    let sound = Sound::find();
+    if sound.is_none() {
+        notice("the desktop runs without sound; for sound: apt install pulseaudio");
+    }
+    sound
+}
+
+fn write_files(dir: &DesktopDir, geometry: Geometry, sound: Option<&Sound>) -> io::Result<()> {
+    if let Some(sound) = sound {
+        sound.write_files(dir.path(), dir.name())?;
+    }
     cookie::write_new(&dir.file("xauth"))?;
     let config = xorg::config::text(&dir.file("driver.sock"), geometry, &Keyboard::of_user());
     let mut options = OpenOptions::new();
