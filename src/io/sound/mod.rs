@@ -57,8 +57,8 @@ pub async fn serve(host: Rc<Host>, place: SoundPlace) {
             pause = PAUSE_MIN;
             complained = false;
         }
-        // Once in a row: a daemon that is not there is not there a second later.
-        if !std::mem::replace(&mut complained, true) {
+        // Once in a row: a daemon that is not there is not there a second later. One that is being started is no news.
+        if pause == PAUSE_MAX && !std::mem::replace(&mut complained, true) {
             tracing::warn!(%error, "no sound for now");
         }
         sleep(pause).await;
