@@ -1,7 +1,7 @@
 //! Sound from a client on its way into the desktop: bridges the line's unevenness and the difference of two clocks.
 //!
 //! Packets come when the line brings them; the daemon takes samples as its own clock says. Between them lies a store
-//! that first fills to what the line needs, and then is held there: when it grows, a sample in two hundred is left out,
+//! that first fills to what the line needs, and then is held there: when it grows, a sample in a thousand is left out,
 //! when it shrinks, one is put in, which no ear notices. Running dry makes the store that is aimed at larger, up to a
 //! limit; a calm line makes it smaller again. What a burst brings beyond the limit is dropped, oldest first.
 
@@ -24,8 +24,9 @@ const DRY_STEP_MS: u32 = 20;
 /// Milliseconds without running dry after which a millisecond less is aimed at.
 const CALM_MS: u32 = 1000;
 
-/// Samples between two that are left out or put in.
-const CORRECTION_SAMPLES: u32 = 200;
+/// Samples between two that are left out or put in: five times what clocks of sound cards differ by, and a tone is
+/// shifted by a sixtieth of a semitone.
+const CORRECTION_SAMPLES: u32 = 1000;
 
 /// How far the store's mean may be from the aim.
 const TOLERANCE_SAMPLES: i64 = samples(8) as i64;
@@ -49,7 +50,7 @@ pub struct Microphone {
     aim_ms: u32,
     /// Samples taken since it last ran dry or the aim was lowered.
     calm: u32,
-    /// Mean of the store's level, in parts of a sample.
+    /// Mean of what the store holds before samples are taken, in parts of a sample.
     mean: i64,
     /// Samples until the next correction.
     correction_in: u32,
@@ -101,13 +102,15 @@ impl Microphone {
             self.flows = true;
             self.mean = self.level();
         }
+        if self.flows {
+            self.mean += (self.level() - self.mean) >> MEAN_SHIFT;
+        }
         let (pairs, _) = out.as_chunks_mut::<CHANNELS>();
         let count = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
         for out in pairs {
             *out = self.next_sample();
         }
         if self.flows {
-            self.mean += (self.level() - self.mean) >> MEAN_SHIFT;
             self.grow_calm(count);
         }
     }
@@ -192,13 +195,13 @@ mod tests {
 
     #[test]
     fn clocks_that_differ_do_not_meet_the_ends_of_the_store() {
-        // A client that sends 1000 ppm too much or too little, for ten minutes.
+        // A client that sends 500 ppm too much or too little, for ten minutes.
         for extra in [1_i64, -1] {
             let mut microphone = Microphone::new();
             let (mut sent, mut dry) = (0, 0);
             let mut out = [0; FRAME_VALUES];
             for frame in 0..60_000_usize {
-                let count = if frame % 2 == 0 {
+                let count = if frame % 4 != 0 {
                     FRAME_SAMPLES
                 } else {
                     FRAME_SAMPLES.strict_add_signed(extra as isize)

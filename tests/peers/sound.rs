@@ -69,7 +69,7 @@ fn a_tone_of_any_player_is_heard_as_it_is_played() {
 fn a_tone_has_no_gap_while_the_screen_is_drawn_to() {
     let _alone = alone();
     let desktop = desktop();
-    let _drawing = desktop.draw(&["random", "7", "100000"]);
+    let _drawing = desktop.draw(&["random", "7", "1000000", "20"]);
     heard_of(&desktop, &["paplay"], 10.0).expect(10.0, "with drawing");
 }
 
@@ -93,7 +93,10 @@ fn clicks_arrive_within_60_ms() {
             (state >> 17) as i16 - 0x3fff
         })
         .collect();
-    let clicked_us = play_clicks(&desktop, &click);
+    // A player that once came too late for its daemon stays late: each makes a few clicks.
+    let clicked_us: Vec<i64> = (0..10)
+        .flat_map(|_| play_clicks(&desktop, &click))
+        .collect();
     assert!(listener.wait_for("stop", STOP_TIMEOUT).is_some());
     let samples = listener.finish();
     let pattern: Vec<f64> = click.iter().map(|value| f64::from(*value)).collect();
@@ -108,9 +111,9 @@ fn clicks_arrive_within_60_ms() {
     let mut took_us: Vec<i64> = clicked_us
         .iter()
         .map(|at_us| {
-            // It is looked for in what came up to half a second later.
+            // It is looked for in what came until shortly before the next one.
             let from = packets.partition_point(|packet| packet.1 < *at_us);
-            let to = packets.partition_point(|packet| packet.1 < at_us + 400_000);
+            let to = packets.partition_point(|packet| packet.1 < at_us + 300_000);
             let place = |packet: usize| packets.get(packet).map_or(begun, |packet| packet.0);
             arrived_us(tone::find(&samples, &pattern, place(from), place(to))) - at_us
         })
@@ -123,7 +126,7 @@ fn clicks_arrive_within_60_ms() {
     assert!(p95 <= i64::try_from(CLICK_TIME_MAX.as_micros()).unwrap());
 }
 
-/// Plays thirty clicks, with a quiet hum between them, as a program that cares for latency; when each was made.
+/// Plays three clicks, with a quiet hum between them, as a program that cares for latency; when each was made.
 fn play_clicks(desktop: &Desktop, click: &[i16]) -> Vec<i64> {
     let mut player = Running::start(Path::new("/usr/bin/pacat"), Stdio::inherit(), |command| {
         let format = ["--format=s16le", "--rate=48000", "--channels=2"];
@@ -133,12 +136,14 @@ fn play_clicks(desktop: &Desktop, click: &[i16]) -> Vec<i64> {
                 .args(format),
         );
     });
+    // What is written before it has connected would wait in front of all that comes later.
+    std::thread::sleep(Duration::from_millis(500));
     let (begun, mut clicked_us) = (Instant::now(), Vec::new());
-    for frame in 0..1000_u32 {
+    for frame in 0..132_u32 {
         let due = begun + Duration::from_millis(10) * frame;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let mut samples = vec![40_i16; 480];
-        if frame % 33 == 32 {
+        if 0 < frame && frame % 33 == 0 {
             samples[..click.len()].copy_from_slice(click);
             clicked_us.push(now_us());
         }

@@ -1,6 +1,6 @@
 /*
- * A SPICE client that listens and speaks, on spice-gtk's own library, without a window or a sound card: what it is given
- * to play is written to a file, and when the desktop records it sends a tone.
+ * A SPICE client that listens and speaks, on spice-gtk's own library, without a window or a sound card: what it is
+ * given to play is written to a file, and when the desktop records it sends a tone.
  *
  *   sound_peer URI FILE [PEAK [FREQUENCY_HZ]]
  *

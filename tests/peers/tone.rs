@@ -8,8 +8,8 @@ pub(crate) const RATE_HZ: usize = 48_000;
 /// Peak of the tones here: a quarter of what is possible.
 pub(crate) const PEAK: f64 = 8192.0;
 
-/// Samples of a block whose level is looked at: a fifth of a second.
-const BLOCK_SAMPLES: usize = RATE_HZ / 5;
+/// Samples of a block whose level is looked at: 50 ms.
+const BLOCK_SAMPLES: usize = RATE_HZ / 20;
 
 /// Samples of the shortest gap that counts, 5 ms: an ear hears less, but not much less.
 const GAP_SAMPLES: usize = RATE_HZ / 200;
@@ -132,7 +132,7 @@ fn what_is_wrong_with_a_tone_is_found() {
     let judged = |samples: Vec<f64>| Heard::of(&samples, 1000.0);
     let quiet = judged((0..RATE_HZ * 2).map(tone(1000.0, 0.9)).collect());
     assert!(0.5 < quiet.level_error_db, "{quiet:?}");
-    let other = judged((0..RATE_HZ * 2).map(tone(1010.0, 1.0)).collect());
+    let other = judged((0..RATE_HZ * 2).map(tone(1030.0, 1.0)).collect());
     assert!(other.purity < 0.98, "{other:?}");
     let mut torn = good;
     torn[RATE_HZ..RATE_HZ + 3 * GAP_SAMPLES].fill(0.0);

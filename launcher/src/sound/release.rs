@@ -1,7 +1,7 @@
 //! Takes a desktop's devices out of the user's sound daemon again.
 //!
-//! The modules that made them are known by their arguments, not by a number that somebody had to keep: so they are found
-//! also when launcher and server were killed.
+//! The modules that made them are known by their arguments, not by a number that somebody had to keep: so they are
+//! found also when launcher and server were killed.
 
 use std::ffi::{CStr, CString};
 use std::io::{self, BufReader};

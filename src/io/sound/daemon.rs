@@ -1,8 +1,8 @@
 //! A connection to a sound daemon: PulseAudio, or PipeWire in its place. They speak one protocol.
 //!
-//! The `pulseaudio` crate has the protocol's messages; its client has no way to load modules or to hear of events, runs a
-//! thread of its own and clears a megabyte for each 10 ms of sound, so the connection is our own: a socket of the
-//! server's one thread, read into one buffer.
+//! The `pulseaudio` crate has the protocol's messages; its client has no way to load modules or to hear of events, runs
+//! a thread of its own and clears a megabyte for each read, so the connection is our own: a socket of the server's one
+//! thread, read into one buffer.
 //!
 //! Requests are written and then waited for, one after the other; what else arrives meanwhile is kept in order. The
 //! daemon is the user's, and may be anything: what it says is bounded, and waited for no longer than

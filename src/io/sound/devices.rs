@@ -20,8 +20,8 @@ use pulseaudio::protocol::{
 use super::daemon::{Daemon, DaemonError};
 use crate::audio::{CHANNELS, FRAME_BYTES, SAMPLE_RATE_HZ};
 
-/// Bytes of the microphone's sound that the daemon and its sink hold: with half as many, two busy processors were enough
-/// for gaps of some milliseconds.
+/// Bytes of the microphone's sound that the daemon and its sink hold: with half as many, two busy processors were
+/// enough for gaps of some milliseconds.
 const MICROPHONE_BYTES: u32 = 4 * FRAME_BYTES as u32;
 
 /// Names and numbers of a desktop's devices.
