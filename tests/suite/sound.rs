@@ -252,7 +252,7 @@ fn the_microphone_is_open_while_a_program_records_and_one_clients() {
     assert_eq!(recorded(&mut world), [40; 960], "not of the other");
     world.leave(0);
     world.run_for(MS(20));
-    assert_eq!(open(&world)[1], true);
+    assert!(open(&world)[1]);
     assert_eq!(recorded(&mut world), [0; 960], "nothing of who has gone");
     world.rejoin(0);
     world.run_for(MS(100));

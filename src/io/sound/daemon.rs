@@ -71,7 +71,7 @@ pub(super) enum Said {
         bytes: Vec<u8>,
     },
     /// Something else that nobody asked for.
-    Command(Command),
+    Command(Box<Command>),
 }
 
 /// A daemon's message, taken apart.
@@ -226,7 +226,7 @@ fn taken_apart(body: &[u8], version: u16) -> Message {
             Message::Answer(request, Ok(rest.to_vec()))
         }
         Ok((request, Command::Error(error))) => Message::Answer(request, Err(error)),
-        Ok((_, command)) => Message::Said(Said::Command(command)),
+        Ok((_, command)) => Message::Said(Said::Command(Box::new(command))),
         Err(_) => Message::Other,
     }
 }

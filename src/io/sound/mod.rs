@@ -133,22 +133,28 @@ impl Attachment<'_> {
             Said::Sound { channel, bytes } if Some(channel) == self.capture => {
                 let host = self.host;
                 host.with(|session| session.sound_played(host.now(), &bytes));
+                Ok(())
             }
-            Said::Command(Command::Request(request)) if Some(request.channel) == self.feed => {
-                self.feed(request.channel, request.length).await?;
-            }
-            Said::Command(Command::SubscribeEvent(event)) => self.notice(&event).await?,
-            Said::Command(Command::RecordStreamKilled(channel))
-                if Some(channel) == self.capture =>
-            {
-                return Err(DaemonError::StreamEnded);
-            }
-            Said::Command(Command::PlaybackStreamKilled(channel)) if Some(channel) == self.feed => {
-                return Err(DaemonError::StreamEnded);
-            }
-            Said::Sound { .. } | Said::Command(_) => {}
+            // Of a stream that was deleted meanwhile.
+            Said::Sound { .. } => Ok(()),
+            Said::Command(command) => self.obey(*command).await,
         }
-        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), DaemonError> {
+        match command {
+            Command::Request(request) if Some(request.channel) == self.feed => {
+                self.feed(request.channel, request.length).await
+            }
+            Command::SubscribeEvent(event) => self.notice(&event).await,
+            Command::RecordStreamKilled(channel) if Some(channel) == self.capture => {
+                Err(DaemonError::StreamEnded)
+            }
+            Command::PlaybackStreamKilled(channel) if Some(channel) == self.feed => {
+                Err(DaemonError::StreamEnded)
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn notice(&mut self, event: &SubscriptionEvent) -> Result<(), DaemonError> {
