@@ -1,8 +1,8 @@
 //! Where a desktop's sound goes: to the sound daemon that the user runs already, or to one of the desktop's own.
 //!
 //! PulseAudio, and PipeWire in its place, are reached at one socket and speak one protocol. In the user's daemon a
-//! desktop has a sink and a microphone that are named after it; caraway-server makes them there (`io::sound::devices`) and
-//! [`release`] takes them away. A daemon of the desktop's own has nothing else in it, and ends with the desktop.
+//! desktop has a sink and a microphone that are named after it; caraway-server makes them there (`io::sound::devices`)
+//! and [`release`] takes them away. A daemon of the desktop's own has nothing else in it, and ends with the desktop.
 //! Programs find either through their environment.
 
 mod release;

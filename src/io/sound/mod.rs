@@ -1,8 +1,8 @@
 //! The desktop's sound: between the daemon that its programs play to and the session.
 //!
 //! One task. It connects to the daemon, sees to it that the desktop's devices are there, takes what is played as long
-//! as any client listens, and feeds the microphone as long as a client speaks. When the daemon goes it tries again, ever
-//! later up to [`PAUSE_MAX`]; the session never notices more than silence.
+//! as any client listens, and feeds the microphone as long as a client speaks. When the daemon goes it tries again,
+//! ever later up to [`PAUSE_MAX`]; the session never notices more than silence.
 
 mod daemon;
 mod devices;
