@@ -482,7 +482,7 @@ mod tests {
             (change(30, &[17, 0, 0, 0]), LinkCode::INVALID_DATA),
             (change(30, &[0xff; 4]), LinkCode::INVALID_DATA),
             (change(16, &[1, 0, 0, 0]), LinkCode::BAD_CONNECTION_ID),
-            (change(20, &[5]), LinkCode::CHANNEL_NOT_AVAILABLE),
+            (change(20, &[7]), LinkCode::CHANNEL_NOT_AVAILABLE),
             (change(20, &[255]), LinkCode::CHANNEL_NOT_AVAILABLE),
             (change(21, &[1]), LinkCode::CHANNEL_NOT_AVAILABLE),
         ];
