@@ -23,14 +23,15 @@ RELEASE := $(abspath target/release)
 # Debian 12's names. Each list is what its targets need and no more, so that `make build` on a server pulls in no
 # desktop and `make run` no test tools.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config xserver-xorg-dev
-RUN_PACKAGES := xserver-xorg-core xkb-data x11-xkb-utils dbus-daemon libgl1-mesa-dri xfonts-base fonts-dejavu-core
+RUN_PACKAGES := xserver-xorg-core xkb-data x11-xkb-utils dbus-daemon libgl1-mesa-dri xfonts-base fonts-dejavu-core \
+	libasound2-plugins libopus0 pulseaudio
 DESKTOP_PACKAGES := icewm xterm
 TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
-	curl dbus-x11 gvfs-backends gvfs-daemons libglib2.0-bin libspice-client-glib-2.0-dev libturbojpeg0 libx11-dev \
-	libxext-dev libxfixes-dev libxi-dev libxrandr-dev \
-	libxrender-dev \
-	mesa-utils openssl spice-client-glib-usb-acl-helper spice-client-gtk util-linux valgrind virt-viewer x11-apps x11-utils \
-	x11-xserver-utils xclip xdotool xinput xsel xserver-xorg-video-dummy xserver-xspice xvfb zenity
+	alsa-utils curl dbus-x11 gvfs-backends gvfs-daemons libglib2.0-bin libspice-client-glib-2.0-dev libturbojpeg0 libx11-dev \
+	libxext-dev libxfixes-dev libxi-dev libxrandr-dev libxrender-dev \
+	mesa-utils mpv openssl pipewire pipewire-pulse pulseaudio-utils spice-client-glib-usb-acl-helper spice-client-gtk \
+	util-linux valgrind virt-viewer wireplumber x11-apps x11-utils x11-xserver-utils xclip xdotool xinput xsel \
+	xserver-xorg-video-dummy xserver-xspice xvfb zenity
 # What runs beside us, and what watches it.
 BENCH_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) \
 	icewm iproute2 libcairo2-dev libx11-dev libxext-dev libxft-dev tigervnc-standalone-server tigervnc-viewer util-linux \

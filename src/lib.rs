@@ -5,6 +5,7 @@
 //! entropy come in; bytes, deadlines and events go out. That makes the whole server testable in virtual time.
 
 pub mod agent;
+pub mod audio;
 pub mod auth;
 pub mod base;
 pub mod channel;

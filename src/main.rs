@@ -3,19 +3,20 @@
 //! The launcher starts it with everything open that it needs: listening sockets, the password, and a line for
 //! control. It ends when the driver or the launcher goes; clients reconnect to the next one.
 
+mod arguments;
+
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
 
-use caraway_server::agent::clipboard::{ClipboardDirection, ClipboardPolicy};
-use caraway_server::agent::resize::ResizePolicy;
-use caraway_server::agent::resize_layout::DpiPolicy;
+use caraway_server::audio::RawOnly;
 use caraway_server::auth::ticket::{PasswordError, Ticket, TicketPolicy};
-use caraway_server::base::limits::{CLIPBOARD_BYTES_MAX, PASSWORD_MAX};
+use caraway_server::base::limits::PASSWORD_MAX;
 use caraway_server::base::{Micros, Size};
 use caraway_server::channel::Identity;
 use caraway_server::io::agent::{Hands, XDisplay};
@@ -27,164 +28,15 @@ use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{Encryption, ListenError, Listener};
 use caraway_server::io::screen_loop;
 use caraway_server::io::shared_folders;
+use caraway_server::io::sound::{self, SoundPlace};
 use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
 use caraway_server::io::uploads::UploadPolicy;
-use caraway_server::os::JpegBackends;
 use caraway_server::os::hardening::harden_process;
 use caraway_server::os::inherited::{InheritError, adopt};
+use caraway_server::os::{JpegBackends, Opus};
 use caraway_server::session::Session;
 
-/// Serves one desktop over SPICE. Usually `caraway start` runs it.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
-    /// Socket of the driver in the X server.
-    #[arg(long)]
-    driver: PathBuf,
-    /// An inherited listening socket (TCP or unix stream); may be given several times.
-    #[arg(
-        long = "listen-fd",
-        value_name = "FD",
-        required_unless_present = "tls_listen_fds"
-    )]
-    listen_fds: Vec<RawFd>,
-    /// An inherited listening TCP socket where only TLS is taken; may be given several times.
-    #[arg(
-        long = "tls-listen-fd",
-        value_name = "FD",
-        requires = "tls_certificate"
-    )]
-    tls_listen_fds: Vec<RawFd>,
-    /// A file with the certificate chain for TLS in PEM form. With it, TLS is taken on every TCP socket.
-    #[arg(long = "tls-cert", value_name = "FILE", requires = "tls_key")]
-    tls_certificate: Option<PathBuf>,
-    /// A file with the certificate's private key in PEM form.
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
-    tls_key: Option<PathBuf>,
-    /// Who may come in.
-    #[arg(long, value_enum, default_value_t = Auth::Ticket)]
-    auth: Auth,
-    /// An inherited descriptor to read the password from, up to its end.
-    #[arg(long, value_name = "FD", required_if_eq("auth", "ticket"))]
-    password_fd: Option<RawFd>,
-    /// Seconds from now on for which the password is good.
-    #[arg(long, value_name = "SECONDS")]
-    password_expires_s: Option<u32>,
-    /// The password lets in a single client.
-    #[arg(long)]
-    password_once: bool,
-    /// An inherited stream socket to the launcher.
-    #[arg(long, value_name = "FD")]
-    control_fd: Option<RawFd>,
-    /// Whether monitors follow the windows of who uses the desktop.
-    #[arg(long, value_enum, default_value_t = FollowWindows::On)]
-    resize: FollowWindows,
-    /// Where dots per inch come from.
-    #[arg(long, value_enum, default_value_t = Dpi::Fixed)]
-    dpi: Dpi,
-    /// The X display behind the driver; without it there are no selections.
-    #[arg(long)]
-    display: Option<String>,
-    /// The file with the display's cookie.
-    #[arg(long, requires = "display")]
-    xauthority: Option<PathBuf>,
-    /// Which way the clipboard passes: into the desktop, out of it, both ways, or not at all.
-    #[arg(long, value_enum, default_value_t = ClipboardWay::Both)]
-    clipboard: ClipboardWay,
-    /// Largest content of the clipboard that passes, in MB.
-    #[arg(long, value_name = "MB", default_value_t = CLIPBOARD_MB_MAX,
-        value_parser = clap::value_parser!(u16).range(1..=i64::from(CLIPBOARD_MB_MAX)))]
-    clipboard_max: u16,
-    /// Identifies the desktop as long as it lives, also when this program is started anew; random if not given.
-    #[arg(long)]
-    uuid: Option<Uuid>,
-    /// Where files go that clients send, or off.
-    #[arg(long, value_name = "off|DIR", default_value = "off")]
-    uploads: PathBuf,
-    /// Bytes of the largest such file.
-    #[arg(long, value_name = "BYTES", default_value_t = u64::MAX, hide_default_value = true)]
-    upload_bytes_max: u64,
-    /// Name of the desktop, which clients show.
-    #[arg(long, default_value = "caraway")]
-    name: String,
-    /// Whether clients may share folders with the desktop.
-    #[arg(long, value_enum, default_value_t = Folders::On)]
-    folders: Folders,
-    /// Where to put the sockets and the list of shared folders: a directory that only this user can enter.
-    #[arg(long, value_name = "PATH")]
-    folders_dir: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Folders {
-    /// At local addresses.
-    On,
-    /// Not at all.
-    Off,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Auth {
-    /// Everybody who can connect.
-    None,
-    /// Who knows the password.
-    Ticket,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FollowWindows {
-    /// They do.
-    On,
-    /// They stay as they are.
-    Off,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Dpi {
-    /// 96.
-    Fixed,
-    /// What the physical size of the client's monitor says.
-    Client,
-}
-
-impl Arguments {
-    fn resize_policy(&self) -> ResizePolicy {
-        ResizePolicy {
-            follow: self.resize == FollowWindows::On,
-            dpi: match self.dpi {
-                Dpi::Fixed => DpiPolicy::Fixed,
-                Dpi::Client => DpiPolicy::Client,
-            },
-        }
-    }
-}
-
-/// Largest content of the clipboard that the protocol's part takes, in MB.
-const CLIPBOARD_MB_MAX: u16 = 100;
-const _: () = assert!(CLIPBOARD_MB_MAX as u32 * (1 << 20) == CLIPBOARD_BYTES_MAX);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ClipboardWay {
-    /// Both ways.
-    Both,
-    /// From clients into the desktop.
-    In,
-    /// From the desktop to clients.
-    Out,
-    /// No way.
-    Off,
-}
-
-impl From<ClipboardWay> for ClipboardDirection {
-    fn from(way: ClipboardWay) -> Self {
-        match way {
-            ClipboardWay::Both => Self::Both,
-            ClipboardWay::In => Self::In,
-            ClipboardWay::Out => Self::Out,
-            ClipboardWay::Off => Self::Off,
-        }
-    }
-}
+use self::arguments::{Arguments, Auth, Folders, Uuid};
 
 /// Why the server ends.
 #[derive(Debug, thiserror::Error)]
@@ -254,7 +106,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     let policy = policy(&arguments)?;
     let listeners = listeners(&arguments)?;
     let driver = Driver::connect(&arguments.driver).await?;
-    let resize_policy = arguments.resize_policy();
+    let (resize_policy, clipboard) = (arguments.resize_policy(), arguments.clipboard_policy());
     let display = arguments.display.map(|name| XDisplay {
         name,
         authority: arguments.xauthority,
@@ -263,6 +115,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         Some(Uuid(uuid)) => uuid,
         None => random_uuid()?,
     };
+    let desktop = arguments.name.clone();
     let identity = Identity {
         name: arguments.name,
         uuid,
@@ -275,8 +128,9 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     if arguments.folders == Folders::On {
         session.serve_folders();
     }
-    let mut clipboard = ClipboardPolicy::new(arguments.clipboard.into());
-    clipboard.bytes_max = usize::from(arguments.clipboard_max) << 20;
+    if arguments.sound.is_some() {
+        offer_sound(&mut session);
+    }
     session.set_clipboard_policy(clipboard);
     let host = Rc::new(Host::new(session, policy, keys));
     let hands = Hands::open(display.as_ref(), &clipboard);
@@ -291,6 +145,9 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     if arguments.folders == Folders::On {
         let directory = arguments.folders_dir;
         tokio::task::spawn_local(shared_folders::serve(Rc::clone(&host), directory));
+    }
+    if let Some(socket) = arguments.sound {
+        start_sound(&host, socket, desktop).await;
     }
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
@@ -335,30 +192,35 @@ fn listeners(arguments: &Arguments) -> Result<Vec<Listener>, ServerError> {
     Ok(listeners)
 }
 
-/// A UUID as it is written: 32 hexadecimal digits, with or without hyphens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Uuid([u8; 16]);
-
-impl std::str::FromStr for Uuid {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits: String = text.chars().filter(|character| *character != '-').collect();
-        let is_hexadecimal = digits
-            .chars()
-            .all(|character| character.is_ascii_hexdigit());
-        let number = u128::from_str_radix(&digits, 16).ok();
-        number
-            .filter(|_| is_hexadecimal && digits.len() == 32)
-            .map(|number| Self(number.to_be_bytes()))
-            .ok_or("a UUID has 32 hexadecimal digits")
-    }
-}
-
 fn random_uuid() -> Result<[u8; 16], getrandom::Error> {
     let mut uuid = [0; 16];
     getrandom::fill(&mut uuid)?;
     Ok(uuid)
+}
+
+fn offer_sound(session: &mut Session) {
+    match Opus::load() {
+        Ok(opus) => session.offer_sound(Box::new(opus)),
+        Err(error) => {
+            tracing::info!(%error, "sound travels raw; for a tenth of its bytes: apt install libopus0");
+            session.offer_sound(Box::new(RawOnly));
+        }
+    }
+}
+
+/// Programs start when the server is ready: where a daemon runs already they shall find their devices.
+async fn start_sound(host: &Rc<Host>, socket: PathBuf, desktop: String) {
+    let runs = socket.exists();
+    let ready = Rc::new(Notify::new());
+    let place = SoundPlace {
+        socket,
+        desktop,
+        ready: Rc::clone(&ready),
+    };
+    tokio::task::spawn_local(sound::serve(Rc::clone(host), place));
+    if runs {
+        sound::ready(&ready).await;
+    }
 }
 
 fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
@@ -388,20 +250,4 @@ fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {
     } else {
         ticket
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Uuid;
-
-    #[test]
-    fn uuids_are_read_as_they_are_written() {
-        let plain = "00112233445546678899aabbccddeeff".parse::<Uuid>().unwrap();
-        assert_eq!(plain.0[..4], [0, 0x11, 0x22, 0x33]);
-        let written = "00112233-4455-4667-8899-AABBCCDDEEFF";
-        assert_eq!(written.parse::<Uuid>(), Ok(plain));
-        for wrong in ["", "0011", "+0112233445546678899aabbccddeeff", "zz"] {
-            assert!(wrong.parse::<Uuid>().is_err(), "{wrong}");
-        }
-    }
 }

@@ -103,6 +103,15 @@ impl Dpi {
     }
 }
 
+/// Whether a desktop has sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SoundChoice {
+    /// Where this host can
+    On,
+    /// Not at all
+    Off,
+}
+
 /// Whether clients' shared folders are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Folders {
@@ -186,6 +195,9 @@ pub(crate) struct StartArgs {
     /// The largest such file, like 500M or 2G [default: what fits]
     #[arg(long, value_name = "SIZE", value_parser = uploads::bytes)]
     pub(crate) upload_max: Option<u64>,
+    /// Whether the desktop plays to its clients, and records from them
+    #[arg(long, value_enum, default_value_t = SoundChoice::On)]
+    pub(crate) sound: SoundChoice,
     /// Print one JSON object when the desktop is ready
     #[arg(long)]
     pub(crate) json: bool,

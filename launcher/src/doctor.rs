@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use crate::runtime_dir::Base;
+use crate::sound::Sound;
 use crate::terminal::answer;
 use crate::{DONE, FAILED, beside, server, session, view, xorg};
 
@@ -35,6 +36,14 @@ pub(crate) fn run(program: Option<&Path>) -> u8 {
     say(
         "viewer (optional)",
         viewer.ok_or("no remote-viewer here; apt install virt-viewer"),
+    );
+    let sound = Sound::find().map(|sound| match sound {
+        Sound::Users(socket) => format!("yours, {}", socket.display()),
+        Sound::Own(program) => format!("one for each desktop, {}", program.display()),
+    });
+    say(
+        "sound (optional)",
+        sound.ok_or("no sound daemon runs, and none to start; apt install pulseaudio"),
     );
     if needed.iter().all(|&there| there) {
         DONE

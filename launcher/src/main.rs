@@ -15,6 +15,7 @@ mod process;
 mod runtime_dir;
 mod server;
 mod session;
+mod sound;
 mod start;
 mod supervise;
 mod terminal;

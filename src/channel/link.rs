@@ -127,6 +127,7 @@ pub struct Link {
     output: Vec<u8>,
     message: Option<LinkMessage>,
     is_refused_for_plain: bool,
+    decodes_opus: bool,
 }
 
 impl Link {
@@ -138,6 +139,7 @@ impl Link {
             output: Vec::new(),
             message: None,
             is_refused_for_plain: false,
+            decodes_opus: false,
         }
     }
 
@@ -147,6 +149,13 @@ impl Link {
         let mut link = Self::new();
         link.is_refused_for_plain = true;
         link
+    }
+
+    /// Announces that the client may send its microphone as Opus.
+    #[must_use]
+    pub const fn decoding_opus(mut self, decodes: bool) -> Self {
+        self.decodes_opus = decodes;
+        self
     }
 
     /// Bytes from the client.
@@ -198,7 +207,7 @@ impl Link {
                 caps::common::AUTH_SPICE,
                 caps::common::MINI_HEADER,
             ]),
-            channel_caps: channel_caps(message.channel_type),
+            channel_caps: channel_caps(message.channel_type, self.decodes_opus),
         };
         reply.write(&mut self.output);
         // A client that cannot choose sends its ticket at once.
@@ -266,12 +275,15 @@ impl Link {
         if message.channel_type == ChannelType::MAIN && message.connection_id != 0 {
             return Err(LinkError::Migration(message.connection_id));
         }
+        // Whether this desktop has sound is said behind the ticket.
         let served = [
             ChannelType::MAIN,
             ChannelType::DISPLAY,
             ChannelType::INPUTS,
             ChannelType::CURSOR,
-            // Where folders are not served the session refuses it.
+            // Those that a desktop does not have the session refuses.
+            ChannelType::PLAYBACK,
+            ChannelType::RECORD,
             ChannelType::WEBDAV,
         ];
         if !served.contains(&message.channel_type) || message.channel_id != 0 {
@@ -343,7 +355,7 @@ impl Default for Link {
 }
 
 /// What the server can do on each channel.
-fn channel_caps(channel_type: ChannelType) -> Caps {
+fn channel_caps(channel_type: ChannelType, decodes_opus: bool) -> Caps {
     match channel_type {
         ChannelType::MAIN => Caps::of(&[
             caps::main::NAME_AND_UUID,
@@ -355,6 +367,11 @@ fn channel_caps(channel_type: ChannelType) -> Caps {
             caps::display::PREF_COMPRESSION,
         ]),
         ChannelType::INPUTS => Caps::of(&[caps::inputs::KEY_SCANCODE]),
+        ChannelType::PLAYBACK => Caps::of(&[caps::playback::VOLUME, caps::playback::OPUS]),
+        ChannelType::RECORD if decodes_opus => {
+            Caps::of(&[caps::record::VOLUME, caps::record::OPUS])
+        }
+        ChannelType::RECORD => Caps::of(&[caps::record::VOLUME]),
         _ => Caps::default(),
     }
 }
@@ -484,7 +501,7 @@ mod tests {
             (change(30, &[17, 0, 0, 0]), LinkCode::INVALID_DATA),
             (change(30, &[0xff; 4]), LinkCode::INVALID_DATA),
             (change(16, &[1, 0, 0, 0]), LinkCode::BAD_CONNECTION_ID),
-            (change(20, &[5]), LinkCode::CHANNEL_NOT_AVAILABLE),
+            (change(20, &[7]), LinkCode::CHANNEL_NOT_AVAILABLE),
             (change(20, &[255]), LinkCode::CHANNEL_NOT_AVAILABLE),
             (change(21, &[1]), LinkCode::CHANNEL_NOT_AVAILABLE),
         ];

@@ -132,11 +132,12 @@ async fn handshake(
 ) -> Result<(Transport, Admitted, Linked), ConnectionError> {
     let opened = stream.open(encryption.tls()).await;
     let mut stream = opened.map_err(ConnectionError::Opening)?;
-    let mut link = if encryption.is_required() && !stream.is_secure() {
+    let link = if encryption.is_required() && !stream.is_secure() {
         Link::refusing_plain()
     } else {
         Link::new()
     };
+    let mut link = link.decoding_opus(host.with(|session| session.decodes_opus()));
     let mut ticket_key: Option<TicketKey> = None;
     let mut admitted = None;
     let mut buffer = [0; 1024];

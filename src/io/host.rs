@@ -78,6 +78,8 @@ pub struct Host {
     folder_bells: RefCell<BTreeMap<FolderStream, Rc<Notify>>>,
     folder_addresses: RefCell<BTreeMap<ChannelKey, FolderAddress>>,
     folder_addresses_changed: Notify,
+    /// Rung when clients that listen or have a microphone come or go.
+    pub(super) sound: Notify,
 }
 
 impl Host {
@@ -103,6 +105,7 @@ impl Host {
             folder_bells: RefCell::default(),
             folder_addresses: RefCell::default(),
             folder_addresses_changed: Notify::new(),
+            sound: Notify::new(),
         }
     }
 
@@ -139,6 +142,7 @@ impl Host {
                         bell.notify_one();
                     }
                 }
+                Event::Sound => self.sound.notify_one(),
             }
         }
         result

@@ -13,6 +13,7 @@ pub mod key_pool;
 pub mod listen;
 pub mod screen_loop;
 pub mod shared_folders;
+pub mod sound;
 pub mod tls;
 mod transport;
 mod unsent;

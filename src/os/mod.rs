@@ -8,6 +8,7 @@ pub mod event_fd;
 pub mod frame_buffer;
 pub mod hardening;
 pub mod inherited;
+pub mod opus;
 pub mod peer_credentials;
 pub mod seqpacket;
 pub mod shared_memory;
@@ -20,6 +21,7 @@ pub mod watched;
 
 pub use event_fd::EventFd;
 pub use frame_buffer::FrameBuffer;
+pub use opus::Opus;
 pub use peer_credentials::PeerCredentials;
 pub use seqpacket::{Outlet, ReceiveError, Received, SeqPacket};
 pub use shared_memory::{MemoryError, PeerPage, ReadOnlyMapping};

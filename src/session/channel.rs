@@ -5,6 +5,8 @@ use crate::base::limits::{CLIENT_MESSAGE_MAX, MAIN_MESSAGE_MAX, WEBDAV_MESSAGE_M
 use crate::base::{ClientId, Micros};
 use crate::channel::cursor::CursorChannel;
 use crate::channel::inputs::{InputsChannel, InputsError};
+use crate::channel::playback::PlaybackChannel;
+use crate::channel::record::{RecordChannel, RecordError};
 use crate::channel::webdav::WebdavChannel;
 use crate::channel::{CommonError, FramingError, Inbox, MainChannel, MainError, Outbox};
 use crate::display::Path;
@@ -35,6 +37,9 @@ pub enum ChannelError {
     /// A message of the inputs channel is wrong.
     #[error(transparent)]
     Inputs(#[from] InputsError),
+    /// A message of the record channel is wrong.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// A message of another channel is wrong.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -60,6 +65,8 @@ pub(super) enum Role {
     Inputs(Box<InputsChannel>),
     Cursor(Box<CursorChannel>),
     Webdav(Box<WebdavChannel>),
+    Playback(Box<PlaybackChannel>),
+    Record(Box<RecordChannel>),
 }
 
 impl Role {
@@ -70,6 +77,8 @@ impl Role {
             Self::Inputs(_) => "inputs",
             Self::Cursor(_) => "cursor",
             Self::Webdav(_) => "webdav",
+            Self::Playback(_) => "playback",
+            Self::Record(_) => "record",
         }
     }
 }

@@ -22,6 +22,7 @@ use super::folders_side::FolderStream;
 use super::image_sender::ImageEncoders;
 use super::picture::Picture;
 use super::registry::{AdmitError, ChannelKey, Registry};
+use super::sound_side::SoundSide;
 use super::status::{ClientStatus, Status};
 use super::video_frames::VideoFrames;
 use crate::base::{Alone, Workers};
@@ -30,6 +31,7 @@ use crate::channel::cursor::{CursorChannel, SharedCursor};
 use crate::channel::held::Holder;
 use crate::channel::inputs::{InputsChannel, Seat, SharedInput, is_deed};
 use crate::channel::link::Linked;
+use crate::channel::playback::Told;
 use crate::channel::pointer::MouseMode;
 use crate::channel::webdav::{StreamId, WebdavChannel};
 use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
@@ -55,6 +57,8 @@ pub enum Event {
     Folders,
     /// The program at this connection to a shared folder has something to take, may send more, or is to go.
     FolderStream(FolderStream),
+    /// A client that listens or has a microphone came or went.
+    Sound,
 }
 
 /// One desktop.
@@ -70,6 +74,7 @@ pub struct Session {
     pub(super) picture: Picture,
     pub(super) cursor: SharedCursor,
     pub(super) input: SharedInput,
+    pub(super) sound: SoundSide,
     pub(super) frames: u64,
     pub(super) framed_at: Micros,
     content: ContentEncoder,
@@ -94,6 +99,7 @@ impl Session {
             picture: Picture::new(size),
             cursor: SharedCursor::new(),
             input: SharedInput::new(Leds::default()),
+            sound: SoundSide::new(),
             frames: 0,
             framed_at: Micros(0),
             content: ContentEncoder::new(),
@@ -170,6 +176,12 @@ impl Session {
                 drained: true,
             },
         );
+        if matches!(
+            message.channel_type,
+            ChannelType::PLAYBACK | ChannelType::RECORD
+        ) {
+            self.sound_channels_changed();
+        }
         // Whoever is attached to the driver shall know that somebody watches.
         self.events.extend([Event::Wake(key), Event::FrameWanted]);
         self.receive(key, now, &leftover)
@@ -202,6 +214,7 @@ impl Session {
                 match (outbox.handle(now, number, body)?, &mut *role) {
                     (Answer::Pong { id, .. }, Role::Display(display)) => display.answered(now, id),
                     (Answer::Pong { id, rtt }, Role::Main(main)) => main.agent.answered(id, rtt),
+                    (Answer::Pong { rtt, .. }, Role::Playback(playback)) => playback.answered(rtt),
                     (Answer::Leaving, _) => return Err(ChannelError::Leaving),
                     _ => {}
                 }
@@ -232,9 +245,16 @@ impl Session {
                         self.agent.acted(now, *client);
                     }
                 }
-                Role::Cursor(_) => return Err(ChannelError::Unexpected(number)),
                 Role::Webdav(folder) => {
                     folder.handle(now, number, body, &mut self.folder_news)?;
+                }
+                Role::Record(record) => {
+                    let mut samples = Vec::new();
+                    record.handle(number, body, &mut samples)?;
+                    self.sound.heard(&samples);
+                }
+                Role::Cursor(_) | Role::Playback(_) => {
+                    return Err(ChannelError::Unexpected(number));
                 }
             }
         }
@@ -259,6 +279,7 @@ impl Session {
         else {
             return false;
         };
+        let mut stopped = false;
         let more = match role {
             Role::Display(display) => {
                 let mut encoders = Encoders {
@@ -277,10 +298,22 @@ impl Session {
             Role::Inputs(inputs) => inputs.transmit(outbox),
             Role::Main(main) => main.agent.transmit(now, outbox),
             Role::Webdav(folder) => folder.transmit(now, outbox, &mut self.folder_news),
+            Role::Playback(playback) => {
+                stopped = playback.transmit(now, outbox) == Told::Stop;
+                false
+            }
+            Role::Record(record) => {
+                record.transmit(outbox);
+                false
+            }
         };
         outbox.poll_ping(now);
         outbox.take_into(out);
         *drained = out.is_empty();
+        if stopped {
+            let client = *client;
+            self.tell_time(client, now);
+        }
         self.tell_readiness(key);
         self.tell_folder_news(key);
         more
@@ -328,6 +361,10 @@ impl Session {
                 role: Role::Webdav(folder),
                 ..
             }) => self.folder_closed(key, &folder),
+            Some(Channel {
+                role: Role::Playback(_) | Role::Record(_),
+                ..
+            }) => self.sound_channels_changed(),
             _ => {}
         }
         let is_display = |channel: &Channel| matches!(channel.role, Role::Display(_));
@@ -393,6 +430,8 @@ impl Session {
                 self.events.push(Event::Folders);
                 Role::Webdav(Box::new(WebdavChannel::start(outbox)))
             }
+            ChannelType::PLAYBACK => Role::Playback(Box::new(self.sound.playback(caps))),
+            ChannelType::RECORD => Role::Record(Box::new(self.sound.record(caps))),
             _ => {
                 let connection_id = self.registry.connection_id(client).unwrap_or_default();
                 Role::Main(Box::new(MainChannel::start(

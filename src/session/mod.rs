@@ -13,6 +13,7 @@ mod image_sender;
 mod picture;
 mod registry;
 mod screen_side;
+mod sound_side;
 mod stage;
 mod status;
 mod stream_sender;

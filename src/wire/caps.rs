@@ -136,6 +136,24 @@ pub mod inputs {
     pub const KEY_SCANCODE: u32 = 0;
 }
 
+/// Capabilities of the playback channel.
+pub mod playback {
+    /// VOLUME and MUTE.
+    pub const VOLUME: u32 = 1;
+    /// LATENCY.
+    pub const LATENCY: u32 = 2;
+    /// Opus packets.
+    pub const OPUS: u32 = 3;
+}
+
+/// Capabilities of the record channel.
+pub mod record {
+    /// VOLUME and MUTE.
+    pub const VOLUME: u32 = 1;
+    /// Opus packets.
+    pub const OPUS: u32 = 2;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,9 @@ pub mod header;
 pub mod inputs;
 pub mod link;
 pub mod main;
+pub mod playback;
 pub mod port;
+pub mod record;
 pub mod stream;
 
 use crate::base::{ByteReader, ByteWriter, Truncated};

@@ -33,6 +33,8 @@ pub(crate) struct Desktop {
     /// The cookie file; empty where the display lets local users in.
     pub(crate) xauthority: PathBuf,
     pub(crate) xorg_pid: i32,
+    /// What leads its programs to its sound: variables with their values.
+    pub(crate) sound: Vec<(String, String)>,
     process: Running,
     is_ours: bool,
     folder: tempfile::TempDir,
@@ -118,6 +120,12 @@ impl Desktop {
             password: text(&about["password"]),
             xauthority: variable("XAUTHORITY").into(),
             xorg_pid: i32::try_from(about["pids"]["xorg"].as_i64().unwrap()).unwrap(),
+            sound: environment
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .filter(|(name, _)| name.starts_with("PULSE_"))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             process,
             is_ours: true,
             folder,
@@ -299,6 +307,7 @@ impl Desktop {
             password: String::new(),
             xauthority: PathBuf::new(),
             xorg_pid: process.pid(),
+            sound: Vec::new(),
             process,
             is_ours: false,
             folder,
@@ -312,6 +321,11 @@ impl Desktop {
         } else {
             Some(self.xorg_pid)
         }
+    }
+
+    /// The launcher.
+    pub(crate) fn launcher_pid(&self) -> i32 {
+        self.process.pid()
     }
 
     /// The processes whose CPU time this desktop costs.
@@ -336,7 +350,8 @@ impl Desktop {
     pub(crate) fn client<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("DISPLAY", &self.display)
-            .env_remove("WAYLAND_DISPLAY");
+            .env_remove("WAYLAND_DISPLAY")
+            .envs(self.sound.iter().cloned());
         if !self.xauthority.as_os_str().is_empty() {
             command.env("XAUTHORITY", &self.xauthority);
         }

@@ -48,6 +48,13 @@ pub(crate) fn spice_peer() -> &'static Path {
     })
 }
 
+/// The SPICE client that listens and speaks (`sound_peer.c`).
+pub(crate) fn sound_peer() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let packages = ["spice-client-glib-2.0"];
+    BUILT.get_or_init(|| compile("sound_peer", "peers", &["sound_peer.c"], &packages))
+}
+
 /// The X client that draws (`x_draw.c`).
 pub(crate) fn x_draw() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

@@ -12,6 +12,7 @@ pub(crate) const MAIN: u8 = 1;
 pub(crate) const DISPLAY: u8 = 2;
 pub(crate) const INPUTS: u8 = 3;
 pub(crate) const CURSOR: u8 = 4;
+pub(crate) const PLAYBACK: u8 = 5;
 
 pub(crate) const LINK_OK: u32 = 0;
 pub(crate) const INVALID_MAGIC: u32 = 2;

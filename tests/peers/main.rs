@@ -5,7 +5,7 @@
 //! desktops at once would measure each other. Those named `bench_` are ignored by default and run by `make bench`.
 //!
 //! Modules without tests: `instruments` (C programs), `process`, `desktop`, `watcher`, `x_client`, `relay`, `link`,
-//! `figure`.
+//! `figure`, `listener`, `tone`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,8 +18,10 @@ mod figure;
 mod instruments;
 mod last_byte;
 mod link;
+mod listener;
 mod process;
 mod relay;
+mod tone;
 mod watcher;
 mod x_client;
 
@@ -40,6 +42,8 @@ mod pointer;
 mod reference;
 mod resize;
 mod same_drawing;
+mod sound;
+mod sound_daemons;
 mod start;
 mod tls;
 mod upload;

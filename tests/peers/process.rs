@@ -85,6 +85,17 @@ impl Running {
         writeln!(input, "{line}").unwrap_or_else(|error| panic!("{} is gone: {error}", self.name));
     }
 
+    /// Writes bytes to its standard input; whether it still takes any.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> bool {
+        let input = self.child.stdin.as_mut();
+        input.is_some_and(|input| input.write_all(bytes).is_ok())
+    }
+
+    /// Ends its standard input.
+    pub(crate) fn stop_input(&mut self) {
+        self.child.stdin = None;
+    }
+
     /// The next line of its standard output; `None` when there is none in time or it has ended.
     pub(crate) fn try_line(&self, timeout: Duration) -> Option<String> {
         self.lines.recv_timeout(timeout).ok()

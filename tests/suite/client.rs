@@ -7,7 +7,7 @@ use caraway_server::base::{ByteWriter, Micros};
 use caraway_server::session::ChannelKey;
 use caraway_server::wire::Message;
 use caraway_server::wire::agent::AgentMessage;
-use caraway_server::wire::caps::{Caps, common, display as display_cap};
+use caraway_server::wire::caps::{Caps, common, display as display_cap, playback as playback_cap};
 use caraway_server::wire::display::{ImageCompression, Init, PreferredCompression};
 use caraway_server::wire::link::{ChannelType, LinkMessage};
 use caraway_server::wire::main::AttachChannels;
@@ -18,6 +18,7 @@ use display::DisplayModel;
 use folder::FolderModel;
 use inputs::InputsModel;
 use main_channel::MainModel;
+use sound::{PlaybackModel, RecordModel};
 use stream::Stream;
 
 pub(crate) mod agent;
@@ -28,6 +29,7 @@ pub(crate) mod handshake;
 mod images;
 pub(crate) mod inputs;
 pub(crate) mod main_channel;
+pub(crate) mod sound;
 pub(crate) mod stream;
 
 /// Which client it is like.
@@ -59,6 +61,12 @@ impl Profile {
                 display_cap::MULTI_CODEC,
                 display_cap::CODEC_MJPEG,
             ]),
+            (Self::Gtk, ChannelType::PLAYBACK) => Caps::of(&[
+                playback_cap::VOLUME,
+                playback_cap::LATENCY,
+                playback_cap::OPUS,
+            ]),
+            (Self::Html5, ChannelType::PLAYBACK) => Caps::of(&[playback_cap::OPUS]),
             (Self::Html5, ChannelType::MAIN) => Caps::of(&[2]),
             (Self::Html5, ChannelType::DISPLAY) => {
                 Caps::of(&[display_cap::SIZED_STREAM, display_cap::STREAM_REPORT])
@@ -140,6 +148,8 @@ pub(crate) struct Client {
     pub(crate) cursor: CursorModel,
     pub(crate) folder: FolderModel,
     pub(crate) inputs: InputsModel,
+    pub(crate) playback: PlaybackModel,
+    pub(crate) record: RecordModel,
 }
 
 impl Client {
@@ -156,6 +166,8 @@ impl Client {
             cursor: CursorModel::default(),
             folder: FolderModel::default(),
             inputs: InputsModel::default(),
+            playback: PlaybackModel::default(),
+            record: RecordModel::default(),
         }
     }
 
@@ -210,6 +222,8 @@ impl Client {
             }
             ChannelType::CURSOR => self.cursor = CursorModel::default(),
             ChannelType::WEBDAV => self.folder = FolderModel::default(),
+            ChannelType::PLAYBACK => self.playback.relinked(),
+            ChannelType::RECORD => self.record = RecordModel::default(),
             _ => self.inputs.relinked(),
         }
     }
@@ -303,11 +317,13 @@ impl Client {
         }
         match kind {
             ChannelType::MAIN => {
-                let listed = self.main.hear(number, body);
+                let listed = self.main.hear(now, number, body);
                 self.wanted.extend(listed);
                 self.send_agent(now);
             }
             ChannelType::DISPLAY => self.display.hear(number, body),
+            ChannelType::PLAYBACK => self.playback.hear(now, number, body),
+            ChannelType::RECORD => self.record.hear(number, body),
             ChannelType::CURSOR => self.cursor.hear(number, body, self.main.mode),
             ChannelType::INPUTS => {
                 if let Some(own) = self.inputs.hear(number, body) {

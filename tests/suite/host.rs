@@ -25,6 +25,8 @@ pub(crate) struct Host {
     pub(crate) driver_rung: bool,
     /// The agent has orders, or another deadline.
     pub(crate) agent_rung: bool,
+    /// Who listens, or has a microphone, came or went.
+    pub(crate) sound_rung: bool,
 }
 
 impl Host {
@@ -40,6 +42,7 @@ impl Host {
             input: Vec::new(),
             driver_rung: false,
             agent_rung: false,
+            sound_rung: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl Host {
                 Event::Agent => self.agent_rung = true,
                 // Programs look at every turn, so they need no bell.
                 Event::Folders | Event::FolderStream(_) => {}
+                Event::Sound => self.sound_rung = true,
             }
         }
         result

@@ -19,6 +19,7 @@ use thiserror::Error;
 pub(crate) use self::base::Base;
 use crate::listen::{SOCKET_PATH_BYTES_MAX, SocketFile};
 use crate::name::DesktopName;
+use crate::sound;
 use crate::xorg::display;
 
 /// Desktops of one user: bounds the search for a free name.
@@ -75,6 +76,9 @@ pub(crate) struct State {
     pub(crate) xorg: Option<i32>,
     /// Unix sockets at places that the user chose.
     pub(crate) sockets: Vec<SocketFile>,
+    /// Socket of the user's sound daemon, which has devices of the desktop.
+    #[serde(default)]
+    pub(crate) sound: Option<PathBuf>,
 }
 
 /// The directory of a desktop that this process runs; removed when dropped.
@@ -232,12 +236,19 @@ fn remove_if_dead(path: &Path) -> Presence {
             display: number,
             launcher,
             sockets,
+            sound,
             ..
         } = state(path);
         if let (Some(number), Some(launcher)) = (number, launcher) {
             display::remove_remains(number, launcher);
         }
         sockets.iter().for_each(SocketFile::remove);
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str()?.parse().ok());
+        if let (Some(socket), Some(name)) = (sound, name) {
+            sound::release(&socket, &name);
+        }
         let _ = fs::remove_dir_all(path);
     }
     Presence::Gone

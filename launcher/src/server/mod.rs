@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::Signal;
@@ -64,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) certificate: Option<Certificate>,
     /// The ticket; none lets everybody in who reaches a socket.
     pub(crate) ticket: Option<Ticket>,
+    /// Socket of the sound daemon; none: the desktop is silent.
+    pub(crate) sound: Option<PathBuf>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
     /// The directory for the sockets of clients' shared folders; none if there shall be none.
@@ -148,6 +150,28 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         }
     }
     command.arg("--control-fd").arg(inherit(theirs.into()));
+    say_features(&mut command, plan);
+    let mappings = (FIRST_FD..)
+        .zip(fds)
+        .map(|(child_fd, parent_fd)| FdMapping {
+            parent_fd,
+            child_fd,
+        });
+    command
+        .fd_mappings(mappings.collect())
+        .map_err(io::Error::other)?;
+    // Answers of the launcher stay alone on stdout.
+    command.stdout(Stdio::from(io::stderr()));
+    let child = command.spawn()?;
+    drop(command);
+    Ok((pid_of(&child), Link::open(ours)?))
+}
+
+/// What the desktop is called, and what it does for clients beside showing itself.
+fn say_features(command: &mut Command, plan: &Plan) {
+    if let Some(sound) = &plan.sound {
+        command.arg("--sound").arg(sound);
+    }
     command.arg("--name").arg(plan.name.as_str());
     command.args(["--resize", plan.resize.word(), "--dpi", plan.dpi.word()]);
     if let Some(folder) = &plan.uploads {
@@ -168,20 +192,6 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         command.args(["--clipboard", way.get_name()]);
     }
     command.args(["--clipboard-max", &plan.clipboard_max.to_string()]);
-    let mappings = (FIRST_FD..)
-        .zip(fds)
-        .map(|(child_fd, parent_fd)| FdMapping {
-            parent_fd,
-            child_fd,
-        });
-    command
-        .fd_mappings(mappings.collect())
-        .map_err(io::Error::other)?;
-    // Answers of the launcher stay alone on stdout.
-    command.stdout(Stdio::from(io::stderr()));
-    let child = command.spawn()?;
-    drop(command);
-    Ok((pid_of(&child), Link::open(ours)?))
 }
 
 #[cfg(test)]

@@ -40,21 +40,32 @@ const FOREIGN_BEGINNINGS: [&str; 6] = [
     "XDG_VTNR",
 ];
 
-/// What the session's programs get of the `inherited` variables, and their display.
+/// What the session's programs get of the `inherited` variables, their display, and their `sound` in place of the
+/// user's.
 pub(crate) fn for_session(
     inherited: impl Iterator<Item = (OsString, OsString)>,
     display: &str,
     cookie: &Path,
+    sound: &[(&'static str, OsString)],
 ) -> Vec<(OsString, OsString)> {
     let own = [
         ("DISPLAY", OsStr::new(display)),
         ("XAUTHORITY", cookie.as_os_str()),
         ("XDG_SESSION_TYPE", OsStr::new("x11")),
     ];
-    let is_own = |name: &OsStr| own.iter().any(|(own, _)| name == *own);
+    let own_names: Vec<&str> = own.iter().map(|(name, _)| *name).collect();
+    let is_own = |name: &OsStr| {
+        let of_sound = sound.iter().any(|(own, _)| name == *own);
+        of_sound || own_names.iter().any(|own| name == *own)
+    };
     let kept = inherited.filter(|(name, _)| !is_own(name) && !is_foreign(name));
     let mut variables: Vec<_> = kept.collect();
     variables.extend(own.map(|(name, value)| (name.into(), value.into())));
+    variables.extend(
+        sound
+            .iter()
+            .map(|(name, value)| (name.into(), value.clone())),
+    );
     variables
 }
 
@@ -84,10 +95,16 @@ mod tests {
             "LISTEN_FDS=1",
             "XDG_SESSION_TYPE=wayland",
             "XDG_RUNTIME_DIR=/run/x",
+            "PULSE_SINK=other",
         ];
         let pairs = given.iter().filter_map(|pair| pair.split_once('='));
         let inherited = pairs.map(|(name, value)| (name.into(), value.into()));
-        let variables = for_session(inherited, ":7", Path::new("/run/x/xauth"));
+        let variables = for_session(
+            inherited,
+            ":7",
+            Path::new("/run/x/xauth"),
+            &[("PULSE_SINK", "own".into())],
+        );
         let shown: Vec<String> = variables
             .iter()
             .map(|(name, value)| format!("{}={}", name.display(), value.display()))
@@ -100,7 +117,8 @@ mod tests {
                 "XDG_RUNTIME_DIR=/run/x",
                 "DISPLAY=:7",
                 "XAUTHORITY=/run/x/xauth",
-                "XDG_SESSION_TYPE=x11"
+                "XDG_SESSION_TYPE=x11",
+                "PULSE_SINK=own"
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! The process that holds the user's programs: the D-Bus session and COMMAND, and all they start.
+//! The process that holds the user's programs: the D-Bus session, the sound daemon and COMMAND, and all they start.
 //!
 //! It is a process of its own so that even a launcher killed with SIGKILL leaves nothing running: the
 //! kernel then tells this one, which ends its programs, those that detached themselves as well, and
@@ -7,6 +7,7 @@
 mod bus;
 pub(crate) mod command;
 pub(crate) mod environment;
+mod sound;
 
 use std::ffi::OsString;
 use std::io;
@@ -21,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 pub(crate) use self::bus::find as find_bus;
+use self::sound::SoundDaemon;
 use crate::process::bound::{self, CANNOT_RUN};
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::strays;
@@ -51,6 +53,9 @@ pub(crate) struct SessionArgs {
     /// The D-Bus daemon, if the session shall have a bus.
     #[arg(long)]
     bus: Option<PathBuf>,
+    /// The sound daemon, if the session shall have one of its own.
+    #[arg(long)]
+    sound_daemon: Option<PathBuf>,
     /// The user's command and its arguments.
     #[arg(last = true, required = true, num_args = 1..)]
     command: Vec<OsString>,
@@ -100,6 +105,10 @@ async fn hold(args: &SessionArgs) -> io::Result<u8> {
         Some(program) => start_bus(program, &args.dir).await,
         None => None,
     };
+    let mut sound = match &args.sound_daemon {
+        Some(program) => Some(SoundDaemon::start(program, &args.dir).await),
+        None => None,
+    };
     let mut command = bound::command(Path::new(&args.command[0]), Signal::SIGHUP);
     command.args(&args.command[1..]);
     if let Some(bus) = &bus {
@@ -110,13 +119,19 @@ async fn hold(args: &SessionArgs) -> io::Result<u8> {
     let mut ended = None;
     while ended.is_none() {
         tokio::select! {
-            (pid, how) = reaper.next() => match &bus {
+            (pid, how) = reaper.next() => match (&bus, &mut sound) {
                 _ if pid == leader => ended = Some(how),
-                Some(bus) if pid == bus.pid => {
+                (Some(bus), _) if pid == bus.pid => {
                     terminal::notice(format_args!("the D-Bus session ended ({how}); the desktop lives"));
                 }
+                (_, Some(sound)) if sound.pid() == Some(pid) => sound.ended(how),
                 _ => {}
             },
+            () = restart_due(sound.as_ref()) => {
+                if let Some(sound) = &mut sound {
+                    sound.restart();
+                }
+            }
             _ = end.recv() => break,
         }
     }
@@ -125,13 +140,21 @@ async fn hold(args: &SessionArgs) -> io::Result<u8> {
         let _ = killpg(leader, Signal::SIGTERM);
         let _ = killpg(leader, Signal::SIGCONT);
     }
-    let bus_pid: Vec<Pid> = bus.iter().map(|bus| bus.pid).collect();
-    strays::end(&mut reaper, &bus_pid, GRACE).await;
+    let sound_pid = sound.and_then(|sound| sound.pid());
+    let last: Vec<Pid> = bus.iter().map(|bus| bus.pid).chain(sound_pid).collect();
+    strays::end(&mut reaper, &last, GRACE).await;
     strays::end(&mut reaper, &[], BUS_GRACE).await;
     if getppid() != Pid::from_raw(args.parent) {
         clean_up_for_launcher(&args.dir).await;
     }
     Ok(ended.unwrap_or(Ended::Exited(0)).shell_status())
+}
+
+async fn restart_due(sound: Option<&SoundDaemon>) {
+    match sound {
+        Some(sound) => sound.due().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn start_bus(program: &Path, dir: &Path) -> Option<bus::Bus> {

@@ -25,6 +25,7 @@ use crate::process::strays;
 use crate::runtime_dir::State;
 use crate::server::{self, Event, Link, ServerError};
 use crate::session::environment;
+use crate::sound::{self, Sound};
 use crate::supervise::{Action, Outcome, Part, Supervisor};
 use crate::terminal::notice;
 use crate::ticket::Ticket;
@@ -78,6 +79,9 @@ impl Desktop {
             Err(error) => desktop.stop(Outcome::Failed(error.to_string())),
         }
         let outcome = desktop.stay().await;
+        if let Some(Sound::Users(socket)) = &desktop.plan.sound {
+            sound::release(socket, desktop.plan.dir.name());
+        }
         strays::end(&mut desktop.reaper, &[], STRAYS_GRACE).await;
         Ok(outcome)
     }
@@ -99,6 +103,10 @@ impl Desktop {
             launcher: Some(std::process::id()),
             xorg: None,
             sockets,
+            sound: match &plan.sound {
+                Some(Sound::Users(socket)) => Some(socket.clone()),
+                _ => None,
+            },
         };
         plan.dir.write_state(&state)?;
         let pids = Pids {
@@ -239,6 +247,9 @@ impl Desktop {
         if let Some(bus) = &self.plan.bus {
             command.arg("--bus").arg(bus);
         }
+        if let Some(Sound::Own(program)) = &self.plan.sound {
+            command.arg("--sound-daemon").arg(program);
+        }
         command
             .arg("--")
             .arg(&self.plan.command.program)
@@ -254,9 +265,13 @@ impl Desktop {
             .clone()
             .unwrap_or_default();
         let cookie = self.plan.dir.file("xauth");
-        command
-            .env_clear()
-            .envs(environment::for_session(env::vars_os(), &display, &cookie));
+        let (dir, sound) = (&self.plan.dir, &self.plan.sound);
+        let sound = sound
+            .as_ref()
+            .map(|sound| sound.environment(dir.path(), dir.name()));
+        let sound = sound.as_ref().map_or(&[][..], |variables| variables);
+        let variables = environment::for_session(env::vars_os(), &display, &cookie, sound);
+        command.env_clear().envs(variables);
         if self.plan.json {
             // The one object shall stay alone on stdout.
             command.stdout(Stdio::from(io::stderr()));

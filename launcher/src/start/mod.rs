@@ -15,13 +15,14 @@ use thiserror::Error;
 
 use self::desktop::Desktop;
 use crate::certificate::{Certificate, CertificateError};
-use crate::cli::{Auth, Folders, StartArgs};
+use crate::cli::{Auth, Folders, SoundChoice, StartArgs};
 use crate::listen::{self, ListenError};
 use crate::password::{Password, PasswordError};
 use crate::runtime_dir::{DesktopDir, RuntimeDirError};
 use crate::server::{self, ServerError};
 use crate::session;
 use crate::session::command::{self, CommandError, SessionCommand};
+use crate::sound::Sound;
 use crate::supervise::Outcome;
 use crate::terminal::notice;
 use crate::ticket::Ticket;
@@ -69,6 +70,7 @@ pub(crate) struct Plan {
     display: Display,
     command: SessionCommand,
     bus: Option<PathBuf>,
+    sound: Option<Sound>,
     server: server::Plan,
     json: bool,
     /// Whether the password was made here, so that nobody else can tell it.
@@ -118,7 +120,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
     xorg::socket_dir::ensure()?;
     let display = Display::take(args.display)?;
     let dir = DesktopDir::create(args.name.as_ref())?;
-    write_files(&dir, args.geometry).map_err(|source| StartError::Files {
+    let sound = sound(args.sound);
+    write_files(&dir, args.geometry, sound.as_ref()).map_err(|source| StartError::Files {
         path: dir.path().into(),
         source,
     })?;
@@ -132,6 +135,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         listeners,
         certificate,
         ticket: password.map(Ticket::lasting),
+        sound: sound.as_ref().map(|sound| sound.socket(dir.path())),
         name: dir.name().clone(),
         resize: args.resize,
         dpi: args.dpi,
@@ -150,6 +154,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         display,
         command,
         bus,
+        sound,
         server,
         json,
         password_is_new,
@@ -166,7 +171,21 @@ fn certificate(args: &StartArgs) -> Result<Option<Certificate>, CertificateError
     }
 }
 
-fn write_files(dir: &DesktopDir, geometry: Geometry) -> io::Result<()> {
+fn sound(choice: SoundChoice) -> Option<Sound> {
+    if choice == SoundChoice::Off {
+        return None;
+    }
+    let sound = Sound::find();
+    if sound.is_none() {
+        notice("the desktop runs without sound; for sound: apt install pulseaudio");
+    }
+    sound
+}
+
+fn write_files(dir: &DesktopDir, geometry: Geometry, sound: Option<&Sound>) -> io::Result<()> {
+    if let Some(sound) = sound {
+        sound.write_files(dir.path(), dir.name())?;
+    }
     cookie::write_new(&dir.file("xauth"))?;
     let config = xorg::config::text(&dir.file("driver.sock"), geometry, &Keyboard::of_user());
     let mut options = OpenOptions::new();

@@ -1,16 +1,16 @@
-//! How long to wait before a server that ended is started again.
+//! How long to wait before what ended is started again: a server, the session's sound daemon.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// A server that ran this long had started well: the next pause is the first again.
+/// What ran this long had started well: the next pause is the first again.
 const WELL: Duration = Duration::from_secs(30);
 
 /// Pauses that double from 100 ms to 5 s.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
 }
 
@@ -21,8 +21,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The pause after a server that ran for `ran`.
-    pub(super) fn pause_after(&mut self, ran: Duration) -> Duration {
+    /// The pause after what ran for `ran`.
+    pub(crate) fn pause_after(&mut self, ran: Duration) -> Duration {
         if ran >= WELL {
             self.next = FIRST;
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use self::backoff::Backoff;
+pub(crate) use self::backoff::Backoff;
 use self::closing::Closing;
 use crate::process::reaper::Ended;
 

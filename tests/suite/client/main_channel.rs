@@ -1,5 +1,6 @@
 //! The main channel of a model client.
 
+use caraway_server::base::Micros;
 use caraway_server::wire::link::ChannelType;
 use caraway_server::wire::main::{MouseModes, ServerMessage};
 
@@ -15,6 +16,8 @@ pub(crate) struct MainModel {
     /// The list of channels came.
     pub(crate) listed: bool,
     pub(crate) agent: AgentModel,
+    /// When it was told the time, and what it is.
+    pub(crate) times: Vec<(Micros, u32)>,
 }
 
 impl MainModel {
@@ -24,11 +27,12 @@ impl MainModel {
             mode: MouseModes::NONE,
             listed: false,
             agent: AgentModel::new(profile),
+            times: Vec::new(),
         }
     }
 
     /// Takes in a message; gives the channels that are to be linked.
-    pub(crate) fn hear(&mut self, number: u16, body: &[u8]) -> Vec<ChannelType> {
+    pub(crate) fn hear(&mut self, now: Micros, number: u16, body: &[u8]) -> Vec<ChannelType> {
         let message = ServerMessage::decode(number, body).expect("a message of the main channel");
         assert_same(&message, body);
         let first = matches!(message, ServerMessage::Init(_));
@@ -58,9 +62,9 @@ impl MainModel {
                 assert!(!std::mem::replace(&mut self.listed, true), "one list");
                 return list.channels.iter().map(|one| one.channel_type).collect();
             }
+            ServerMessage::MultiMediaTime(told) => self.times.push((now, told.time)),
             ServerMessage::Name(name) => assert_eq!(name.name, b"model"),
             ServerMessage::Uuid(uuid) => assert_eq!(uuid.uuid, [7; 16]),
-            other => unreachable!("the server has no reason to say {other:?}"),
         }
         assert!([MouseModes::CLIENT, MouseModes::SERVER].contains(&self.mode));
         Vec::new()

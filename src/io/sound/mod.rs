@@ -1,0 +1,251 @@
+//! The desktop's sound: between the daemon that its programs play to and the session.
+//!
+//! One task. It connects to the daemon, sees to it that the desktop's devices are there, takes what is played as long
+//! as any client listens, and feeds the microphone as long as a client speaks. When the daemon goes it tries again,
+//! ever later up to [`PAUSE_MAX`]; the session never notices more than silence.
+
+mod daemon;
+mod devices;
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use pulseaudio::protocol::{Command, SubscriptionEvent, SubscriptionEventFacility};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use self::daemon::{Daemon, DaemonError, Said};
+use self::devices::Devices;
+use super::host::Host;
+use crate::audio::{CHANNELS, FRAME_BYTES};
+use crate::channel::playback::Loudness;
+use crate::wire::playback::VOLUME_FULL;
+
+/// Pauses between attempts to reach the daemon double from the first to the last.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A sound has ended when nothing of it has come for this long: the daemon has suspended the sink.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Bytes that the microphone is given at once, whatever is asked for.
+const FEED_BYTES_MAX: usize = 10 * FRAME_BYTES;
+
+/// Where a desktop's sound is.
+#[derive(Debug)]
+pub struct SoundPlace {
+    /// The daemon's socket.
+    pub socket: PathBuf,
+    /// The desktop's name, after which its devices are named.
+    pub desktop: String,
+    /// Rung when the devices are there for the first time.
+    pub ready: Rc<Notify>,
+}
+
+/// Serves the sound of a desktop for ever.
+pub async fn serve(host: Rc<Host>, place: SoundPlace) {
+    let mut pause = PAUSE_MIN;
+    let mut complained = false;
+    loop {
+        let (attached, error) = attach(&host, &place).await;
+        host.with(|session| {
+            session.sound_interrupted();
+            session.sound_recorded_by(false);
+        });
+        if attached {
+            pause = PAUSE_MIN;
+            complained = false;
+        }
+        // Once in a row: a daemon that is not there is not there a second later. One that is being started is no news.
+        if pause == PAUSE_MAX && !std::mem::replace(&mut complained, true) {
+            tracing::warn!(%error, "no sound for now");
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Stays with the daemon until it goes; says whether it was there, and what ended it.
+async fn attach(host: &Host, place: &SoundPlace) -> (bool, DaemonError) {
+    let cookie = pulseaudio::cookie_path_from_env().and_then(|path| std::fs::read(path).ok());
+    let connected = async {
+        let mut daemon = Daemon::connect(&place.socket, cookie).await?;
+        let devices = Devices::ready(&mut daemon, &place.desktop).await?;
+        Ok((daemon, devices))
+    };
+    match connected.await {
+        Ok((daemon, devices)) => {
+            tracing::info!(socket = %place.socket.display(), "sound is connected");
+            place.ready.notify_one();
+            let mut attachment = Attachment {
+                host,
+                daemon,
+                devices,
+                capture: None,
+                feed: None,
+                recorded: false,
+            };
+            match attachment.run().await {
+                Ok(never) => match never {},
+                Err(error) => (true, error),
+            }
+        }
+        Err(error) => (false, error),
+    }
+}
+
+/// A connection with its streams.
+struct Attachment<'a> {
+    host: &'a Host,
+    daemon: Daemon,
+    devices: Devices,
+    /// Channel of the stream that takes what is played.
+    capture: Option<u32>,
+    /// Channel of the stream that feeds the microphone.
+    feed: Option<u32>,
+    recorded: bool,
+}
+
+impl Attachment<'_> {
+    async fn run(&mut self) -> Result<std::convert::Infallible, DaemonError> {
+        self.look_at_recorders().await?;
+        self.tell_muted().await?;
+        loop {
+            self.follow_clients().await?;
+            let host = self.host;
+            let sounding = host.with(|session| session.is_sounding());
+            tokio::select! {
+                said = self.daemon.next() => {
+                    let said = said?;
+                    self.take(said).await?;
+                }
+                () = host.sound.notified() => {}
+                () = sleep(QUIET), if sounding => {
+                    host.with(|session| session.sound_interrupted());
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, said: Said) -> Result<(), DaemonError> {
+        match said {
+            Said::Sound { channel, bytes } if Some(channel) == self.capture => {
+                let host = self.host;
+                host.with(|session| session.sound_played(host.now(), &bytes));
+                Ok(())
+            }
+            // Of a stream that was deleted meanwhile.
+            Said::Sound { .. } => Ok(()),
+            Said::Command(command) => self.obey(*command).await,
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), DaemonError> {
+        match command {
+            Command::Request(request) if Some(request.channel) == self.feed => {
+                self.feed(request.channel, request.length).await
+            }
+            Command::SubscribeEvent(event) => self.notice(&event).await,
+            Command::RecordStreamKilled(channel) if Some(channel) == self.capture => {
+                Err(DaemonError::StreamEnded)
+            }
+            Command::PlaybackStreamKilled(channel) if Some(channel) == self.feed => {
+                Err(DaemonError::StreamEnded)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn notice(&mut self, event: &SubscriptionEvent) -> Result<(), DaemonError> {
+        if event.event_facility == SubscriptionEventFacility::SourceOutput {
+            self.look_at_recorders().await?;
+        }
+        if self.devices.concerns(event) {
+            self.tell_muted().await?;
+        }
+        Ok(())
+    }
+
+    async fn look_at_recorders(&mut self) -> Result<(), DaemonError> {
+        let recorded = self.devices.is_recorded(&mut self.daemon).await?;
+        if std::mem::replace(&mut self.recorded, recorded) != recorded {
+            if recorded {
+                tracing::info!(
+                    "a program records: a client's microphone is opened, if one has any"
+                );
+            } else {
+                tracing::info!("no program records any more: microphones are closed");
+            }
+            self.host
+                .with(|session| session.sound_recorded_by(recorded));
+        }
+        Ok(())
+    }
+
+    /// The volume is in the samples already; that the desktop is muted clients may show.
+    async fn tell_muted(&mut self) -> Result<(), DaemonError> {
+        let (sink, microphone) = self.devices.are_muted(&mut self.daemon).await?;
+        let loudness = |is_muted| Loudness {
+            volumes: vec![VOLUME_FULL; CHANNELS],
+            is_muted,
+        };
+        self.host.with(|session| {
+            session.set_loudness(loudness(sink));
+            session.set_microphone_loudness(loudness(microphone));
+        });
+        Ok(())
+    }
+
+    /// Opens and closes streams as clients come and go.
+    async fn follow_clients(&mut self) -> Result<(), DaemonError> {
+        let (listened_to, speaks) = self
+            .host
+            .with(|session| (session.is_listened_to(), session.has_microphone()));
+        match self.capture {
+            None if listened_to => {
+                self.capture = Some(self.devices.capture(&mut self.daemon).await?);
+            }
+            Some(channel) if !listened_to => {
+                self.capture = None;
+                let delete = Command::DeleteRecordStream(channel);
+                self.daemon.order(&delete).await?;
+                self.host.with(|session| session.sound_interrupted());
+            }
+            _ => {}
+        }
+        match self.feed {
+            None if speaks => {
+                let (channel, wanted) = self.devices.feed(&mut self.daemon).await?;
+                self.feed = Some(channel);
+                self.feed(channel, wanted).await?;
+            }
+            Some(channel) if !speaks => {
+                self.feed = None;
+                let delete = Command::DeletePlaybackStream(channel);
+                self.daemon.order(&delete).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn feed(&mut self, channel: u32, wanted: u32) -> Result<(), DaemonError> {
+        let values = (wanted as usize).min(FEED_BYTES_MAX) / size_of::<i16>();
+        let mut samples = vec![0; values];
+        self.host
+            .with(|session| session.take_microphone(&mut samples));
+        let bytes: Vec<u8> = samples
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        self.daemon.play(channel, &bytes).await
+    }
+}
+
+/// Waits until the devices are there, but not for long: a desktop without sound is better than none.
+pub async fn ready(place: &Notify) {
+    /// What a daemon that runs takes is a tenth of it.
+    const START_DEADLINE: Duration = Duration::from_millis(500);
+    let _ = timeout(START_DEADLINE, place.notified()).await;
+}

@@ -1,0 +1,403 @@
+//! What programs of the desktop play is what clients hear, at once; and the other way round.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::alone;
+use crate::desktop::Desktop;
+use crate::link::{PLAYBACK, RawLink};
+use crate::listener::Listener;
+use crate::process::{Running, anonymous_bytes, cpu_time, wait_until};
+use crate::tone::{self, Heard, PEAK, RATE_HZ};
+
+/// Time in which a sound that is over is known to be.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Clicks from desktop to client: 95 of 100 arrive within this.
+const CLICK_TIME_MAX: Duration = Duration::from_millis(60);
+
+/// A desktop with a sound daemon of its own, whatever runs on this machine.
+fn desktop() -> Desktop {
+    let arguments = ["--auth", "none", "-g", "640x480"];
+    Desktop::caraway_with(&arguments, |command| {
+        command
+            .env_remove("PULSE_SERVER")
+            .env_remove("PULSE_RUNTIME_PATH")
+            .env_remove("XDG_RUNTIME_DIR");
+    })
+}
+
+/// Runs a player in the desktop to its end.
+fn play(desktop: &Desktop, player: &[&str], file: &Path) {
+    let mut command = Command::new(player[0]);
+    desktop.client(command.args(&player[1..]).arg(file).stdin(Stdio::null()));
+    let result = command
+        .output()
+        .unwrap_or_else(|error| panic!("{player:?}: {error}: run `make test-packages`"));
+    let said = String::from_utf8_lossy(&result.stderr);
+    assert!(result.status.success(), "{player:?}: {said}");
+}
+
+/// Plays a tone to its end; what a client heard of it.
+fn heard_of(desktop: &Desktop, player: &[&str], seconds: f64) -> Heard {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tone.wav");
+    tone::write(&file, 1000.0, seconds);
+    let mut listener = Listener::connect(desktop);
+    play(desktop, player, &file);
+    assert!(listener.wait_for("stop", STOP_TIMEOUT).is_some());
+    Heard::of(&listener.finish(), 1000.0)
+}
+
+#[test]
+fn a_tone_of_any_player_is_heard_as_it_is_played() {
+    let _alone = alone();
+    let desktop = desktop();
+    for player in [
+        &["paplay"][..],
+        &["aplay", "-q"],
+        &["mpv", "--no-config", "--no-terminal"],
+    ] {
+        heard_of(&desktop, player, 3.0).expect(3.0, player[0]);
+    }
+}
+
+#[test]
+fn a_tone_has_no_gap_while_the_screen_is_drawn_to() {
+    let _alone = alone();
+    let desktop = desktop();
+    let _drawing = desktop.draw(&["random", "7", "1000000", "20"]);
+    heard_of(&desktop, &["paplay"], 10.0).expect(10.0, "with drawing");
+}
+
+#[test]
+#[ignore = "a minute long: run by make benches"]
+fn bench_a_minute_of_tone_has_no_gap() {
+    let _alone = alone();
+    let desktop = desktop();
+    heard_of(&desktop, &["paplay"], 60.0).expect(60.0, "a minute");
+}
+
+#[test]
+fn clicks_arrive_within_60_ms() {
+    let _alone = alone();
+    let desktop = desktop();
+    let mut listener = Listener::connect(&desktop);
+    let mut state = 1_u32;
+    let click: Vec<i16> = (0..240)
+        .map(|_| {
+            state = state.wrapping_mul(0x9e37_79b1).wrapping_add(7);
+            (state >> 17) as i16 - 0x3fff
+        })
+        .collect();
+    // A player that once came too late for its daemon stays late: each makes a few clicks.
+    let clicked_us: Vec<i64> = (0..10)
+        .flat_map(|_| play_clicks(&desktop, &click))
+        .collect();
+    assert!(listener.wait_for("stop", STOP_TIMEOUT).is_some());
+    let samples = listener.finish();
+    let pattern: Vec<f64> = click.iter().map(|value| f64::from(*value)).collect();
+    // Sample that a packet begins with, and when it came.
+    let mut packets = Vec::new();
+    let mut begun = 0_usize;
+    for data in listener.events.iter().filter(|event| event.what == "data") {
+        packets.push((begun, data.at_us));
+        begun += usize::try_from(data.number).unwrap() / 4;
+    }
+    let arrived_us = |sample: usize| packets[packets.partition_point(|one| one.0 <= sample) - 1].1;
+    let mut took_us: Vec<i64> = clicked_us
+        .iter()
+        .map(|at_us| {
+            // It is looked for in what came until shortly before the next one.
+            let from = packets.partition_point(|packet| packet.1 < *at_us);
+            let to = packets.partition_point(|packet| packet.1 < at_us + 300_000);
+            let place = |packet: usize| packets.get(packet).map_or(begun, |packet| packet.0);
+            arrived_us(tone::find(&samples, &pattern, place(from), place(to))) - at_us
+        })
+        .collect();
+    took_us.sort_unstable();
+    let percentile = |part: usize| took_us[(took_us.len() - 1) * part / 100];
+    let (median, p95) = (percentile(50), percentile(95));
+    eprintln!("click to click: median {median} us, p95 {p95} us");
+    assert!(0 < took_us[0], "no click is heard before it is made");
+    assert!(p95 <= i64::try_from(CLICK_TIME_MAX.as_micros()).unwrap());
+}
+
+/// Plays three clicks, with a quiet hum between them, as a program that cares for latency; when each was made.
+fn play_clicks(desktop: &Desktop, click: &[i16]) -> Vec<i64> {
+    let mut player = Running::start(Path::new("/usr/bin/pacat"), Stdio::inherit(), |command| {
+        let format = ["--format=s16le", "--rate=48000", "--channels=2"];
+        desktop.client(
+            command
+                .args(["--playback", "--raw", "--latency-msec=10"])
+                .args(format),
+        );
+    });
+    // What is written before it has connected would wait in front of all that comes later.
+    std::thread::sleep(Duration::from_millis(500));
+    let (begun, mut clicked_us) = (Instant::now(), Vec::new());
+    for frame in 0..132_u32 {
+        let due = begun + Duration::from_millis(10) * frame;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let mut samples = vec![40_i16; 480];
+        if 0 < frame && frame % 33 == 0 {
+            samples[..click.len()].copy_from_slice(click);
+            clicked_us.push(now_us());
+        }
+        let bytes = samples
+            .iter()
+            .flat_map(|value| value.to_le_bytes().repeat(2));
+        assert!(player.write(&bytes.collect::<Vec<u8>>()), "pacat has ended");
+    }
+    player.stop_input();
+    clicked_us
+}
+
+fn now_us() -> i64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap();
+    now.tv_sec() * 1_000_000 + now.tv_nsec() / 1000
+}
+
+#[test]
+fn a_tone_at_the_clients_microphone_is_recorded() {
+    let _alone = alone();
+    let desktop = desktop();
+    let mut speaker = Listener::speaking(&desktop, PEAK);
+    assert_eq!(speaker.count("record-start"), 0, "nobody records");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("recorded");
+    let mut recorder = Running::start(
+        Path::new("/usr/bin/parecord"),
+        Stdio::inherit(),
+        |command| {
+            let format = ["--format=s16le", "--rate=48000", "--channels=2"];
+            desktop.client(command.arg("--raw").args(format).arg(&file));
+        },
+    );
+    assert!(speaker.wait_for("record-start", STOP_TIMEOUT).is_some());
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(recorder.stop(STOP_TIMEOUT));
+    assert!(speaker.wait_for("record-stop", STOP_TIMEOUT).is_some());
+    let samples = tone::left_of(&std::fs::read(&file).unwrap());
+    // The first half second is the line's: the store fills.
+    let heard = Heard::of(&samples[RATE_HZ / 2..], 1000.0);
+    heard.expect(samples.len() as f64 / RATE_HZ as f64 - 0.5, "parecord");
+    let log = desktop.log();
+    assert!(log.contains("a program records"), "{log}");
+}
+
+#[test]
+fn sound_returns_when_the_daemon_was_killed() {
+    let _alone = alone();
+    let desktop = desktop();
+    let mut listener = Listener::connect(&desktop);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tone.wav");
+    tone::write(&file, 1000.0, 1.0);
+    play(&desktop, &["paplay"], &file);
+    assert!(listener.wait_for("start", STOP_TIMEOUT).is_some());
+    let (server, daemon) = (desktop.server_pid(), daemon_of(&desktop).unwrap());
+    for killed in 1..=2 {
+        let daemon = daemon_of(&desktop).unwrap_or(daemon);
+        crate::process::signal(daemon, nix::sys::signal::Signal::SIGKILL);
+        let back = wait_until(STOP_TIMEOUT, || {
+            daemon_of(&desktop).is_some_and(|pid| pid != daemon) && is_reachable(&desktop)
+        });
+        assert!(back, "no other daemon: {}", desktop.log());
+        let since = Instant::now();
+        while listener.count("start") <= killed {
+            assert!(
+                since.elapsed() < Duration::from_secs(3),
+                "{}",
+                desktop.log()
+            );
+            play(&desktop, &["paplay"], &file);
+            listener.read();
+        }
+        eprintln!("sound {:?} after the daemon's return", since.elapsed());
+    }
+    assert_eq!(desktop.server_pid(), server, "the session went on");
+    assert_eq!(listener.count("closed"), 0);
+}
+
+/// The desktop's own daemon.
+fn daemon_of(desktop: &Desktop) -> Option<i32> {
+    let holder = crate::process::child_called(desktop.launcher_pid(), "desktop-session")?;
+    crate::process::child_called(holder, "pulseaudio")
+}
+
+fn is_reachable(desktop: &Desktop) -> bool {
+    let mut command = Command::new("pactl");
+    let info = desktop.client(command.arg("info")).output();
+    info.is_ok_and(|info| info.status.success())
+}
+
+#[test]
+fn a_client_without_opus_hears_samples() {
+    let _alone = alone();
+    let desktop = desktop();
+    let (_main, session) = RawLink::open_main(desktop.port());
+    let mut link = RawLink::open(desktop.port(), PLAYBACK, session);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tone.wav");
+    tone::write(&file, 1000.0, 0.5);
+    play(&desktop, &["paplay"], &file);
+    let mut samples = Vec::new();
+    loop {
+        let (kind, body) = link.message();
+        match kind {
+            // DATA.
+            101 => samples.extend_from_slice(&body[4..]),
+            // MODE: raw.
+            102 => assert_eq!(body[4..6], [1, 0]),
+            // STOP.
+            104 => break,
+            _ => {}
+        }
+        // Two windows may be open; half a second of sound and one of silence is more than that.
+        if samples.len() / 1920 % 20 == 19 && kind == 101 {
+            link.send(&crate::link::message(2, 0, &[]));
+        }
+        if samples.is_empty() && kind == 3 {
+            link.send(&crate::link::message(1, 4, &body[..4]));
+        }
+    }
+    Heard::of(&tone::left_of(&samples), 1000.0).expect(0.5, "raw");
+}
+
+#[test]
+fn five_clients_hear_all_and_one_that_stalls_costs_nothing() {
+    let _alone = alone();
+    let desktop = desktop();
+    let mut listeners: Vec<Listener> = (0..5).map(|_| Listener::connect(&desktop)).collect();
+    let server = desktop.server_pid().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tone.wav");
+    tone::write(&file, 1000.0, 8.0);
+    let before = anonymous_bytes(server);
+    listeners[0].process.send("pause 5000");
+    play(&desktop, &["paplay"], &file);
+    let after = anonymous_bytes(server);
+    assert!(
+        after < before + 2 * 1024 * 1024,
+        "{before} bytes, then {after}"
+    );
+    for listener in &mut listeners {
+        assert!(listener.wait_for("stop", STOP_TIMEOUT).is_some());
+    }
+    let stalled = listeners.remove(0).finish().len() / RATE_HZ;
+    assert!(
+        (2..6).contains(&stalled),
+        "{stalled} s of 8, 5 of them stalled"
+    );
+    for mut listener in listeners {
+        Heard::of(&listener.finish(), 1000.0).expect(8.0, "beside one that stalls");
+    }
+}
+
+#[test]
+fn clients_that_come_and_go_leave_nothing() {
+    let _alone = alone();
+    let desktop = desktop();
+    let server = desktop.server_pid().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tone.wav");
+    tone::write(&file, 1000.0, 60.0);
+    let mut player = Running::start(Path::new("/usr/bin/paplay"), Stdio::inherit(), |command| {
+        desktop.client(command.arg(&file));
+    });
+    let visit = || {
+        let (_main, session) = RawLink::open_main(desktop.port());
+        let mut link = RawLink::open(desktop.port(), PLAYBACK, session);
+        // Up to the first of its sound.
+        while link.message().0 != 101 {}
+    };
+    (0..20).for_each(|_| visit());
+    let counted = || {
+        let count = |what: &str| {
+            std::fs::read_dir(format!("/proc/{server}/{what}"))
+                .unwrap()
+                .count()
+        };
+        (count("fd"), count("task"))
+    };
+    // The last of them may still be closing.
+    std::thread::sleep(Duration::from_secs(1));
+    let settled = counted();
+    let before = anonymous_bytes(server);
+    (0..180).for_each(|_| visit());
+    let same = wait_until(STOP_TIMEOUT, || {
+        let (fds, tasks) = counted();
+        fds <= settled.0 && tasks <= settled.1
+    });
+    assert!(
+        same,
+        "descriptors and threads: {settled:?}, then {:?}",
+        counted()
+    );
+    let after = anonymous_bytes(server);
+    eprintln!("{before} bytes after 20 clients, {after} after 200");
+    assert!(after < before + 1024 * 1024, "{before} bytes, then {after}");
+    assert!(player.is_running(), "it played to all of them");
+    player.stop(STOP_TIMEOUT);
+}
+
+#[test]
+fn silence_wakes_nobody() {
+    let _alone = alone();
+    let desktop = desktop();
+    let mut listener = Listener::connect(&desktop);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tone.wav");
+    tone::write(&file, 1000.0, 0.3);
+    play(&desktop, &["paplay"], &file);
+    assert!(listener.wait_for("stop", STOP_TIMEOUT).is_some());
+    std::thread::sleep(Duration::from_secs(2));
+    let pids = [desktop.server_pid().unwrap(), daemon_of(&desktop).unwrap()];
+    let (before, woken) = (pids.map(cpu_time), pids.map(wakes));
+    std::thread::sleep(Duration::from_secs(5));
+    listener.read();
+    let last = listener.events.last().unwrap().what.clone();
+    assert_eq!(last, "stop", "nothing is sent");
+    for (index, pid) in pids.into_iter().enumerate() {
+        let (spent, woken) = (cpu_time(pid) - before[index], wakes(pid) - woken[index]);
+        eprintln!("{pid}: {spent:?} and {woken} wake-ups in 5 s of silence");
+        assert!(spent <= Duration::from_millis(20), "{spent:?}");
+        assert!(woken <= 25, "{woken} wake-ups");
+    }
+}
+
+/// How often a process has gone to sleep by itself.
+fn wakes(pid: i32) -> u64 {
+    let status = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("status"));
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let told = tasks.flatten().filter_map(|task| status(task).ok());
+    told.filter_map(|status| {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    })
+    .sum()
+}
+
+#[test]
+fn a_desktop_may_be_without_sound() {
+    let _alone = alone();
+    let desktop = Desktop::caraway_with(&["--auth", "none", "--sound", "off"], |_| ());
+    assert!(desktop.sound.iter().all(|(name, _)| name != "PULSE_SINK"));
+    let (_main, session) = RawLink::open_main(desktop.port());
+    let hello = crate::link::LinkMessage::good(PLAYBACK, session);
+    let mut link = RawLink::connect(desktop.port());
+    link.send(&hello.bytes());
+    assert_eq!(link.link_reply(), crate::link::Outcome::Link(0));
+    let ticket = link.empty_ticket();
+    let refused = link.ticket(&ticket);
+    assert_eq!(
+        refused,
+        crate::link::Outcome::Link(crate::link::CHANNEL_NOT_AVAILABLE)
+    );
+}

@@ -1,0 +1,156 @@
+//! Desktops in the user's own sound daemon: PulseAudio, or PipeWire in its place.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::alone;
+use crate::desktop::Desktop;
+use crate::listener::Listener;
+use crate::process::{Running, signal, wait_until};
+use crate::tone::{self, Heard};
+
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A user's daemon, with the directory that XDG_RUNTIME_DIR names.
+struct Users {
+    folder: tempfile::TempDir,
+    processes: Vec<Running>,
+}
+
+impl Users {
+    fn pulseaudio() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("pulse/native");
+        std::fs::create_dir(socket.parent().unwrap()).unwrap();
+        let listen = format!(
+            "module-native-protocol-unix auth-anonymous=1 socket={}",
+            socket.display()
+        );
+        let mut users = Self {
+            folder,
+            processes: Vec::new(),
+        };
+        users.run(&[
+            "pulseaudio",
+            "-n",
+            "--daemonize=no",
+            "--use-pid-file=no",
+            "--exit-idle-time=-1",
+            "--disable-shm=yes",
+            "--log-level=error",
+            "-L",
+            "module-null-sink sink_name=users",
+            "-L",
+            "module-suspend-on-idle timeout=1",
+            "-L",
+            &listen,
+        ]);
+        users.wait();
+        users
+    }
+
+    fn pipewire() -> Self {
+        let mut users = Self {
+            folder: tempfile::tempdir().unwrap(),
+            processes: Vec::new(),
+        };
+        users.run(&[
+            "dbus-run-session",
+            "--",
+            "sh",
+            "-c",
+            "pipewire & sleep 0.5; wireplumber & pipewire-pulse & wait",
+        ]);
+        users.wait();
+        users
+    }
+
+    fn run(&mut self, words: &[&str]) {
+        let folder = self.folder.path();
+        let program = Path::new("/usr/bin").join(words[0]);
+        self.processes
+            .push(Running::start(&program, Stdio::null(), |command| {
+                command
+                    .args(&words[1..])
+                    .env("XDG_RUNTIME_DIR", folder)
+                    .env("HOME", folder)
+                    .env_remove("PULSE_SERVER");
+            }));
+    }
+
+    fn wait(&self) {
+        let up = wait_until(START_TIMEOUT, || self.modules().is_some());
+        assert!(up, "no sound daemon: run `make test-packages`");
+    }
+
+    /// The modules of it that are of desktops of ours; nothing where it does not answer.
+    fn modules(&self) -> Option<usize> {
+        let mut command = Command::new("pactl");
+        let socket = self.folder.path().join("pulse/native");
+        command.env("PULSE_SERVER", format!("unix:{}", socket.display()));
+        let listed = command.args(["list", "short", "modules"]).output().unwrap();
+        let lines = String::from_utf8_lossy(&listed.stdout);
+        let ours = lines.lines().filter(|line| line.contains("caraway-"));
+        listed.status.success().then(|| ours.count())
+    }
+
+    fn desktop(&self, name: &str) -> Desktop {
+        let arguments = ["--auth", "none", "-g", "640x480", "--name", name];
+        Desktop::caraway_with(&arguments, |command| {
+            command
+                .env("XDG_RUNTIME_DIR", self.folder.path())
+                .env_remove("PULSE_SERVER")
+                .env_remove("PULSE_RUNTIME_PATH");
+        })
+    }
+}
+
+/// Two desktops play different tones at the same time; each is heard alone.
+fn two_desktops_do_not_hear_each_other(users: &Users) {
+    let desktops = [users.desktop("one"), users.desktop("two")];
+    let mut listeners = desktops.each_ref().map(Listener::connect);
+    let folder = tempfile::tempdir().unwrap();
+    let frequencies = [1000.0, 1500.0];
+    let mut players = Vec::new();
+    for (desktop, frequency) in desktops.iter().zip(frequencies) {
+        let file = folder.path().join(format!("{frequency}.wav"));
+        tone::write(&file, frequency, 4.0);
+        let program = Path::new("/usr/bin/paplay");
+        players.push(Running::start(program, Stdio::inherit(), |command| {
+            desktop.client(command.arg(&file));
+        }));
+    }
+    for (listener, frequency) in listeners.iter_mut().zip(frequencies) {
+        assert!(listener.wait_for("stop", 2 * STOP_TIMEOUT).is_some());
+        Heard::of(&listener.finish(), frequency).expect(4.0, "one of two");
+    }
+}
+
+#[test]
+fn desktops_share_the_users_pulseaudio_and_leave_nothing_in_it() {
+    let _alone = alone();
+    let users = Users::pulseaudio();
+    two_desktops_do_not_hear_each_other(&users);
+    assert_eq!(users.modules(), Some(0), "they have ended");
+    let desktop = users.desktop("killed");
+    assert_eq!(users.modules(), Some(3));
+    signal(desktop.launcher_pid(), Signal::SIGKILL);
+    let released = wait_until(START_TIMEOUT, || users.modules() == Some(0));
+    assert!(
+        released,
+        "{:?} modules of a desktop that was killed",
+        users.modules()
+    );
+}
+
+#[test]
+fn desktops_share_the_users_pipewire_and_leave_nothing_in_it() {
+    let _alone = alone();
+    let users = Users::pipewire();
+    two_desktops_do_not_hear_each_other(&users);
+    assert_eq!(users.modules(), Some(0), "they have ended");
+}
