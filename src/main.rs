@@ -121,10 +121,8 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         uuid,
     };
     let mut session = Session::new(identity, Size::default());
+    offer_encoders(&mut session);
     session.set_resize_policy(resize_policy);
-    let backends = JpegBackends::load();
-    session.set_jpeg_backends(Box::new(move || backends.backend()));
-    session.set_workers(Box::new(Cores::new()));
     if arguments.folders == Folders::On {
         session.serve_folders();
     }
@@ -196,6 +194,12 @@ fn random_uuid() -> Result<[u8; 16], getrandom::Error> {
     let mut uuid = [0; 16];
     getrandom::fill(&mut uuid)?;
     Ok(uuid)
+}
+
+fn offer_encoders(session: &mut Session) {
+    let backends = JpegBackends::load();
+    session.set_jpeg_backends(Box::new(move || backends.backend()));
+    session.set_workers(Box::new(Cores::new()));
 }
 
 fn offer_sound(session: &mut Session) {

@@ -23,7 +23,6 @@ use super::image_sender::ImageEncoders;
 use super::picture::Picture;
 use super::registry::{AdmitError, ChannelKey, Registry};
 use super::sound_side::SoundSide;
-use super::status::{ClientStatus, Status};
 use super::video_frames::VideoFrames;
 use crate::base::{Alone, Workers};
 use crate::base::{ClientId, Micros, Size};
@@ -83,7 +82,7 @@ pub struct Session {
     pub(super) records: Vec<InputRecord>,
     pub(super) events: Vec<Event>,
     /// Streams with news, for as long as one call lasts.
-    folder_news: Vec<StreamId>,
+    pub(super) folder_news: Vec<StreamId>,
 }
 
 impl Session {
@@ -388,21 +387,6 @@ impl Session {
         std::mem::take(&mut self.records)
     }
 
-    /// A snapshot for people.
-    pub fn status(&self, now: Micros) -> Status {
-        let clients = self
-            .registry
-            .clients()
-            .map(|client| self.client_status(client, now));
-        Status {
-            width: self.picture.size().width,
-            height: self.picture.size().height,
-            frames: self.frames,
-            clients: clients.collect(),
-            shared_folders: self.folder_status(),
-        }
-    }
-
     fn role(
         &mut self,
         client: ClientId,
@@ -445,38 +429,6 @@ impl Session {
                 )))
             }
         }
-    }
-
-    fn client_status(&self, client: ClientId, now: Micros) -> ClientStatus {
-        let mut status = ClientStatus::default();
-        for channel in self
-            .channels
-            .values()
-            .filter(|channel| channel.client == client)
-        {
-            status.channels.push(channel.role.name());
-            match &channel.role {
-                Role::Main(_) => {
-                    status.peer.clone_from(&channel.origin.peer);
-                    status.connected_s = now.since(channel.since).0 / 1_000_000;
-                }
-                Role::Display(display) => {
-                    status.display_bytes = channel.outbox.written_bytes();
-                    status.rtt_us = display.rtt_us();
-                    status.rate_bytes_per_s = display.rate_bytes_per_s();
-                    status.in_flight_bytes = display.in_flight_bytes();
-                }
-                _ => {}
-            }
-        }
-        status
-    }
-
-    /// Notes which streams of a shared folder have something new for their programs.
-    fn tell_folder_news(&mut self, channel: ChannelKey) {
-        let news = self.folder_news.drain(..);
-        let events = news.map(|id| Event::FolderStream(FolderStream { channel, id }));
-        self.events.extend(events);
     }
 
     /// Notes that a display can take a frame.

@@ -134,4 +134,11 @@ impl Session {
             _ => None,
         }
     }
+
+    /// Notes which streams of a shared folder have something new for their programs.
+    pub(super) fn tell_folder_news(&mut self, channel: ChannelKey) {
+        let news = self.folder_news.drain(..);
+        let events = news.map(|id| Event::FolderStream(FolderStream { channel, id }));
+        self.events.extend(events);
+    }
 }

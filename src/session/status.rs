@@ -2,6 +2,10 @@
 
 use serde::Serialize;
 
+use super::channel::Role;
+use super::desktop::Session;
+use crate::base::{ClientId, Micros};
+
 /// A snapshot of the desktop and its clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -51,4 +55,46 @@ pub struct ClientStatus {
     pub rate_bytes_per_s: Option<u64>,
     /// Bytes of the display channel that the client has not been seen to handle.
     pub in_flight_bytes: u64,
+}
+
+impl Session {
+    /// A snapshot for people.
+    pub fn status(&self, now: Micros) -> Status {
+        let clients = self
+            .registry
+            .clients()
+            .map(|client| self.client_status(client, now));
+        Status {
+            width: self.picture.size().width,
+            height: self.picture.size().height,
+            frames: self.frames,
+            clients: clients.collect(),
+            shared_folders: self.folder_status(),
+        }
+    }
+
+    fn client_status(&self, client: ClientId, now: Micros) -> ClientStatus {
+        let mut status = ClientStatus::default();
+        for channel in self
+            .channels
+            .values()
+            .filter(|channel| channel.client == client)
+        {
+            status.channels.push(channel.role.name());
+            match &channel.role {
+                Role::Main(_) => {
+                    status.peer.clone_from(&channel.origin.peer);
+                    status.connected_s = now.since(channel.since).0 / 1_000_000;
+                }
+                Role::Display(display) => {
+                    status.display_bytes = channel.outbox.written_bytes();
+                    status.rtt_us = display.rtt_us();
+                    status.rate_bytes_per_s = display.rate_bytes_per_s();
+                    status.in_flight_bytes = display.in_flight_bytes();
+                }
+                _ => {}
+            }
+        }
+        status
+    }
 }

@@ -316,7 +316,7 @@ fn bench_key_to_pixel_in_turns() {
         figures.sort_by(f64::total_cmp);
         let part = |percent: usize| figures[(figures.len() - 1) * percent / 100];
         eprintln!(
-            "figure: key to pixel in turns: {name} {:.2} ms, quarter {:.2}, three quarters {:.2}, p95 {:.2}, least {:.2}",
+            "figure: key to pixel in turns: {name} {:.2} ms, quarters {:.2} and {:.2}, p95 {:.2}, least {:.2}",
             part(50),
             part(25),
             part(75),
