@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::errors::ReplyError;
-use x11rb::protocol::Event;
 use x11rb::protocol::xfixes::{
     ConnectionExt as _, SelectionEventMask, SelectionNotifyEvent as OwnerEvent,
 };
 use x11rb::protocol::xproto::{
     Atom, ConnectionExt as _, CreateWindowAux, SelectionRequestEvent, Window, WindowClass,
 };
+use x11rb::protocol::{ErrorKind, Event};
 use x11rb::rust_connection::RustConnection;
 
 use super::incoming::{Content, Incoming, Read};
@@ -188,19 +188,25 @@ impl Selections {
                     self.ended(read)?;
                 }
             }
-            Event::DestroyNotify(event) => {
-                self.watched
-                    .iter_mut()
-                    .for_each(|one| one.window_gone(event.window));
-                for paste in self.outgoing.window_gone(event.window) {
-                    self.tell(ClipboardNews::PasteGone { paste });
-                }
-                for read in self.incoming.window_gone(&self.x, event.window) {
-                    self.ended(read)?;
-                }
+            Event::DestroyNotify(event) => self.window_gone(event.window)?,
+            // It went before its end could be watched.
+            Event::Error(error) if error.error_kind == ErrorKind::Window => {
+                self.window_gone(error.bad_value)?;
             }
-            // Errors are of requests about windows that have just gone.
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn window_gone(&mut self, window: Window) -> Result<(), X11ClipboardError> {
+        self.watched
+            .iter_mut()
+            .for_each(|one| one.window_gone(window));
+        for paste in self.outgoing.window_gone(window) {
+            self.tell(ClipboardNews::PasteGone { paste });
+        }
+        for read in self.incoming.window_gone(&self.x, window) {
+            self.ended(read)?;
         }
         Ok(())
     }
