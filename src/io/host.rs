@@ -186,7 +186,13 @@ impl Host {
         &self,
         addresses: impl IntoIterator<Item = (ChannelKey, FolderAddress)>,
     ) {
-        *self.folder_addresses.borrow_mut() = addresses.into_iter().collect();
+        let addresses: BTreeMap<_, _> = addresses.into_iter().collect();
+        let told: Vec<(ChannelKey, String)> = addresses
+            .iter()
+            .map(|(key, address)| (*key, address.uri().trim_end_matches('/').to_owned()))
+            .collect();
+        *self.folder_addresses.borrow_mut() = addresses;
+        self.with(|session| session.set_folder_addresses(&told));
         self.folder_addresses_changed.notify_one();
     }
 

@@ -41,6 +41,11 @@ impl AgentSide {
         self.services
     }
 
+    /// Clients share folders at these addresses of the desktop.
+    pub(super) fn share_folders(&mut self, addresses: BTreeMap<ClientId, String>) {
+        self.clipboard.set_shared_folders(addresses);
+    }
+
     /// A client's chunk has come.
     pub(super) fn receive(&mut self, now: Micros, client: ClientId, link: &mut AgentLink) {
         for incoming in link.take_incoming() {

@@ -35,6 +35,17 @@ impl Session {
             .map(|(key, channel)| (*key, channel.origin.peer.as_str()))
     }
 
+    /// Where the folders of these channels' clients are to be had in the desktop: what clients copy of them can be
+    /// pasted there.
+    pub fn set_folder_addresses(&mut self, addresses: &[(ChannelKey, String)]) {
+        let client = |key: &ChannelKey| Some(self.channels.get(key)?.client);
+        let of_clients = addresses
+            .iter()
+            .filter_map(|(key, address)| Some((client(key)?, address.clone())));
+        let of_clients = of_clients.collect();
+        self.agent.share_folders(of_clients);
+    }
+
     /// A program connects to a shared folder; none if that has gone or has as many connections as it may have.
     pub fn folder_connect(&mut self, channel: ChannelKey, now: Micros) -> Option<FolderStream> {
         let id = self.folder_mut(channel)?.connect(now)?;

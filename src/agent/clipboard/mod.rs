@@ -102,7 +102,8 @@ pub struct Clipboard {
     shared: [Shared; SELECTIONS.len()],
     clients: BTreeMap<ClientId, Client>,
     transfers: Transfers,
-    shared_folder: Option<String>,
+    /// Addresses in the desktop of the folders that clients share.
+    shared_folders: BTreeMap<ClientId, String>,
     orders: Vec<ClipboardOrder>,
     messages: Vec<(ClientId, AgentMessage)>,
     /// Of the last call as a part of the agent, for what comes without a time.
@@ -122,7 +123,7 @@ impl Clipboard {
             shared: Default::default(),
             clients: BTreeMap::new(),
             transfers: Transfers::default(),
-            shared_folder: None,
+            shared_folders: BTreeMap::new(),
             orders: Vec::new(),
             messages: Vec::new(),
             last_now: Micros::default(),
@@ -134,10 +135,10 @@ impl Clipboard {
         &self.policy
     }
 
-    /// Where a client's shared folder is to be had in the desktop (an address without a slash at its end), or that it
-    /// is not. Only with it are lists of files offered.
-    pub fn set_shared_folder(&mut self, address: Option<String>) {
-        self.shared_folder = address;
+    /// Where the folders that clients share are to be had in the desktop (addresses without a slash at their ends).
+    /// Lists of files are offered of these clients only.
+    pub fn set_shared_folders(&mut self, addresses: BTreeMap<ClientId, String>) {
+        self.shared_folders = addresses;
     }
 
     /// The client has told what it can: it hears of what can be pasted now.
@@ -280,7 +281,7 @@ impl Clipboard {
             self.refuse(Refusal::Direction);
             return;
         }
-        let types = self.offered_by_client(grab.types);
+        let types = self.offered_by_client(client, grab.types);
         if !types.is_empty() {
             self.set_owner(at, Owner::Client(client, types), now);
         } else if self.shared[at].owner.is_client(client) {
@@ -325,13 +326,13 @@ impl Clipboard {
         }
         let before = std::mem::replace(&mut shared.owner, owner);
         match (&before, &shared.owner) {
-            (_, Owner::Client(_, types)) => {
+            (_, Owner::Client(client, types)) => {
                 shared.turn += 1;
                 self.orders.push(ClipboardOrder::Own {
                     selection,
                     turn: shared.turn,
                     types: offer::expanded(types),
-                    shared_folder: self.shared_folder.clone(),
+                    shared_folder: self.shared_folders.get(client).cloned(),
                 });
             }
             (Owner::Client(..), Owner::Nobody) => {

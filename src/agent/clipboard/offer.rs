@@ -4,6 +4,7 @@
 //! without loss, PNG before the others; a JPEG of something that is none comes last.
 
 use super::Clipboard;
+use crate::base::ClientId;
 use crate::wire::agent::ClipboardType;
 
 /// Kinds of image by how gladly one is made: source and result.
@@ -22,8 +23,12 @@ impl Clipboard {
     }
 
     /// What the desktop may have of a client's offer. Lists of files need a place where they are to be had.
-    pub(super) fn offered_by_client(&self, mut types: Vec<ClipboardType>) -> Vec<ClipboardType> {
-        let has_folder = self.shared_folder.is_some();
+    pub(super) fn offered_by_client(
+        &self,
+        client: ClientId,
+        mut types: Vec<ClipboardType>,
+    ) -> Vec<ClipboardType> {
+        let has_folder = self.shared_folders.contains_key(&client);
         types.retain(|kind| {
             self.policy.admits(*kind) && (has_folder || *kind != ClipboardType::FileList)
         });
