@@ -9,6 +9,7 @@ use crate::listen::{ListenAddress, is_loopback};
 use crate::name::DesktopName;
 use crate::process::bound::BoundArgs;
 use crate::session::SessionArgs;
+use crate::top::TopArgs;
 use crate::xorg::config::{DEFAULT_GEOMETRY, Geometry};
 
 /// The highest display number: X clients reach display N on port 6000 + N, too.
@@ -45,6 +46,8 @@ pub(crate) enum Verb {
     View(NameArgs),
     /// Show a desktop's password, or replace it
     Password(PasswordArgs),
+    /// Show what desktops and clients do, anew every second
+    Top(TopArgs),
     /// Check what this host has and lacks for desktops
     Doctor(DoctorArgs),
     /// Become a program that dies with its parent

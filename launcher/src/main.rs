@@ -18,6 +18,7 @@ mod start;
 mod supervise;
 mod terminal;
 mod ticket;
+mod top;
 mod view;
 mod xorg;
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Verb::Stop(args) => report(desktops::stop(args.name)),
         Verb::Password(args) => report(password_command::run(&args)),
         Verb::View(args) => report(view::run(args.name)),
+        Verb::Top(args) => top::run(&args),
         Verb::Doctor(args) => doctor::run(args.xorg.as_deref()),
         Verb::Exec(args) => process::bound::exec(&args),
         Verb::Session(args) => session::run(&args),

@@ -8,8 +8,13 @@ use std::io::{self, Write};
 
 /// Writes what the user asked for, as one line on stdout.
 pub(crate) fn answer(line: impl Display) {
+    answered(line);
+}
+
+/// The same; false if nobody reads it any more.
+pub(crate) fn answered(line: impl Display) -> bool {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
 }
 
 /// Tells the user of an event or a failure, as one line on stderr.

@@ -37,6 +37,7 @@ use crate::ring::{InputRecord, Leds};
 use crate::wire::common::LAST_TYPE;
 use crate::wire::link::{ChannelType, LinkMessage};
 use crate::wire::main::MouseModes;
+use crate::wire::{Message, inputs::KeyDown};
 
 /// Something for the I/O side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +188,7 @@ impl Session {
             ..
         } = channel;
         let mode = self.modes.get(client).copied().unwrap_or(MouseMode::Client);
+        let mut is_key = false;
         inbox.push(bytes);
         while let Some((number, body)) = inbox.next_message()? {
             if number <= LAST_TYPE {
@@ -210,6 +212,7 @@ impl Session {
                 },
                 Role::Display(display) => display.handle(number, body)?,
                 Role::Inputs(inputs) => {
+                    is_key |= number == KeyDown::TYPE;
                     let screen = self.picture.pointer_screen();
                     let (shared, records) = (&mut self.input, &mut self.records);
                     let seat = &mut Seat {
@@ -226,9 +229,30 @@ impl Session {
         if outbox.is_full() && !matches!(role, Role::Display(_)) {
             return Err(ChannelError::NotReading);
         }
+        if is_key {
+            let client = *client;
+            self.key_pressed(client, now);
+        }
         self.tell_readiness(key);
         self.deliver_agent();
         Ok(())
+    }
+
+    fn key_pressed(&mut self, client: ClientId, now: Micros) {
+        for key in self.registry.channels(client) {
+            if let Some(Role::Display(display)) =
+                self.channels.get_mut(&key).map(|one| &mut one.role)
+            {
+                display.tally.key(now);
+            }
+        }
+    }
+
+    /// It took this long to make what `transmit` gave.
+    pub fn encoded(&mut self, key: ChannelKey, taken: Micros) {
+        if let Some(Role::Display(display)) = self.channels.get_mut(&key).map(|one| &mut one.role) {
+            display.tally.encode_us += taken.0;
+        }
     }
 
     /// Appends what a channel has to send to `out`, at most about one image. Returns whether there is more right now.
@@ -379,7 +403,10 @@ impl Session {
     }
 
     fn client_status(&self, client: ClientId, now: Micros) -> ClientStatus {
-        let mut status = ClientStatus::default();
+        let mut status = ClientStatus {
+            id: client.number(),
+            ..ClientStatus::default()
+        };
         for channel in self
             .channels
             .values()
@@ -396,6 +423,9 @@ impl Session {
                     status.rtt_us = display.rtt_us();
                     status.rate_bytes_per_s = display.rate_bytes_per_s();
                     status.in_flight_bytes = display.in_flight_bytes();
+                    status.frames_shown = display.tally.frames_shown;
+                    status.encode_us = display.tally.encode_us;
+                    status.key_to_frame_us = display.tally.key_to_frame_us;
                 }
                 _ => {}
             }

@@ -15,6 +15,7 @@ mod screen_side;
 mod stage;
 mod status;
 mod stream_sender;
+mod tally;
 mod video_frames;
 
 pub use channel::{ChannelError, Origin};

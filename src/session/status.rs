@@ -18,6 +18,8 @@ pub struct Status {
 /// One client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientStatus {
+    /// Its number, which no other client of this server has or had.
+    pub id: u64,
     /// Where it connects from.
     pub peer: String,
     /// Seconds since it connected.
@@ -32,4 +34,10 @@ pub struct ClientStatus {
     pub rate_bytes_per_s: Option<u64>,
     /// Bytes of the display channel that the client has not been seen to handle.
     pub in_flight_bytes: u64,
+    /// Frames of which something was sent to it.
+    pub frames_shown: u64,
+    /// Time spent on making what was sent on its display channel, in microseconds.
+    pub encode_us: u64,
+    /// From its last answered key to the first sending behind it, in microseconds: the server's share of what is felt.
+    pub key_to_frame_us: Option<u64>,
 }

@@ -12,3 +12,4 @@
 mod failures;
 mod lives;
 mod stage;
+mod top;
