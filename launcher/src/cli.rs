@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::listen::{ListenAddress, is_loopback};
+use crate::logs::LogsArgs;
 use crate::name::DesktopName;
 use crate::process::bound::BoundArgs;
 use crate::session::SessionArgs;
@@ -46,6 +47,8 @@ pub(crate) enum Verb {
     View(NameArgs),
     /// Show a desktop's password, or replace it
     Password(PasswordArgs),
+    /// Show what a desktop's parts have said
+    Logs(LogsArgs),
     /// Show what desktops and clients do, anew every second
     Top(TopArgs),
     /// Check what this host has and lacks for desktops

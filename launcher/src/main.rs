@@ -7,6 +7,8 @@ mod cookie;
 mod desktops;
 mod doctor;
 mod listen;
+mod logs;
+mod moment;
 mod name;
 mod password;
 mod password_command;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Verb::Stop(args) => report(desktops::stop(args.name)),
         Verb::Password(args) => report(password_command::run(&args)),
         Verb::View(args) => report(view::run(args.name)),
+        Verb::Logs(args) => report(logs::run(args)),
         Verb::Top(args) => top::run(&args),
         Verb::Doctor(args) => doctor::run(args.xorg.as_deref()),
         Verb::Exec(args) => process::bound::exec(&args),

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::sync::Arc;
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::Signal;
@@ -18,6 +18,7 @@ use thiserror::Error;
 pub(crate) use self::link::{Event, Link, StatusOf};
 use crate::certificate::Certificate;
 use crate::listen::Listener;
+use crate::logs::{Also, Kept, Logs};
 use crate::name::DesktopName;
 use crate::process::bound;
 use crate::ticket::Ticket;
@@ -69,6 +70,8 @@ pub(crate) struct Plan {
     pub(crate) cookie: PathBuf,
     /// Identifies the desktop to clients, whichever server they talk to.
     pub(crate) uuid: u128,
+    /// What keeps its words.
+    pub(crate) logs: Arc<Logs>,
 }
 
 /// A new random UUID (version 4).
@@ -145,7 +148,8 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         .fd_mappings(mappings.collect())
         .map_err(io::Error::other)?;
     // Answers of the launcher stay alone on stdout.
-    command.stdout(Stdio::from(io::stderr()));
+    let output = plan.logs.pipe(Kept::Server, Also::Stderr)?;
+    command.stdout(output.try_clone()?).stderr(output);
     let child = command.spawn()?;
     drop(command);
     Ok((pid_of(&child), Link::open(ours)?))

@@ -3,7 +3,6 @@
 use std::env;
 use std::io;
 use std::pin::pin;
-use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use nix::sys::prctl;
@@ -13,11 +12,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::interrupts::Interrupts;
-use super::{Plan, StartError, announce, since, start_directory};
+use super::{Plan, StartError, announce, start_directory};
 use crate::certificate::Certificate;
 use crate::control::messages::{self, Pids};
 use crate::control::{self, Facts, Order};
 use crate::listen::bind_private;
+use crate::logs::{Also, Kept};
+use crate::moment;
 use crate::process::bound;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::strays;
@@ -35,7 +36,7 @@ const XORG_DEADLINE: Duration = Duration::from_secs(30);
 /// Time for the first server to attach to the driver.
 const SERVER_DEADLINE: Duration = Duration::from_secs(15);
 
-/// Time in which the last words of a server that has ended are still read.
+/// Time in which the last words of a part that has ended are still read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Time that inherited processes have to end when every part has.
@@ -77,6 +78,7 @@ impl Desktop {
         }
         let outcome = desktop.stay().await;
         strays::end(&mut desktop.reaper, &[], STRAYS_GRACE).await;
+        desktop.plan.logs.settle(LAST_WORDS);
         Ok(outcome)
     }
 
@@ -113,7 +115,7 @@ impl Desktop {
                 .iter()
                 .map(|listener| listener.uri())
                 .collect(),
-            since: since::rfc3339(SystemTime::now()),
+            since: moment::rfc3339(SystemTime::now()),
             pids,
             server: None,
         };
@@ -164,7 +166,12 @@ impl Desktop {
 
     async fn bring_up_xorg(&mut self) -> Result<(), StartError> {
         let number = self.plan.display.number();
-        let mut xorg = xorg::start(&self.plan.installation, &self.plan.dir, number)?;
+        let mut xorg = xorg::start(
+            &self.plan.installation,
+            &self.plan.dir,
+            &self.plan.logs,
+            number,
+        )?;
         let pid = xorg.pid;
         self.started(Part::Xorg, pid);
         self.state.xorg = Some(pid.as_raw());
@@ -196,6 +203,7 @@ impl Desktop {
     }
 
     fn xorg_failed(&self, how: Ended) -> StartError {
+        self.plan.logs.settle_one(Kept::Xorg, LAST_WORDS);
         XorgError::Failed(failure::explain(&xorg::said(&self.plan.dir), how)).into()
     }
 
@@ -253,10 +261,13 @@ impl Desktop {
         command
             .env_clear()
             .envs(environment::for_session(env::vars_os(), &display, &cookie));
-        if self.plan.json {
-            // The one object shall stay alone on stdout.
-            command.stdout(Stdio::from(io::stderr()));
-        }
+        // The one object shall stay alone on stdout.
+        let output = match self.plan.json {
+            true => Also::Stderr,
+            false => Also::Stdout,
+        };
+        command.stdout(self.plan.logs.pipe(Kept::Session, output)?);
+        command.stderr(self.plan.logs.pipe(Kept::Session, Also::Stderr)?);
         let pid = pid_of(&command.spawn()?);
         self.started(Part::Session, pid);
         Ok(())

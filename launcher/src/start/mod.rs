@@ -3,13 +3,13 @@
 mod announce;
 mod desktop;
 mod interrupts;
-mod since;
 
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -17,6 +17,7 @@ use self::desktop::Desktop;
 use crate::certificate::{Certificate, CertificateError};
 use crate::cli::{Auth, StartArgs};
 use crate::listen::{self, ListenError};
+use crate::logs::Logs;
 use crate::password::{Password, PasswordError};
 use crate::runtime_dir::{DesktopDir, RuntimeDirError};
 use crate::server::{self, ServerError};
@@ -72,6 +73,7 @@ pub(crate) struct Plan {
     json: bool,
     /// Whether the password was made here, so that nobody else can tell it.
     password_is_new: bool,
+    logs: Arc<Logs>,
     // Last, so that the directory goes when everything in it has been closed.
     dir: DesktopDir,
 }
@@ -121,6 +123,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         path: dir.path().into(),
         source,
     })?;
+    let logs = Arc::new(Logs::keep_in(dir.path())?);
     let bus = session::find_bus();
     if bus.is_none() {
         notice("the desktop runs without a D-Bus session; for one: apt install dbus");
@@ -135,6 +138,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         display: format!(":{}", display.number()),
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,
+        logs: Arc::clone(&logs),
     };
     let json = args.json;
     Ok(Plan {
@@ -145,6 +149,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         server,
         json,
         password_is_new,
+        logs,
         dir,
     })
 }

@@ -11,5 +11,6 @@
 
 mod failures;
 mod lives;
+mod logs;
 mod stage;
 mod top;
