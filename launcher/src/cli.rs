@@ -106,6 +106,15 @@ pub(crate) struct StartArgs {
     /// The desktop's name [default: desktop, desktop-2, ...]
     #[arg(long)]
     pub(crate) name: Option<DesktopName>,
+    /// Return when the desktop is ready, and leave it running: a unit of your systemd, where there is one
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// What was detached is called this
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) detached_as: Option<DesktopName>,
+    /// Where somebody waits to hear how the start went
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(crate) report: Option<PathBuf>,
     /// Print one JSON object when the desktop is ready
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use crate::detach::systemd;
 use crate::runtime_dir::Base;
 use crate::terminal::answer;
 use crate::{DONE, FAILED, beside, server, session, view, xorg};
@@ -36,6 +37,7 @@ pub(crate) fn run(program: Option<&Path>) -> u8 {
         "viewer (optional)",
         viewer.ok_or("no remote-viewer here; apt install virt-viewer"),
     );
+    say("systemd (optional)", systemd::advice());
     if needed.iter().all(|&there| there) {
         DONE
     } else {

@@ -5,6 +5,7 @@ mod cli;
 mod control;
 mod cookie;
 mod desktops;
+mod detach;
 mod doctor;
 mod listen;
 mod logs;

@@ -1,8 +1,8 @@
 //! What the parts of a desktop say: each part's words in a file of limited size in the runtime directory, shown by
 //! `caraway logs`.
 //!
-//! The parts write into pipes, whose other ends a thread each reads: one that is held up by a terminal that nobody reads
-//! holds up its own part, as that terminal itself would, and neither the launcher nor another part.
+//! The parts write into pipes, whose other ends a thread each reads: one that is held up by a terminal that nobody
+//! reads holds up its own part, as that terminal itself would, and neither the launcher nor another part.
 
 mod file;
 mod lines;

@@ -156,11 +156,12 @@ impl Desktop {
             .and_then(Ticket::password)
             .filter(|_| self.plan.password_is_new);
         let certificate = self.plan.server.certificate.as_ref();
-        if self.plan.json {
-            announce::json(&facts.desktop, new_password, certificate);
+        let told = if self.plan.json {
+            announce::json(&facts.desktop, new_password, certificate)
         } else {
-            announce::text(&facts.desktop, new_password, certificate);
-        }
+            announce::text(&facts.desktop, new_password, certificate)
+        };
+        self.plan.report.ready(&told);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use thiserror::Error;
 use self::desktop::Desktop;
 use crate::certificate::{Certificate, CertificateError};
 use crate::cli::{Auth, StartArgs};
+use crate::detach::{self, Report};
 use crate::listen::{self, ListenError};
 use crate::logs::Logs;
 use crate::password::{Password, PasswordError};
@@ -74,6 +75,7 @@ pub(crate) struct Plan {
     /// Whether the password was made here, so that nobody else can tell it.
     password_is_new: bool,
     logs: Arc<Logs>,
+    report: Report,
     // Last, so that the directory goes when everything in it has been closed.
     dir: DesktopDir,
 }
@@ -84,7 +86,11 @@ pub(crate) fn run(args: &StartArgs) -> u8 {
         notice(contradiction);
         return USAGE;
     }
-    let outcome = plan(args).and_then(|plan| {
+    if args.detach {
+        return detach::run(args);
+    }
+    let report = Report::to(args.report.as_deref());
+    let outcome = plan(args, &report).and_then(|plan| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -92,18 +98,18 @@ pub(crate) fn run(args: &StartArgs) -> u8 {
     });
     match outcome {
         Ok(Outcome::Done) => DONE,
-        Ok(Outcome::Failed(why)) => {
-            notice(why);
-            FAILED
-        }
-        Err(error) => {
-            notice(error);
-            FAILED
-        }
+        Ok(Outcome::Failed(why)) => failed(&why, &report),
+        Err(error) => failed(&error.to_string(), &report),
     }
 }
 
-fn plan(args: &StartArgs) -> Result<Plan, StartError> {
+fn failed(why: &str, report: &Report) -> u8 {
+    notice(why);
+    report.failed(why);
+    FAILED
+}
+
+fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
     let beside = beside();
     let installation = xorg::find::installation(args.xorg.as_deref(), &beside)?;
     let program = server::find(&beside)?;
@@ -118,7 +124,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
     let listeners = listen::bind_all(&args.listen, &args.tls_listen, args.unix.as_deref())?;
     xorg::socket_dir::ensure()?;
     let display = Display::take(args.display)?;
-    let dir = DesktopDir::create(args.name.as_ref())?;
+    let dir = DesktopDir::create(args.detached_as.as_ref().or(args.name.as_ref()))?;
     write_files(&dir, args.geometry).map_err(|source| StartError::Files {
         path: dir.path().into(),
         source,
@@ -150,6 +156,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         json,
         password_is_new,
         logs,
+        report: report.clone(),
         dir,
     })
 }

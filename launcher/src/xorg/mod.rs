@@ -25,7 +25,7 @@ use crate::runtime_dir::DesktopDir;
 /// Descriptor on which Xorg writes the number of its display when it is ready.
 const DISPLAY_FD: i32 = 3;
 
-/// Descriptor of its log, and the path under which it opens that. It writes to a pipe what a file would hold without end.
+/// Descriptor of its log, and the path under which it opens that: a pipe, for it would fill a file without end.
 const LOG_FD: i32 = 4;
 const LOG_PATH: &str = "/proc/self/fd/4";
 

@@ -9,6 +9,7 @@
     reason = "a test's stage may fail loudly"
 )]
 
+mod detach;
 mod failures;
 mod lives;
 mod logs;
