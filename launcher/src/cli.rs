@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::ConfigArgs;
 use crate::listen::{ListenAddress, is_loopback};
 use crate::logs::LogsArgs;
 use crate::name::DesktopName;
@@ -47,6 +48,8 @@ pub(crate) enum Verb {
     View(NameArgs),
     /// Show a desktop's password, or replace it
     Password(PasswordArgs),
+    /// Show what is configured
+    Config(ConfigArgs),
     /// Show what a desktop's parts have said
     Logs(LogsArgs),
     /// Show what desktops and clients do, anew every second
@@ -106,6 +109,9 @@ pub(crate) struct StartArgs {
     /// The desktop's name [default: desktop, desktop-2, ...]
     #[arg(long)]
     pub(crate) name: Option<DesktopName>,
+    /// Read options from this file in place of ~/.config/caraway/caraway.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Return when the desktop is ready, and leave it running: a unit of your systemd, where there is one
     #[arg(long)]
     pub(crate) detach: bool,

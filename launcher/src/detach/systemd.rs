@@ -1,5 +1,5 @@
-//! A launcher as a transient unit of the user's systemd, `caraway-NAME.service`: it has a place in the journal and in the
-//! tree of control groups, and nothing of it outlives it.
+//! A launcher as a transient unit of the user's systemd, `caraway-NAME.service`: it has a place in the journal and in
+//! the tree of control groups, and nothing of it outlives it.
 
 use std::env;
 use std::ffi::{OsStr, OsString};

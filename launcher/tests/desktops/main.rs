@@ -9,6 +9,7 @@
     reason = "a test's stage may fail loudly"
 )]
 
+mod config;
 mod detach;
 mod failures;
 mod lives;

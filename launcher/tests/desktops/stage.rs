@@ -100,6 +100,7 @@ impl Stage {
         command
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
+            .env_remove("XDG_CONFIG_HOME")
             .stdin(Stdio::null());
         if let Some(user) = self.user {
             command.uid(user).gid(user);
