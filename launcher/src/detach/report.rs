@@ -1,7 +1,7 @@
 //! How the start of a detached desktop went, told over a socket by its launcher to whoever waits.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,14 +59,16 @@ impl Report {
         }
     }
 
-    /// The desktop is ready, and that is what the user is to know.
-    pub(crate) fn ready(&self, text: &str) {
-        systemd::notify_ready();
-        if self.path.is_some() {
-            self.tell(&Told::Ready(text.into()));
-        } else {
+    /// The desktop is ready, and that is what the user is to know. False if whoever waited is gone: interrupted, it wants
+    /// no desktop.
+    pub(crate) fn ready(&self, text: &str) -> bool {
+        if self.path.is_none() {
             answer(text);
+        } else if !self.tell(&Told::Ready(text.into())) {
+            return false;
         }
+        systemd::notify_ready();
+        true
     }
 
     /// There is no desktop. Of no effect once it was ready.
@@ -74,17 +76,15 @@ impl Report {
         self.tell(&Told::Failed(why.into()));
     }
 
-    fn tell(&self, told: &Told) {
+    fn tell(&self, told: &Told) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mut stream) = waiting.take() {
-            // Whoever waited may have been interrupted; the desktop lives.
-            let _ = serde_json::to_writer(&stream, told);
-            let _ = stream.flush();
-        }
         if let Some(path) = &self.path {
             // Whoever waited may have been killed.
             let _ = fs::remove_file(path);
         }
+        waiting
+            .take()
+            .is_some_and(|stream| serde_json::to_writer(&stream, told).is_ok())
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
             waiting: Arc::new(Mutex::new(Some(UnixStream::connect(&path).unwrap()))),
             path: Some(path.clone()),
         };
-        report.ready("a\nb");
+        assert!(report.ready("a\nb"));
         report.failed("later");
         let (stream, _) = socket.accept().unwrap();
         let told = read(&stream, Instant::now() + DEADLINE).unwrap();
@@ -209,6 +209,11 @@ mod tests {
         assert!(!path.exists());
         let (silent, ended) = UnixStream::pair().unwrap();
         drop(ended);
+        let unheard = Report {
+            waiting: Arc::new(Mutex::new(Some(silent.try_clone().unwrap()))),
+            path: Some(path),
+        };
+        assert!(!unheard.ready("a"), "nobody waits any more");
         assert!(read(&silent, Instant::now() + DEADLINE).unwrap().is_none());
     }
 }

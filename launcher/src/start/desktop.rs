@@ -161,8 +161,11 @@ impl Desktop {
         } else {
             announce::text(&facts.desktop, new_password, certificate)
         };
-        self.plan.report.ready(&told);
-        Ok(())
+        if self.plan.report.ready(&told) {
+            Ok(())
+        } else {
+            Err(StartError::Interrupted)
+        }
     }
 
     async fn bring_up_xorg(&mut self) -> Result<(), StartError> {

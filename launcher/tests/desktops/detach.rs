@@ -1,11 +1,13 @@
 //! `caraway start --detach`: it returns when the desktop is ready, and the desktop stays.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::unistd::{Pid, getsid};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, getsid, mkfifo};
 use serde_json::Value;
 
 use crate::stage::{Stage, as_each_user, spawn, wait_until};
@@ -88,6 +90,35 @@ fn a_failure_is_told_as_without_it() {
         assert!(there.contains("built for another Xorg"), "{there}");
         let contradiction = stage.run(&["start", "--detach", "-l", "0.0.0.0:1"]);
         assert_eq!(contradiction.status.code(), Some(2));
+        stage.assert_nothing_left();
+    });
+}
+
+#[test]
+fn whoever_interrupts_the_wait_has_no_desktop() {
+    as_each_user(|stage| {
+        let says = stage.path("server-says");
+        fs::remove_file(&says).unwrap();
+        // The stand-in for the server reads it, and waits for somebody to write.
+        mkfifo(&says, Mode::from_bits_truncate(0o666)).unwrap();
+        fs::set_permissions(&says, fs::Permissions::from_mode(0o666)).unwrap();
+        let xorg = stage.path("Xorg");
+        let words = [
+            "start",
+            "--detach",
+            "--xorg",
+            xorg.to_str().unwrap(),
+            "--",
+            "sleep",
+            "1000",
+        ];
+        let mut waiting = spawn(&mut stage.command(&words));
+        wait_until("the server starts", || {
+            stage.path("listeners.desktop").exists()
+        });
+        waiting.kill().unwrap();
+        waiting.wait().unwrap();
+        fs::write(&says, "{\"event\":\"ready\"}").unwrap();
         stage.assert_nothing_left();
     });
 }
