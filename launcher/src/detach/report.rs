@@ -59,8 +59,8 @@ impl Report {
         }
     }
 
-    /// The desktop is ready, and that is what the user is to know. False if whoever waited is gone: interrupted, it wants
-    /// no desktop.
+    /// The desktop is ready, and that is what the user is to know. False if whoever waited is gone: interrupted, it
+    /// wants no desktop.
     pub(crate) fn ready(&self, text: &str) -> bool {
         if self.path.is_none() {
             answer(text);
