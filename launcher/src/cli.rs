@@ -5,10 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::ConfigArgs;
 use crate::listen::{ListenAddress, is_loopback};
+use crate::logs::LogsArgs;
 use crate::name::DesktopName;
 use crate::process::bound::BoundArgs;
 use crate::session::SessionArgs;
+use crate::top::TopArgs;
 use crate::uploads::{self, Uploads};
 use crate::xorg::config::{DEFAULT_GEOMETRY, Geometry};
 
@@ -46,6 +49,12 @@ pub(crate) enum Verb {
     View(NameArgs),
     /// Show a desktop's password, or replace it
     Password(PasswordArgs),
+    /// Show what is configured
+    Config(ConfigArgs),
+    /// Show what a desktop's parts have said
+    Logs(LogsArgs),
+    /// Show what desktops and clients do, anew every second
+    Top(TopArgs),
     /// Check what this host has and lacks for desktops
     Doctor(DoctorArgs),
     /// Become a program that dies with its parent
@@ -198,6 +207,18 @@ pub(crate) struct StartArgs {
     /// Whether the desktop plays to its clients, and records from them
     #[arg(long, value_enum, default_value_t = SoundChoice::On)]
     pub(crate) sound: SoundChoice,
+    /// Read options from this file in place of ~/.config/caraway/caraway.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Return when the desktop is ready, and leave it running: a unit of your systemd, where there is one
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// What was detached is called this
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) detached_as: Option<DesktopName>,
+    /// Where somebody waits to hear how the start went
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(crate) report: Option<PathBuf>,
     /// Print one JSON object when the desktop is ready
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,10 +3,11 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use crate::detach::systemd;
 use crate::runtime_dir::Base;
 use crate::sound::Sound;
 use crate::terminal::answer;
-use crate::{DONE, FAILED, beside, server, session, view, xorg};
+use crate::{DONE, FAILED, beside, config, server, session, view, xorg};
 
 /// Checks everything that a desktop needs, and what it can do without.
 pub(crate) fn run(program: Option<&Path>) -> u8 {
@@ -26,6 +27,7 @@ pub(crate) fn run(program: Option<&Path>) -> u8 {
         say("X socket directory", sockets),
         say("runtime directory", runtime_dir),
         say("desktop", command),
+        say("configuration", config::advice()),
     ];
     let bus = session::find_bus().map(|path| path.display().to_string());
     let viewer = view::find_viewer().map(|path| path.display().to_string());
@@ -45,6 +47,7 @@ pub(crate) fn run(program: Option<&Path>) -> u8 {
         "sound (optional)",
         sound.ok_or("no sound daemon runs, and none to start; apt install pulseaudio"),
     );
+    say("systemd (optional)", systemd::advice());
     if needed.iter().all(|&there| there) {
         DONE
     } else {

@@ -2,11 +2,15 @@
 
 mod certificate;
 mod cli;
+mod config;
 mod control;
 mod cookie;
 mod desktops;
+mod detach;
 mod doctor;
 mod listen;
+mod logs;
+mod moment;
 mod mounts;
 mod name;
 mod password;
@@ -20,6 +24,7 @@ mod start;
 mod supervise;
 mod terminal;
 mod ticket;
+mod top;
 mod uploads;
 mod view;
 mod xorg;
@@ -27,9 +32,7 @@ mod xorg;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use self::cli::{Cli, Verb};
+use self::cli::Verb;
 
 /// Done.
 const DONE: u8 = 0;
@@ -39,13 +42,20 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let status = match Cli::parse().verb {
+    let cli = match config::command_line(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(config::refuse(&error)),
+    };
+    let status = match cli.verb {
         Verb::Start(args) => start::run(&args),
         Verb::List(args) => desktops::list(args.json),
         Verb::Status(args) => report(desktops::status(args.name, args.json)),
         Verb::Stop(args) => report(desktops::stop(args.name)),
         Verb::Password(args) => report(password_command::run(&args)),
         Verb::View(args) => report(view::run(args.name)),
+        Verb::Config(args) => config::run(args),
+        Verb::Logs(args) => report(logs::run(args)),
+        Verb::Top(args) => top::run(&args),
         Verb::Doctor(args) => doctor::run(args.xorg.as_deref()),
         Verb::Exec(args) => process::bound::exec(&args),
         Verb::Session(args) => session::run(&args),

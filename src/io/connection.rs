@@ -292,6 +292,10 @@ fn fill(host: &Host, key: ChannelKey, output: &mut Vec<u8>) -> bool {
         let now = host.now();
         let more = host.with(|session| session.transmit(key, now, output));
         if !more || BURST_BYTES <= output.len() || BURST_TIME <= now.since(begun) {
+            if !output.is_empty() {
+                let taken = host.now().since(begun);
+                host.with(|session| session.encoded(key, taken));
+            }
             return more;
         }
     }

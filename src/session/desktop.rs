@@ -40,6 +40,7 @@ use crate::ring::{InputRecord, Leds};
 use crate::wire::common::LAST_TYPE;
 use crate::wire::link::{ChannelType, LinkMessage};
 use crate::wire::main::MouseModes;
+use crate::wire::{Message, inputs::KeyDown};
 
 /// Something for the I/O side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +208,7 @@ impl Session {
             ..
         } = channel;
         let mode = self.modes.get(client).copied().unwrap_or(MouseMode::Client);
+        let mut is_key = false;
         inbox.push(bytes);
         while let Some((number, body)) = inbox.next_message()? {
             if number <= LAST_TYPE {
@@ -231,6 +233,7 @@ impl Session {
                 },
                 Role::Display(display) => display.handle(number, body)?,
                 Role::Inputs(inputs) => {
+                    is_key |= number == KeyDown::TYPE;
                     let screen = self.picture.pointer_screen();
                     let (shared, records) = (&mut self.input, &mut self.records);
                     let seat = &mut Seat {
@@ -260,10 +263,31 @@ impl Session {
         if outbox.is_full() && !matches!(role, Role::Display(_)) {
             return Err(ChannelError::NotReading);
         }
+        if is_key {
+            let client = *client;
+            self.key_pressed(client, now);
+        }
         self.tell_readiness(key);
         self.deliver_agent();
         self.tell_folder_news(key);
         Ok(())
+    }
+
+    fn key_pressed(&mut self, client: ClientId, now: Micros) {
+        for key in self.registry.channels(client) {
+            if let Some(Role::Display(display)) =
+                self.channels.get_mut(&key).map(|one| &mut one.role)
+            {
+                display.tally.key(now);
+            }
+        }
+    }
+
+    /// It took this long to make what `transmit` gave.
+    pub fn encoded(&mut self, key: ChannelKey, taken: Micros) {
+        if let Some(Role::Display(display)) = self.channels.get_mut(&key).map(|one| &mut one.role) {
+            display.tally.encode_us += taken.0;
+        }
     }
 
     /// Appends what a channel has to send to `out`, at most about one image. Returns whether there is more right now.

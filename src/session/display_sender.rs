@@ -16,6 +16,7 @@ use super::image_sender::{ImageEncoders, ImageSender, Target};
 use super::picture::Picture;
 use super::stage::{self, PRIMARY, STAGING, Stage};
 use super::stream_sender::StreamSender;
+use super::tally::Tally;
 use super::video_frames::VideoFrames;
 use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Micros, Rect, Region};
@@ -65,6 +66,8 @@ pub(super) struct DisplaySender {
     monitors_stale: bool,
     /// Pixels were sent since the last frame: what is sent next should be newer.
     sent_since_frame: bool,
+    /// For people.
+    pub(super) tally: Tally,
 }
 
 impl DisplaySender {
@@ -83,6 +86,7 @@ impl DisplaySender {
             wants_monitors: caps.has(cap::MONITORS_CONFIG),
             monitors_stale: false,
             sent_since_frame: false,
+            tally: Tally::default(),
         }
     }
 
@@ -111,6 +115,7 @@ impl DisplaySender {
 
     /// The shadow went on by one frame.
     pub(super) fn frame(&mut self, now: Micros, frame: &Frame, picture: &Picture) {
+        self.tally.frame();
         self.view.frame(frame);
         if matches!(self.phase, Phase::Live) {
             self.streams.frame(picture.videos());
@@ -220,6 +225,9 @@ impl DisplaySender {
         let before = outbox.written_bytes();
         let room = outbox.takes_drawings() && self.pacer.allows() && !outbox.is_full();
         let sent = room && self.send_next(now, picture, encoders, outbox);
+        if sent {
+            self.tally.sent(now);
+        }
         self.stage.end_if(now, !sent, outbox);
         let bytes = outbox.written_bytes() - before;
         if 0 < bytes {

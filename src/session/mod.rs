@@ -17,6 +17,7 @@ mod sound_side;
 mod stage;
 mod status;
 mod stream_sender;
+mod tally;
 mod video_frames;
 
 pub use channel::{ChannelError, Origin};

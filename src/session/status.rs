@@ -41,6 +41,8 @@ pub struct FolderStatus {
 /// One client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientStatus {
+    /// Its number, which no other client of this server has or had.
+    pub id: u64,
     /// Where it connects from.
     pub peer: String,
     /// Seconds since it connected.
@@ -55,6 +57,12 @@ pub struct ClientStatus {
     pub rate_bytes_per_s: Option<u64>,
     /// Bytes of the display channel that the client has not been seen to handle.
     pub in_flight_bytes: u64,
+    /// Frames of which something was sent to it.
+    pub frames_shown: u64,
+    /// Time spent on making what was sent on its display channel, in microseconds.
+    pub encode_us: u64,
+    /// From its last answered key to the first sending behind it, in microseconds: the server's share of what is felt.
+    pub key_to_frame_us: Option<u64>,
 }
 
 impl Session {
@@ -74,7 +82,10 @@ impl Session {
     }
 
     fn client_status(&self, client: ClientId, now: Micros) -> ClientStatus {
-        let mut status = ClientStatus::default();
+        let mut status = ClientStatus {
+            id: client.number(),
+            ..ClientStatus::default()
+        };
         for channel in self
             .channels
             .values()
@@ -91,6 +102,9 @@ impl Session {
                     status.rtt_us = display.rtt_us();
                     status.rate_bytes_per_s = display.rate_bytes_per_s();
                     status.in_flight_bytes = display.in_flight_bytes();
+                    status.frames_shown = display.tally.frames_shown;
+                    status.encode_us = display.tally.encode_us;
+                    status.key_to_frame_us = display.tally.key_to_frame_us;
                 }
                 _ => {}
             }

@@ -2,6 +2,7 @@
 
 use caraway_server::base::limits::CLIENTS_MAX;
 use caraway_server::base::{Micros, Size};
+use caraway_server::wire::inputs::KeyDown;
 use caraway_server::wire::link::{ChannelType, LinkCode};
 
 use crate::client::Profile;
@@ -136,4 +137,26 @@ fn a_stuck_client_can_be_sent_away() {
     assert!(world.clients[anna].connections.is_empty());
     world.run_until_exact(&[bert], MS(50));
     world.verify_invariants();
+}
+
+#[test]
+fn what_people_are_told_of_a_client_is_what_happened_to_it() {
+    let (mut world, anna, _) = two();
+    let told = |world: &World| {
+        let status = world.host.session().status(world.now);
+        status.clients.into_iter().next().expect("anna")
+    };
+    let before = told(&world);
+    assert_eq!(before.key_to_frame_us, None);
+    let now = world.now;
+    world.clients[anna].say(now, ChannelType::INPUTS, &KeyDown { code: 0x1e });
+    world.run_for(MS(30));
+    assert_eq!(told(&world).key_to_frame_us, None, "nothing was drawn");
+    assert_eq!(told(&world).frames_shown, before.frames_shown);
+    world.draw(&Op::Image(SIZE.rect(), 7));
+    world.run_until_exact(&[anna], MS(50));
+    let after = told(&world);
+    assert!(before.frames_shown < after.frames_shown);
+    let taken = after.key_to_frame_us.expect("an answer");
+    assert!((29_000..90_000).contains(&taken), "{taken}");
 }

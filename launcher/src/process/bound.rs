@@ -54,6 +54,8 @@ pub(crate) fn ourselves(verb: &str) -> Command {
         .arg("--parent")
         .arg(getpid().to_string());
     command.stdin(Stdio::null());
+    // Xorg would tell the service manager that it is ready, which is the launcher's to say.
+    command.env_remove("NOTIFY_SOCKET");
     command
 }
 

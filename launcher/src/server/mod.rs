@@ -8,7 +8,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::Arc;
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::Signal;
@@ -21,6 +22,7 @@ use clap::ValueEnum;
 use crate::certificate::Certificate;
 use crate::cli::{Clipboard, Dpi, Resize};
 use crate::listen::Listener;
+use crate::logs::{Also, Kept, Logs};
 use crate::name::DesktopName;
 use crate::process::bound;
 use crate::ticket::Ticket;
@@ -88,6 +90,8 @@ pub(crate) struct Plan {
     pub(crate) clipboard: Clipboard,
     /// And at most how many MB at a time.
     pub(crate) clipboard_max: u16,
+    /// What keeps its words.
+    pub(crate) logs: Arc<Logs>,
 }
 
 /// A new random UUID (version 4).
@@ -161,7 +165,8 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         .fd_mappings(mappings.collect())
         .map_err(io::Error::other)?;
     // Answers of the launcher stay alone on stdout.
-    command.stdout(Stdio::from(io::stderr()));
+    let output = plan.logs.pipe(Kept::Server, Also::Stderr)?;
+    command.stdout(output.try_clone()?).stderr(output);
     let child = command.spawn()?;
     drop(command);
     Ok((pid_of(&child), Link::open(ours)?))

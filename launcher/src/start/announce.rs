@@ -1,12 +1,13 @@
 //! What `caraway start` prints when the desktop is ready.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
 use crate::certificate::Certificate;
 use crate::control::messages::{Desktop, Pids};
 use crate::name::DesktopName;
 use crate::password::Password;
-use crate::terminal::answer;
 
 /// The object of `caraway start --json`.
 #[derive(Serialize)]
@@ -22,12 +23,12 @@ struct Ready<'a> {
     pids: Pids,
 }
 
-/// Prints one JSON object.
+/// One JSON object.
 pub(super) fn json(
     desktop: &Desktop,
     new_password: Option<&Password>,
     certificate: Option<&Certificate>,
-) {
+) -> String {
     let Desktop {
         name,
         display,
@@ -44,39 +45,43 @@ pub(super) fn json(
         fingerprint: certificate.map(|certificate| &*certificate.fingerprint),
         pids: *pids,
     };
-    answer(serde_json::json!(ready));
+    serde_json::json!(ready).to_string()
 }
 
-/// Prints one line per way in.
+/// One line per way in, and what else is worth knowing.
 pub(super) fn text(
     desktop: &Desktop,
     new_password: Option<&Password>,
     certificate: Option<&Certificate>,
-) {
+) -> String {
     let Desktop {
         name,
         display,
         uris,
         ..
     } = desktop;
+    let mut text = String::new();
     for uri in uris {
-        match new_password {
-            Some(password) => answer(format_args!("{uri}  password: {}", password.reveal())),
-            None => answer(uri),
-        }
+        let _ = match new_password {
+            Some(password) => writeln!(text, "{uri}  password: {}", password.reveal()),
+            None => writeln!(text, "{uri}"),
+        };
     }
     if let Some(certificate) = certificate {
         let fingerprint = &certificate.fingerprint;
-        answer(format_args!("certificate (SHA-256): {fingerprint}"));
+        let _ = writeln!(text, "certificate (SHA-256): {fingerprint}");
         if let Some(file) = &certificate.authority_file {
-            answer(format_args!(
+            let _ = writeln!(
+                text,
                 "clients trust it with: --spice-ca-file={}",
                 file.display()
-            ));
+            );
         }
     }
     let display = display.as_deref().unwrap_or("-");
-    answer(format_args!(
+    let _ = write!(
+        text,
         "desktop '{name}' on display {display}; end it: caraway stop {name}"
-    ));
+    );
+    text
 }

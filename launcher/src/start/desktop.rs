@@ -3,7 +3,6 @@
 use std::env;
 use std::io;
 use std::pin::pin;
-use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use nix::sys::prctl;
@@ -13,11 +12,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::interrupts::Interrupts;
-use super::{Plan, StartError, announce, since, start_directory};
+use super::{Plan, StartError, announce, start_directory};
 use crate::certificate::Certificate;
 use crate::control::messages::{self, Pids};
 use crate::control::{self, Facts, Order};
 use crate::listen::bind_private;
+use crate::logs::{Also, Kept};
+use crate::moment;
 use crate::mounts::Mounts;
 use crate::process::bound;
 use crate::process::reaper::{Ended, Reaper};
@@ -37,7 +38,7 @@ const XORG_DEADLINE: Duration = Duration::from_secs(30);
 /// Time for the first server to attach to the driver.
 const SERVER_DEADLINE: Duration = Duration::from_secs(15);
 
-/// Time in which the last words of a server that has ended are still read.
+/// Time in which the last words of a part that has ended are still read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Time that inherited processes have to end when every part has.
@@ -83,6 +84,7 @@ impl Desktop {
             sound::release(socket, desktop.plan.dir.name());
         }
         strays::end(&mut desktop.reaper, &[], STRAYS_GRACE).await;
+        desktop.plan.logs.settle(LAST_WORDS);
         Ok(outcome)
     }
 
@@ -123,7 +125,7 @@ impl Desktop {
                 .iter()
                 .map(|listener| listener.uri())
                 .collect(),
-            since: since::rfc3339(SystemTime::now()),
+            since: moment::rfc3339(SystemTime::now()),
             pids,
             server: None,
         };
@@ -166,17 +168,26 @@ impl Desktop {
             .and_then(Ticket::password)
             .filter(|_| self.plan.password_is_new);
         let certificate = self.plan.server.certificate.as_ref();
-        if self.plan.json {
-            announce::json(&facts.desktop, new_password, certificate);
+        let told = if self.plan.json {
+            announce::json(&facts.desktop, new_password, certificate)
         } else {
-            announce::text(&facts.desktop, new_password, certificate);
+            announce::text(&facts.desktop, new_password, certificate)
+        };
+        if self.plan.report.ready(&told) {
+            Ok(())
+        } else {
+            Err(StartError::Interrupted)
         }
-        Ok(())
     }
 
     async fn bring_up_xorg(&mut self) -> Result<(), StartError> {
         let number = self.plan.display.number();
-        let mut xorg = xorg::start(&self.plan.installation, &self.plan.dir, number)?;
+        let mut xorg = xorg::start(
+            &self.plan.installation,
+            &self.plan.dir,
+            &self.plan.logs,
+            number,
+        )?;
         let pid = xorg.pid;
         self.started(Part::Xorg, pid);
         self.state.xorg = Some(pid.as_raw());
@@ -208,6 +219,7 @@ impl Desktop {
     }
 
     fn xorg_failed(&self, how: Ended) -> StartError {
+        self.plan.logs.settle_one(Kept::Xorg, LAST_WORDS);
         XorgError::Failed(failure::explain(&xorg::said(&self.plan.dir), how)).into()
     }
 
@@ -272,10 +284,13 @@ impl Desktop {
         let sound = sound.as_ref().map_or(&[][..], |variables| variables);
         let variables = environment::for_session(env::vars_os(), &display, &cookie, sound);
         command.env_clear().envs(variables);
-        if self.plan.json {
-            // The one object shall stay alone on stdout.
-            command.stdout(Stdio::from(io::stderr()));
-        }
+        // The one object shall stay alone on stdout.
+        let output = match self.plan.json {
+            true => Also::Stderr,
+            false => Also::Stdout,
+        };
+        command.stdout(self.plan.logs.pipe(Kept::Session, output)?);
+        command.stderr(self.plan.logs.pipe(Kept::Session, Also::Stderr)?);
         let pid = pid_of(&command.spawn()?);
         self.started(Part::Session, pid);
         Ok(())

@@ -3,20 +3,22 @@
 mod announce;
 mod desktop;
 mod interrupts;
-mod since;
 
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use self::desktop::Desktop;
 use crate::certificate::{Certificate, CertificateError};
 use crate::cli::{Auth, Folders, SoundChoice, StartArgs};
+use crate::detach::{self, Report};
 use crate::listen::{self, ListenError};
+use crate::logs::Logs;
 use crate::password::{Password, PasswordError};
 use crate::runtime_dir::{DesktopDir, RuntimeDirError};
 use crate::server::{self, ServerError};
@@ -75,6 +77,8 @@ pub(crate) struct Plan {
     json: bool,
     /// Whether the password was made here, so that nobody else can tell it.
     password_is_new: bool,
+    logs: Arc<Logs>,
+    report: Report,
     // Last, so that the directory goes when everything in it has been closed.
     dir: DesktopDir,
 }
@@ -85,7 +89,11 @@ pub(crate) fn run(args: &StartArgs) -> u8 {
         notice(contradiction);
         return USAGE;
     }
-    let outcome = plan(args).and_then(|plan| {
+    if args.detach {
+        return detach::run(args);
+    }
+    let report = Report::to(args.report.as_deref());
+    let outcome = plan(args, &report).and_then(|plan| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -93,18 +101,18 @@ pub(crate) fn run(args: &StartArgs) -> u8 {
     });
     match outcome {
         Ok(Outcome::Done) => DONE,
-        Ok(Outcome::Failed(why)) => {
-            notice(why);
-            FAILED
-        }
-        Err(error) => {
-            notice(error);
-            FAILED
-        }
+        Ok(Outcome::Failed(why)) => failed(&why, &report),
+        Err(error) => failed(&error.to_string(), &report),
     }
 }
 
-fn plan(args: &StartArgs) -> Result<Plan, StartError> {
+fn failed(why: &str, report: &Report) -> u8 {
+    notice(why);
+    report.failed(why);
+    FAILED
+}
+
+fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
     let beside = beside();
     let installation = xorg::find::installation(args.xorg.as_deref(), &beside)?;
     let program = server::find(&beside)?;
@@ -119,12 +127,13 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
     let listeners = listen::bind_all(&args.listen, &args.tls_listen, args.unix.as_deref())?;
     xorg::socket_dir::ensure()?;
     let display = Display::take(args.display)?;
-    let dir = DesktopDir::create(args.name.as_ref())?;
+    let dir = DesktopDir::create(args.detached_as.as_ref().or(args.name.as_ref()))?;
     let sound = sound(args.sound);
     write_files(&dir, args.geometry, sound.as_ref()).map_err(|source| StartError::Files {
         path: dir.path().into(),
         source,
     })?;
+    let logs = Arc::new(Logs::keep_in(dir.path())?);
     let bus = session::find_bus();
     if bus.is_none() {
         notice("the desktop runs without a D-Bus session; for one: apt install dbus");
@@ -147,6 +156,7 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         folders_dir: (args.folders == Folders::On).then(|| dir.path().to_path_buf()),
         clipboard: args.clipboard,
         clipboard_max: args.clipboard_max,
+        logs: Arc::clone(&logs),
     };
     let json = args.json;
     Ok(Plan {
@@ -158,6 +168,8 @@ fn plan(args: &StartArgs) -> Result<Plan, StartError> {
         server,
         json,
         password_is_new,
+        logs,
+        report: report.clone(),
         dir,
     })
 }

@@ -7,9 +7,8 @@ pub(crate) mod find;
 pub(crate) mod keyboard;
 pub(crate) mod socket_dir;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -19,11 +18,16 @@ use nix::unistd::Pid;
 use thiserror::Error;
 use tokio::net::unix::pipe;
 
+use crate::logs::{self, Also, Kept, Logs};
 use crate::process::bound;
 use crate::runtime_dir::DesktopDir;
 
 /// Descriptor on which Xorg writes the number of its display when it is ready.
 const DISPLAY_FD: i32 = 3;
+
+/// Descriptor of its log, and the path under which it opens that: a pipe, for it would fill a file without end.
+const LOG_FD: i32 = 4;
+const LOG_PATH: &str = "/proc/self/fd/4";
 
 /// Bytes of Xorg's log that are read to explain a failure.
 const LOG_BYTES_READ_MAX: u64 = 256 * 1024;
@@ -78,11 +82,13 @@ pub(crate) struct Starting {
 pub(crate) fn start(
     installation: &Installation,
     dir: &DesktopDir,
+    logs: &Logs,
     number: u32,
 ) -> Result<Starting, XorgError> {
     fs::create_dir_all(dir.file("xorg.conf.d"))?;
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
-    let output = private_file(dir, "xorg.out")?;
+    let log = logs.pipe(Kept::Xorg, Also::Nobody)?;
+    let output = logs.pipe(Kept::XorgOutput, Also::Nobody)?;
     let mut command = bound::command(&installation.program, Signal::SIGTERM);
     command.arg(format!(":{number}"));
     command.arg("-displayfd").arg(DISPLAY_FD.to_string());
@@ -94,7 +100,7 @@ pub(crate) fn start(
         .map(|p| p.display().to_string())
         .collect();
     command.arg("-modulepath").arg(modules.join(","));
-    command.arg("-logfile").arg(dir.file("xorg.log"));
+    command.arg("-logfile").arg(LOG_PATH);
     command.arg("-auth").arg(dir.file("xauth"));
     command.args([
         "-noreset",
@@ -107,10 +113,16 @@ pub(crate) fn start(
     ]);
     command.stdout(output.try_clone()?).stderr(output);
     command
-        .fd_mappings(vec![FdMapping {
-            parent_fd: writer,
-            child_fd: DISPLAY_FD,
-        }])
+        .fd_mappings(vec![
+            FdMapping {
+                parent_fd: writer,
+                child_fd: DISPLAY_FD,
+            },
+            FdMapping {
+                parent_fd: log.into(),
+                child_fd: LOG_FD,
+            },
+        ])
         .map_err(io::Error::other)?;
     let child = command.spawn()?;
     drop(command);
@@ -146,22 +158,16 @@ pub(crate) fn pid_of(child: &std::process::Child) -> Pid {
 /// What Xorg has said so far: its log and its output, for `failure::explain`.
 pub(crate) fn said(dir: &DesktopDir) -> String {
     let mut text = String::new();
-    for file in ["xorg.log", "xorg.out"] {
-        let Ok(file) = File::open(dir.file(file)) else {
+    for part in [Kept::Xorg, Kept::XorgOutput] {
+        let Ok(file) = File::open(dir.file(part.file())) else {
             continue;
         };
         let mut bytes = Vec::new();
         let _ = file.take(LOG_BYTES_READ_MAX).read_to_end(&mut bytes);
-        text.push_str(&String::from_utf8_lossy(&bytes));
-        text.push('\n');
+        for line in String::from_utf8_lossy(&bytes).lines() {
+            text.push_str(logs::without_stamp(line));
+            text.push('\n');
+        }
     }
     text
-}
-
-fn private_file(dir: &DesktopDir, name: &str) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(dir.file(name))
 }

@@ -9,6 +9,10 @@
     reason = "a test's stage may fail loudly"
 )]
 
+mod config;
+mod detach;
 mod failures;
 mod lives;
+mod logs;
 mod stage;
+mod top;

@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Stage {
     dir: TempDir,
     user: Option<u32>,
+    runtime_dir: PathBuf,
 }
 
 /// A desktop that runs on a stage. Killed with all it has should its test fail.
@@ -54,8 +55,10 @@ pub(crate) fn spawn(command: &mut Command) -> Child {
 
 impl Stage {
     pub(crate) fn new(user: Option<u32>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let stage = Self {
-            dir: tempfile::tempdir().unwrap(),
+            runtime_dir: dir.path().join("run"),
+            dir,
             user,
         };
         let writing = WRITES_AND_STARTS
@@ -78,6 +81,12 @@ impl Stage {
         stage
     }
 
+    /// With a runtime directory that is not the stage's own.
+    pub(crate) fn in_runtime_dir(mut self, path: &Path) -> Self {
+        self.runtime_dir = path.into();
+        self
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -86,11 +95,12 @@ impl Stage {
         let mut command = Command::new(self.path("caraway"));
         command.args(words).current_dir(self.path("home"));
         command
-            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env("XDG_RUNTIME_DIR", &self.runtime_dir)
             .env("HOME", self.path("home"));
         command
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
+            .env_remove("XDG_CONFIG_HOME")
             .stdin(Stdio::null());
         if let Some(user) = self.user {
             command.uid(user).gid(user);

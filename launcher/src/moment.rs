@@ -1,16 +1,28 @@
-//! The moment a desktop was started, as text.
+//! Moments as text.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `now` in UTC in the form of RFC 3339, to the second.
-pub(super) fn rfc3339(now: SystemTime) -> String {
+pub(crate) fn rfc3339(now: SystemTime) -> String {
+    format!("{}Z", to_the_second(now))
+}
+
+/// The same to the millisecond; all are of one length and sort as moments do.
+pub(crate) fn rfc3339_ms(now: SystemTime) -> String {
+    let ms = now
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.subsec_millis());
+    format!("{}.{ms:03}Z", to_the_second(now))
+}
+
+fn to_the_second(now: SystemTime) -> String {
     let seconds = now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// Year, month and day of the `days`-th day since 1970-01-01. Years are counted from March, so that
@@ -47,7 +59,10 @@ mod tests {
             (1_735_689_599, "2024-12-31T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
-            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+            let moment = UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(rfc3339(moment), text);
+            let with_ms = format!("{}.007Z", text.trim_end_matches('Z'));
+            assert_eq!(rfc3339_ms(moment + Duration::from_micros(7999)), with_ms);
         }
     }
 }
