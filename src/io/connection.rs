@@ -11,12 +11,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::host::{Bell, Host, WaitingPlace};
 use super::kernel::Kernel;
 use super::listen::Encryption;
+use super::sasl::Attempt;
 use super::transport::Transport;
 use super::unsent::Unsent;
 use crate::auth::doorkeeper::Source;
 use crate::base::Micros;
 use crate::base::limits::{FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE};
 use crate::channel::link::{Link, LinkError, Linked, Step};
+use crate::channel::link_sasl::{SaslAnswer, SaslTurn};
 use crate::os::ticket_key::TicketKey;
 use crate::session::{AdmitError, ChannelError, ChannelKey, Origin};
 use crate::wire::link::ChannelType;
@@ -88,7 +90,7 @@ pub(super) async fn serve(
     } = arrival;
     let deadline = Duration::from_micros(HANDSHAKE_DEADLINE.0);
     let (stream, guard, linked) = tokio::select! {
-        linked = handshake(host, stream, source, &encryption) => linked.inspect_err(|error| {
+        linked = handshake(host, stream, source, &encryption, &origin.peer) => linked.inspect_err(|error| {
             if let ConnectionError::Link(LinkError::PermissionDenied) = error {
                 // The words are a promise: tools that shut addresses out look for them.
                 tracing::warn!(peer = %origin.peer, "authentication failed");
@@ -129,17 +131,22 @@ async fn handshake(
     stream: Transport,
     source: Option<Source>,
     encryption: &Encryption,
+    peer: &str,
 ) -> Result<(Transport, Admitted, Linked), ConnectionError> {
     let opened = stream.open(encryption.tls()).await;
     let mut stream = opened.map_err(ConnectionError::Opening)?;
-    let mut link = if encryption.is_required() && !stream.is_secure() {
-        Link::refusing_plain()
-    } else {
-        Link::new()
+    // Clients do no SASL without TLS: not the mechanisms that there are here, and not on a unix socket either.
+    let sasl = host.sasl.as_ref().filter(|_| stream.is_tls());
+    let mut attempt = sasl.map(|sasl| Attempt::new(sasl.judge()));
+    let is_tls_needed = encryption.is_required() || host.sasl.is_some();
+    let mut link = match &attempt {
+        _ if is_tls_needed && !stream.is_secure() => Link::refusing_plain(),
+        Some(attempt) => Link::offering_sasl(&attempt.judge.mechanisms()),
+        None => Link::new(),
     };
     let mut ticket_key: Option<TicketKey> = None;
     let mut admitted = None;
-    let mut buffer = [0; 1024];
+    let mut buffer = zeroize::Zeroizing::new([0; 1024]);
     loop {
         let step = link.step();
         let output = link.take_output();
@@ -149,7 +156,7 @@ async fn handshake(
         }
         match step {
             Step::NeedsBytes => {
-                let count = stream.read(&mut buffer).await?;
+                let count = stream.read(&mut *buffer).await?;
                 if count == 0 {
                     return Err(ConnectionError::ClosedEarly);
                 }
@@ -181,6 +188,15 @@ async fn handshake(
                 };
                 link.decide(verdict.map(|guard| admitted = Some(guard)));
             }
+            Step::Sasl(turn) => {
+                let verdict = sasl_answer(host, &mut attempt, &turn, (source, peer)).await;
+                let is_accepted = matches!(verdict, SaslAnswer::Accepted(_));
+                link.answer_sasl(verdict);
+                if is_accepted {
+                    let verdict = admit(host, &link)?;
+                    link.decide(verdict.map(|guard| admitted = Some(guard)));
+                }
+            }
             Step::Linked(linked) => {
                 let guard = admitted.take().ok_or(LinkError::Refused)?;
                 return Ok((stream, guard, *linked));
@@ -190,7 +206,37 @@ async fn handshake(
     }
 }
 
-/// Counts a wrong ticket that came at `asked`, and holds its answer back.
+/// What the server's mechanism says to the client's; what it denies is counted, and said late.
+async fn sasl_answer(
+    host: &Rc<Host>,
+    attempt: &mut Option<Attempt>,
+    turn: &SaslTurn,
+    (source, peer): (Option<Source>, &str),
+) -> SaslAnswer {
+    let asked = tokio::time::Instant::now();
+    let (answer, user) = match (&host.sasl, attempt) {
+        (Some(sasl), Some(attempt)) => sasl.answer(attempt, turn, peer).await,
+        _ => (SaslAnswer::Denied(None), None),
+    };
+    let answer = match answer {
+        SaslAnswer::Accepted(_) if host.door.borrow().is_shut(host.now(), source) => {
+            SaslAnswer::Denied(None)
+        }
+        answer => answer,
+    };
+    match &answer {
+        SaslAnswer::Continue(_) => {}
+        SaslAnswer::Accepted(_) => {
+            host.door.borrow_mut().succeeded(source);
+            let user = user.unwrap_or_default();
+            tracing::info!(peer, ?user, "authenticated");
+        }
+        SaslAnswer::Denied(_) => deny(host, source, asked).await,
+    }
+    answer
+}
+
+/// Counts a wrong password that came at `asked`, and holds its answer back.
 async fn deny(host: &Rc<Host>, source: Option<Source>, asked: tokio::time::Instant) {
     let shut = host.door.borrow_mut().failed(host.now(), source);
     if let Some(time) = shut {

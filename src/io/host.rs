@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::complaints::Complaints;
 use super::key_pool::KeyPool;
+use super::sasl::Sasl;
 use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
 use crate::auth::ticket::TicketPolicy;
 use crate::base::Micros;
@@ -34,6 +35,8 @@ pub struct Host {
     session: RefCell<Session>,
     started: Instant,
     policy: RefCell<TicketPolicy>,
+    /// In place of tickets on TCP; a unix socket's clients are known by their credentials.
+    pub(super) sasl: Option<Sasl>,
     /// Rung when the password was used up.
     pub(super) password_spent: Notify,
     pub(super) keys: Mutex<KeyPool>,
@@ -59,6 +62,7 @@ impl Host {
             session: RefCell::new(session),
             started: Instant::now(),
             policy: RefCell::new(policy),
+            sasl: None,
             password_spent: Notify::new(),
             keys: Mutex::new(keys),
             bells: RefCell::new(BTreeMap::new()),
@@ -70,6 +74,12 @@ impl Host {
             refusals: RefCell::new(Complaints::default()),
             agent: Notify::new(),
         }
+    }
+
+    /// The same with SASL in place of tickets on every TCP socket.
+    pub fn with_sasl(mut self, sasl: Sasl) -> Self {
+        self.sasl = Some(sasl);
+        self
     }
 
     /// The time as the session knows it.

@@ -10,6 +10,8 @@ pub mod host;
 mod kernel;
 pub mod key_pool;
 pub mod listen;
+pub mod login;
+pub mod sasl;
 pub mod screen_loop;
 pub mod tls;
 mod transport;

@@ -23,6 +23,7 @@ pub mod header;
 pub mod inputs;
 pub mod link;
 pub mod main;
+pub mod sasl;
 pub mod stream;
 
 use crate::base::{ByteReader, ByteWriter, Truncated};
