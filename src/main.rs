@@ -22,10 +22,12 @@ use caraway_server::io::driver::{AttachError, Driver, DriverError};
 use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{Encryption, ListenError, Listener};
+use caraway_server::io::login;
+use caraway_server::io::sasl::{Sasl, SaslFileError};
 use caraway_server::io::screen_loop;
 use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
 use caraway_server::os::JpegBackends;
-use caraway_server::os::hardening::harden_process;
+use caraway_server::os::hardening::{NewPrivileges, harden_process};
 use caraway_server::os::inherited::{InheritError, adopt};
 use caraway_server::session::Session;
 
@@ -59,6 +61,9 @@ struct Arguments {
     /// Who may come in.
     #[arg(long, value_enum, default_value_t = Auth::Ticket)]
     auth: Auth,
+    /// A file of stored keys for SASL; without it, passwords are the system's (PAM).
+    #[arg(long, value_name = "FILE")]
+    sasl_file: Option<PathBuf>,
     /// An inherited descriptor to read the password from, up to its end.
     #[arg(long, value_name = "FD", required_if_eq("auth", "ticket"))]
     password_fd: Option<RawFd>,
@@ -91,6 +96,8 @@ enum Auth {
     None,
     /// Who knows the password.
     Ticket,
+    /// Who is a user, on TCP inside of TLS alone; and the desktop's own user on unix sockets.
+    Sasl,
 }
 
 /// Why the server ends.
@@ -100,6 +107,8 @@ enum ServerError {
     Listen(#[from] ListenError),
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    #[error("SASL: {0}")]
+    Sasl(#[from] SaslFileError),
     #[error(transparent)]
     Inherit(#[from] InheritError),
     #[error(transparent)]
@@ -117,6 +126,15 @@ enum ServerError {
 }
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == login::ARGUMENT) {
+        let peer = words.next().unwrap_or_default();
+        // It answers by its exit code, which is no when its memory cannot be hidden.
+        return match harden_process(NewPrivileges::KeptForChildren) {
+            Ok(()) => login::judge(&peer.to_string_lossy()),
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env("CARAWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -124,7 +142,12 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    if let Err(error) = harden_process() {
+    let asks_pam = arguments.auth == Auth::Sasl && arguments.sasl_file.is_none();
+    let privileges = match asks_pam {
+        true => NewPrivileges::KeptForChildren,
+        false => NewPrivileges::GivenUp,
+    };
+    if let Err(error) = harden_process(privileges) {
         tracing::warn!(%error, "going on with less protection");
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -159,6 +182,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     // Keys first: the first client needs five of them.
     let keys = KeyPool::start()?;
     let policy = policy(&arguments)?;
+    let sasl = sasl(&arguments)?;
     let listeners = listeners(&arguments)?;
     let driver = Driver::connect(&arguments.driver).await?;
     let display = arguments.display.map(|name| XDisplay {
@@ -177,7 +201,11 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     let backends = JpegBackends::load();
     session.set_jpeg_backends(Box::new(move || backends.backend()));
     session.set_workers(Box::new(Cores::new()));
-    let host = Rc::new(Host::new(session, policy, keys));
+    let host = Host::new(session, policy, keys);
+    let host = Rc::new(match sasl {
+        Some(sasl) => host.with_sasl(sasl),
+        None => host,
+    });
     tokio::task::spawn_local(Hands::open(display.as_ref()).serve(Rc::clone(&host)));
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
@@ -246,6 +274,14 @@ fn random_uuid() -> Result<[u8; 16], getrandom::Error> {
     let mut uuid = [0; 16];
     getrandom::fill(&mut uuid)?;
     Ok(uuid)
+}
+
+fn sasl(arguments: &Arguments) -> Result<Option<Sasl>, SaslFileError> {
+    match (&arguments.sasl_file, arguments.auth) {
+        (Some(file), Auth::Sasl) => Sasl::by_file(file.clone()).map(Some),
+        (None, Auth::Sasl) => Ok(Some(Sasl::by_system())),
+        _ => Ok(None),
+    }
 }
 
 fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {

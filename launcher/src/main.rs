@@ -12,6 +12,7 @@ mod password;
 mod password_command;
 mod process;
 mod runtime_dir;
+mod scram;
 mod server;
 mod session;
 mod start;
@@ -41,7 +42,10 @@ fn main() -> ExitCode {
         Verb::List(args) => desktops::list(args.json),
         Verb::Status(args) => report(desktops::status(args.name, args.json)),
         Verb::Stop(args) => report(desktops::stop(args.name)),
-        Verb::Password(args) => report(password_command::run(&args)),
+        Verb::Password(args) => match &args.scram {
+            Some(user) => report(scram::run(user)),
+            None => report(password_command::run(&args)),
+        },
         Verb::View(args) => report(view::run(args.name)),
         Verb::Doctor(args) => doctor::run(args.xorg.as_deref()),
         Verb::Exec(args) => process::bound::exec(&args),

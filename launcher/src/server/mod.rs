@@ -59,8 +59,10 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<Listener>,
     /// For TLS on the TCP sockets; none if there is no TLS.
     pub(crate) certificate: Option<Certificate>,
-    /// The ticket; none lets everybody in who reaches a socket.
+    /// The ticket; none where there is SASL, else everybody is let in who reaches a socket.
     pub(crate) ticket: Option<Ticket>,
+    /// Users in place of a ticket.
+    pub(crate) sasl: Option<Users>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
     /// The X display, like `:7`.
@@ -69,6 +71,15 @@ pub(crate) struct Plan {
     pub(crate) cookie: PathBuf,
     /// Identifies the desktop to clients, whichever server they talk to.
     pub(crate) uuid: u128,
+}
+
+/// Who may come in by SASL.
+#[derive(Debug)]
+pub(crate) enum Users {
+    /// The user, by PAM.
+    OfSystem,
+    /// Those of a file.
+    OfFile(PathBuf),
 }
 
 /// A new random UUID (version 4).
@@ -113,8 +124,14 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         command.arg("--tls-cert").arg(&files.certificate);
         command.arg("--tls-key").arg(&files.key);
     }
-    match &plan.ticket {
-        Some(ticket) => {
+    match (&plan.ticket, &plan.sasl) {
+        (_, Some(users)) => {
+            command.args(["--auth", "sasl"]);
+            if let Users::OfFile(file) = users {
+                command.arg("--sasl-file").arg(file);
+            }
+        }
+        (Some(ticket), None) => {
             command
                 .args(["--auth", "ticket", "--password-fd"])
                 .arg(inherit(ticket.to_pipe()?));
@@ -126,7 +143,7 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
                 command.arg("--password-once");
             }
         }
-        None => {
+        (None, None) => {
             command.args(["--auth", "none"]);
         }
     }
