@@ -26,7 +26,7 @@ BUILD_PACKAGES := gcc libc6-dev make pkg-config xserver-xorg-dev
 RUN_PACKAGES := xserver-xorg-core xkb-data x11-xkb-utils dbus-daemon libgl1-mesa-dri xfonts-base fonts-dejavu-core
 DESKTOP_PACKAGES := icewm xterm
 TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
-	dbus-x11 libspice-client-glib-2.0-dev libturbojpeg0 libx11-dev libxext-dev libxfixes-dev libxi-dev libxrandr-dev \
+	dbus-x11 libpam-wrapper libsasl2-modules libspice-client-glib-2.0-dev libturbojpeg0 libx11-dev libxext-dev libxfixes-dev libxi-dev libxrandr-dev \
 	libxrender-dev \
 	mesa-utils openssl spice-client-glib-usb-acl-helper spice-client-gtk util-linux valgrind virt-viewer x11-apps x11-utils \
 	x11-xserver-utils xinput xserver-xorg-video-dummy xserver-xspice xvfb

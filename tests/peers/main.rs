@@ -38,6 +38,7 @@ mod memory;
 mod pointer;
 mod reference;
 mod same_drawing;
+mod sasl;
 mod start;
 mod tls;
 mod video;

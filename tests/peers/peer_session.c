@@ -208,6 +208,9 @@ gboolean peer_connect(const char *uri, const char *password)
     /* Whom to trust for TLS. */
     if (g_getenv("PEER_CA_FILE"))
         g_object_set(peer.session, "ca-file", g_getenv("PEER_CA_FILE"), NULL);
+    /* Who to be for SASL. */
+    if (g_getenv("PEER_USERNAME"))
+        g_object_set(peer.session, "username", g_getenv("PEER_USERNAME"), NULL);
     g_signal_connect(peer.session, "channel-new", G_CALLBACK(on_channel_new), NULL);
     g_signal_connect(peer.session, "channel-destroy", G_CALLBACK(on_channel_destroy), NULL);
     peer.connect_at = g_get_monotonic_time();
