@@ -1,8 +1,8 @@
 //! What the server's SASL mechanisms say: SCRAM against stored keys, or PLAIN for a password that the system judges.
 //!
-//! One or the other is offered, never both: clients take the strongest mechanism of a list, whatever the user has. Users
-//! act for themselves: an authorization id that is another name is refused (spice-gtk sends the user's own). Names and
-//! passwords are taken as they come, without SASLprep: Cyrus' clients do none either.
+//! One or the other is offered, never both: clients take the strongest mechanism of a list, whatever the user has.
+//! Users act for themselves: an authorization id that is another name is refused (spice-gtk sends the user's own).
+//! Names and passwords are taken as they come, without SASLprep: Cyrus' clients do none either.
 
 use std::sync::Arc;
 

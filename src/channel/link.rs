@@ -271,8 +271,8 @@ impl Link {
         };
     }
 
-    /// The verdict on the ticket, after [`Step::CheckTicket`] or an accepted SASL; at any other time it is ignored: nothing lets a client
-    /// in that has failed.
+    /// The verdict on the ticket, after [`Step::CheckTicket`], or on a client that SASL has accepted; at any other time
+    /// it is ignored: nothing lets a client in that has failed.
     pub fn decide(&mut self, verdict: Result<(), LinkError>) {
         if !matches!(self.state, State::AwaitingVerdict) {
             return;

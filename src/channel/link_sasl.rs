@@ -1,7 +1,7 @@
 //! The SASL branch of a handshake.
 //!
 //! ```text
-//!  AwaitingMechanism ──SASL──▶ Start ──mechanism, data──▶ (the caller's) ──Continue──▶ Step ──data──▶ (the caller's) ..
+//!  AwaitingMechanism ──SASL──▶ Start ──mechanism, data──▶ (the caller's) ──Continue──▶ Step ──data──▶ (again) ..
 //!       │ mechanisms                                           │ Accepted: reply, done, 0   then the link's verdict
 //!       ▼                                                      │ Denied:   reply, done, error
 //! ```

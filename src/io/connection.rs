@@ -174,17 +174,11 @@ async fn handshake(
                 ticket_key = Some(key);
             }
             Step::CheckTicket(ticket) => {
-                let asked = tokio::time::Instant::now();
                 let plaintext = ticket_key.take().and_then(|key| key.decrypt(&ticket));
-                let connection_id = link.message().map_or(0, |message| message.connection_id);
                 let text = plaintext.as_ref().map(|text| text.as_slice());
-                let admits = host.admits(text, connection_id);
-                let verdict = if admits && !host.door.borrow().is_shut(host.now(), source) {
-                    host.door.borrow_mut().succeeded(source);
-                    admit(host, &link)?
-                } else {
-                    deny(host, source, asked).await;
-                    Err(LinkError::PermissionDenied)
+                let verdict = match is_ticket_good(host, &link, source, text).await {
+                    true => admit(host, &link)?,
+                    false => Err(LinkError::PermissionDenied),
                 };
                 link.decide(verdict.map(|guard| admitted = Some(guard)));
             }
@@ -203,6 +197,25 @@ async fn handshake(
             }
             Step::Failed(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Whether a decrypted ticket lets in; a wrong one is counted, and judged late.
+async fn is_ticket_good(
+    host: &Rc<Host>,
+    link: &Link,
+    source: Option<Source>,
+    text: Option<&[u8]>,
+) -> bool {
+    let asked = tokio::time::Instant::now();
+    let connection_id = link.message().map_or(0, |message| message.connection_id);
+    let admits = host.admits(text, connection_id);
+    if admits && !host.door.borrow().is_shut(host.now(), source) {
+        host.door.borrow_mut().succeeded(source);
+        true
+    } else {
+        deny(host, source, asked).await;
+        false
     }
 }
 

@@ -1,8 +1,8 @@
 //! The system's judgement of a password: PAM, as far as a server needs it.
 //!
 //! libpam is found at run time and not linked, so that the server runs, and builds, without it. Its modules are
-//! programs of others: they sleep, hang and crash, so that this is for a process of its own that is killed when it takes
-//! too long. `pam_start(3)` and the manual pages that it names tell what the functions do.
+//! programs of others: they sleep, hang and crash, so that this is for a process of its own that is killed when it
+//! takes too long. `pam_start(3)` and the manual pages that it names tell what the functions do.
 //!
 //! INVARIANT: the functions are of the signatures below, which is what a library of this name and these
 //! symbols promises; the library stays loaded as long as they may be called.

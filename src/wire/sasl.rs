@@ -139,11 +139,9 @@ fn encode_data(writer: &mut ByteWriter<'_>, data: Option<&[u8]>) {
 
 fn decode_data(reader: &mut ByteReader<'_>) -> Result<SaslData, WireError> {
     let bytes = bounded(reader, "length of SASL data", SASL_DATA_BYTES_MAX)?;
-    Ok(match bytes.split_last() {
-        None => None,
-        // Clients send the byte behind their data, whatever it is: spice-server overwrites it.
-        Some((_, data)) => Some(Zeroizing::new(data.to_vec())),
-    })
+    // Clients send the byte behind their data, whatever it is: spice-server overwrites it.
+    let data = bytes.split_last();
+    Ok(data.map(|(_, data)| Zeroizing::new(data.to_vec())))
 }
 
 /// A length is judged before its bytes are waited for.

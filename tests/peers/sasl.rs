@@ -113,12 +113,12 @@ fn failures(desktop: &Desktop) -> usize {
 fn scram_lets_in_users_of_the_file_and_nobody_else() {
     let _alone = crate::alone();
     let home = Home::new();
-    let file = home.write("users", &line("alice", "correct horse"));
+    let file = home.write("users", &line("alice", "correct-horse"));
     let arguments = ["--sasl-file", file.to_str().unwrap()];
     let desktop = home.desktop(&arguments, &[]);
-    let mut first = expect_let_in(home.visit(&desktop, "alice", "correct horse"), &desktop);
+    let mut first = expect_let_in(home.visit(&desktop, "alice", "correct-horse"), &desktop);
     let wrong = expect_denied(&home, &desktop, "alice", "battery");
-    let unknown = expect_denied(&home, &desktop, "mallory", "correct horse");
+    let unknown = expect_denied(&home, &desktop, "mallory", "correct-horse");
     for took in [wrong, unknown] {
         assert!(FAILURE_ANSWERED_AFTER <= took, "{took:?}");
     }
@@ -134,7 +134,7 @@ fn scram_lets_in_users_of_the_file_and_nobody_else() {
         home.visit(&desktop, "bob", "staple"),
         &desktop,
     ));
-    expect_denied(&home, &desktop, "alice", "correct horse");
+    expect_denied(&home, &desktop, "alice", "correct-horse");
     first.wait_exact(EXACT_TIMEOUT).unwrap();
 }
 
@@ -313,7 +313,7 @@ fn port_of(uri: &str) -> u16 {
 fn what_was_not_offered_is_refused() {
     let _alone = crate::alone();
     let home = Home::new();
-    let file = home.write("users", &line("alice", "correct horse"));
+    let file = home.write("users", &line("alice", "correct-horse"));
     let arguments = ["--sasl-file", file.to_str().unwrap(), "-l", "127.0.0.1:0"];
     let desktop = home.desktop(&arguments, &[]);
     // The plain socket comes first, the other one is in the same object.
