@@ -138,6 +138,19 @@ fn scram_lets_in_users_of_the_file_and_nobody_else() {
     first.wait_exact(EXACT_TIMEOUT).unwrap();
 }
 
+/// spice-gtk would refuse these mechanisms there (it wants a security layer without TLS): they are not offered.
+#[test]
+fn the_own_user_needs_no_password_on_a_unix_socket() {
+    let _alone = crate::alone();
+    let home = Home::new();
+    let socket = home.path("spice.sock");
+    let desktop = home.desktop(&["--unix", socket.to_str().unwrap()], &[]);
+    let mut watcher = Watcher::new(&desktop);
+    let uri = format!("spice+unix://{}", socket.display());
+    let answer = watcher.open(&uri, "");
+    drop(expect_let_in((answer, watcher), &desktop));
+}
+
 /// The rules of PAM for a test: pam_wrapper shows them to the product in place of the system's.
 struct Rules<'a> {
     home: &'a Home,
