@@ -44,6 +44,9 @@ pub(crate) struct Arguments {
     /// Who may come in.
     #[arg(long, value_enum, default_value_t = Auth::Ticket)]
     pub(crate) auth: Auth,
+    /// A file of stored keys for SASL; without it, passwords are the system's (PAM).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sasl_file: Option<PathBuf>,
     /// An inherited descriptor to read the password from, up to its end.
     #[arg(long, value_name = "FD", required_if_eq("auth", "ticket"))]
     pub(crate) password_fd: Option<RawFd>,
@@ -132,6 +135,8 @@ pub(crate) enum Auth {
     None,
     /// Who knows the password.
     Ticket,
+    /// Who is a user, on TCP inside of TLS alone; and the desktop's own user on unix sockets.
+    Sasl,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

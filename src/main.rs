@@ -26,12 +26,14 @@ use caraway_server::io::driver::{AttachError, Driver, DriverError};
 use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{Encryption, ListenError, Listener};
+use caraway_server::io::login;
+use caraway_server::io::sasl::{Sasl, SaslFileError};
 use caraway_server::io::screen_loop;
 use caraway_server::io::shared_folders;
 use caraway_server::io::sound::{self, SoundPlace};
 use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
 use caraway_server::io::uploads::UploadPolicy;
-use caraway_server::os::hardening::harden_process;
+use caraway_server::os::hardening::{NewPrivileges, harden_process};
 use caraway_server::os::inherited::{InheritError, adopt};
 use caraway_server::os::{JpegBackends, Opus};
 use caraway_server::session::Session;
@@ -45,6 +47,8 @@ enum ServerError {
     Listen(#[from] ListenError),
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    #[error("SASL: {0}")]
+    Sasl(#[from] SaslFileError),
     #[error(transparent)]
     Inherit(#[from] InheritError),
     #[error(transparent)]
@@ -62,6 +66,15 @@ enum ServerError {
 }
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == login::ARGUMENT) {
+        let peer = words.next().unwrap_or_default();
+        // It answers by its exit code, which is no when its memory cannot be hidden.
+        return match harden_process(NewPrivileges::KeptForChildren) {
+            Ok(()) => login::judge(&peer.to_string_lossy()),
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env("CARAWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -69,7 +82,12 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    if let Err(error) = harden_process() {
+    let asks_pam = arguments.auth == Auth::Sasl && arguments.sasl_file.is_none();
+    let privileges = match asks_pam {
+        true => NewPrivileges::KeptForChildren,
+        false => NewPrivileges::GivenUp,
+    };
+    if let Err(error) = harden_process(privileges) {
         tracing::warn!(%error, "going on with less protection");
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -104,49 +122,15 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     // Keys first: the first client needs five of them.
     let keys = KeyPool::start()?;
     let policy = policy(&arguments)?;
+    let sasl = sasl(&arguments)?;
     let listeners = listeners(&arguments)?;
     let driver = Driver::connect(&arguments.driver).await?;
-    let (resize_policy, clipboard) = (arguments.resize_policy(), arguments.clipboard_policy());
-    let display = arguments.display.map(|name| XDisplay {
-        name,
-        authority: arguments.xauthority,
+    let host = Host::new(session(&arguments)?, policy, keys);
+    let host = Rc::new(match sasl {
+        Some(sasl) => host.with_sasl(sasl),
+        None => host,
     });
-    let uuid = match arguments.uuid {
-        Some(Uuid(uuid)) => uuid,
-        None => random_uuid()?,
-    };
-    let desktop = arguments.name.clone();
-    let identity = Identity {
-        name: arguments.name,
-        uuid,
-    };
-    let mut session = Session::new(identity, Size::default());
-    offer_encoders(&mut session);
-    session.set_resize_policy(resize_policy);
-    if arguments.folders == Folders::On {
-        session.serve_folders();
-    }
-    if arguments.sound.is_some() {
-        offer_sound(&mut session);
-    }
-    session.set_clipboard_policy(clipboard);
-    let host = Rc::new(Host::new(session, policy, keys));
-    let hands = Hands::open(display.as_ref(), &clipboard);
-    let mut hands = hands.following_windows(resize_policy.follow);
-    if arguments.uploads.as_os_str() != "off" {
-        hands = hands.with_uploads(UploadPolicy {
-            folder: arguments.uploads,
-            size_bytes_max: arguments.upload_bytes_max,
-        });
-    }
-    tokio::task::spawn_local(hands.serve(Rc::clone(&host)));
-    if arguments.folders == Folders::On {
-        let directory = arguments.folders_dir;
-        tokio::task::spawn_local(shared_folders::serve(Rc::clone(&host), directory));
-    }
-    if let Some(socket) = arguments.sound {
-        start_sound(&host, socket, desktop).await;
-    }
+    start_services(&host, arguments).await;
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
     }
@@ -168,6 +152,54 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
             tracing::info!("the launcher is gone");
             result.map_err(ServerError::Start)
         }
+    }
+}
+
+/// The desktop as it shall be served.
+fn session(arguments: &Arguments) -> Result<Session, ServerError> {
+    let uuid = match arguments.uuid {
+        Some(Uuid(uuid)) => uuid,
+        None => random_uuid()?,
+    };
+    let identity = Identity {
+        name: arguments.name.clone(),
+        uuid,
+    };
+    let mut session = Session::new(identity, Size::default());
+    offer_encoders(&mut session);
+    session.set_resize_policy(arguments.resize_policy());
+    session.set_clipboard_policy(arguments.clipboard_policy());
+    if arguments.folders == Folders::On {
+        session.serve_folders();
+    }
+    if arguments.sound.is_some() {
+        offer_sound(&mut session);
+    }
+    Ok(session)
+}
+
+/// Starts what touches the desktop beside its screen: selections, monitors, files, sound.
+async fn start_services(host: &Rc<Host>, arguments: Arguments) {
+    let (resize, clipboard) = (arguments.resize_policy(), arguments.clipboard_policy());
+    let display = arguments.display.map(|name| XDisplay {
+        name,
+        authority: arguments.xauthority,
+    });
+    let hands = Hands::open(display.as_ref(), &clipboard);
+    let mut hands = hands.following_windows(resize.follow);
+    if arguments.uploads.as_os_str() != "off" {
+        hands = hands.with_uploads(UploadPolicy {
+            folder: arguments.uploads,
+            size_bytes_max: arguments.upload_bytes_max,
+        });
+    }
+    tokio::task::spawn_local(hands.serve(Rc::clone(host)));
+    if arguments.folders == Folders::On {
+        let directory = arguments.folders_dir;
+        tokio::task::spawn_local(shared_folders::serve(Rc::clone(host), directory));
+    }
+    if let Some(socket) = arguments.sound {
+        start_sound(host, socket, arguments.name).await;
     }
 }
 
@@ -224,6 +256,14 @@ async fn start_sound(host: &Rc<Host>, socket: PathBuf, desktop: String) {
     tokio::task::spawn_local(sound::serve(Rc::clone(host), place));
     if runs {
         sound::ready(&ready).await;
+    }
+}
+
+fn sasl(arguments: &Arguments) -> Result<Option<Sasl>, SaslFileError> {
+    match (&arguments.sasl_file, arguments.auth) {
+        (Some(file), Auth::Sasl) => Sasl::by_file(file.clone()).map(Some),
+        (None, Auth::Sasl) => Ok(Some(Sasl::by_system())),
+        _ => Ok(None),
     }
 }
 

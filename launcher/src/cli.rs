@@ -70,6 +70,8 @@ pub(crate) enum Verb {
 pub(crate) enum Auth {
     /// By a password
     Ticket,
+    /// As users with their passwords, inside TLS alone: the system's, or those of --sasl-file
+    Sasl,
     /// Not at all: on loopback and unix sockets only
     None,
 }
@@ -182,6 +184,9 @@ pub(crate) struct StartArgs {
     /// A file whose one line is the password [default: a new random password]
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+    /// A file of users for --auth sasl, with a line of `caraway password --scram` for each [default: you, by PAM]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sasl_file: Option<PathBuf>,
     /// Listen unencrypted on addresses that others can reach
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -238,10 +243,20 @@ impl StartArgs {
             addresses.find(|address| !is_loopback(address.0)).copied()
         };
         let (plain, tls) = (open(&self.listen), open(&self.tls_listen));
-        if self.auth == Auth::None && self.password_file.is_some() {
+        if self.auth != Auth::Ticket && self.password_file.is_some() {
             return Some(
-                "--password-file has no use with --auth none; leave one of them out".into(),
+                "--password-file is for --auth ticket alone; leave one of them out".into(),
             );
+        }
+        if self.auth == Auth::Sasl {
+            let is_local = self.unix.is_some() && self.listen.is_empty();
+            if self.tls_listen.is_empty() && self.tls_cert.is_none() && !is_local {
+                return Some(
+                    "--auth sasl is taken inside TLS alone; say --tls-listen 127.0.0.1:5901".into(),
+                );
+            }
+        } else if self.sasl_file.is_some() {
+            return Some("--sasl-file is for --auth sasl alone; say that, too".into());
         }
         match (plain.or(tls), self.auth) {
             (Some(address), Auth::None) => Some(format!(
@@ -249,7 +264,7 @@ impl StartArgs {
                  leave it out",
                 address.0
             )),
-            (_, Auth::Ticket) if !self.insecure => plain.map(|address| {
+            (_, Auth::Ticket | Auth::Sasl) if !self.insecure => plain.map(|address| {
                 format!(
                     "others can reach {0}, where everything would pass unencrypted; say \
                      --tls-listen {0}, or listen on 127.0.0.1 and come through ssh -L, or say \
@@ -297,6 +312,13 @@ pub(crate) struct PasswordArgs {
     /// The new password lets in a single client
     #[arg(long)]
     pub(crate) once: bool,
+    /// Ask for a password and print this user's line for a --sasl-file; no desktop is needed
+    #[arg(
+        long,
+        value_name = "USER",
+        conflicts_with_all = ["name", "new", "file", "expires_in", "once"]
+    )]
+    pub(crate) scram: Option<String>,
 }
 
 /// A verb that needs no more than a desktop.
@@ -343,6 +365,19 @@ mod tests {
         assert_eq!(contradiction(&["--unix", "/x", "--auth", "none"]), None);
         assert_eq!(contradiction(&["-l", "0.0.0.0:1", "--insecure"]), None);
         assert_eq!(contradiction(&["--tls-listen", "0.0.0.0:1"]), None);
+        let sasl = ["--auth", "sasl", "--sasl-file", "/x"];
+        for allowed in [
+            &["--tls-listen", "0.0.0.0:1"][..],
+            &["--tls-listen", "0.0.0.0:1", "-l", "127.0.0.1:0"],
+            &["--tls-cert", "/x", "--tls-key", "/x"],
+            &["--unix", "/x"],
+        ] {
+            assert_eq!(
+                contradiction(&[&sasl, allowed].concat()),
+                None,
+                "{allowed:?}"
+            );
+        }
         for refused in [
             &["-l", "0.0.0.0:1"][..],
             &["-l", "127.0.0.1:1", "-l", "[::]:1"],
@@ -350,6 +385,26 @@ mod tests {
             &["--tls-listen", "0.0.0.0:1", "-l", "0.0.0.0:2"],
             &["-l", "0.0.0.0:1", "--insecure", "--auth", "none"],
             &["--auth", "none", "--password-file", "/x"],
+            &["--auth", "sasl"],
+            &["--auth", "sasl", "-l", "127.0.0.1:1"],
+            &["--auth", "sasl", "-l", "127.0.0.1:1", "--unix", "/x"],
+            &[
+                "--auth",
+                "sasl",
+                "--tls-listen",
+                "0.0.0.0:1",
+                "-l",
+                "0.0.0.0:2",
+            ],
+            &[
+                "--auth",
+                "sasl",
+                "--tls-listen",
+                "0.0.0.0:1",
+                "--password-file",
+                "/x",
+            ],
+            &["--sasl-file", "/x"],
         ] {
             assert!(contradiction(refused).is_some(), "{refused:?}");
         }
@@ -364,7 +419,7 @@ mod tests {
             &["-l", "5900"],
             &["xterm"],
             &["--name", "../x"],
-            &["--auth", "sasl"],
+            &["--auth", "pam"],
             &["--tls-cert", "/x"],
             &["--tls-key", "/x"],
             &["--tls-listen", "5901"],

@@ -17,6 +17,7 @@ mod password;
 mod password_command;
 mod process;
 mod runtime_dir;
+mod scram;
 mod server;
 mod session;
 mod sound;
@@ -51,7 +52,10 @@ fn main() -> ExitCode {
         Verb::List(args) => desktops::list(args.json),
         Verb::Status(args) => report(desktops::status(args.name, args.json)),
         Verb::Stop(args) => report(desktops::stop(args.name)),
-        Verb::Password(args) => report(password_command::run(&args)),
+        Verb::Password(args) => match &args.scram {
+            Some(user) => report(scram::run(user)),
+            None => report(password_command::run(&args)),
+        },
         Verb::View(args) => report(view::run(args.name)),
         Verb::Config(args) => config::run(args),
         Verb::Logs(args) => report(logs::run(args)),

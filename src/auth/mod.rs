@@ -1,4 +1,7 @@
-//! Who may come in: tickets, and how often one may try.
+//! Who may come in: tickets, SASL, and how often one may try.
 
 pub mod doorkeeper;
+pub mod sasl;
+pub mod scram;
+pub mod stored_keys;
 pub mod ticket;

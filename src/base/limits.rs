@@ -109,6 +109,29 @@ pub const CONNECTIONS_BURST: u32 = 64;
 /// Connections a second that one remote address may open for long.
 pub const CONNECTIONS_PER_S: u32 = 10;
 
+/// Bytes of the name of a SASL mechanism (spice-server: 100; RFC 4422: 20).
+pub const SASL_NAME_BYTES_MAX: u32 = 100;
+
+/// Bytes of SASL data in one message of a client, its NUL included: a name, a password and what SCRAM adds.
+pub const SASL_DATA_BYTES_MAX: u32 = 2048;
+
+/// Messages that a client's SASL mechanism may send; SCRAM takes two.
+pub const SASL_MESSAGES_MAX: u32 = 4;
+
+/// Bytes of a user's name and of a password of the system's.
+pub const LOGIN_NAME_BYTES_MAX: usize = 256;
+/// See [`LOGIN_NAME_BYTES_MAX`].
+pub const LOGIN_PASSWORD_BYTES_MAX: usize = 1024;
+
+/// The system (PAM) has judged a password by then, or it is wrong. Less than [`HANDSHAKE_DEADLINE`].
+pub const LOGIN_DEADLINE: Micros = Micros::from_secs(8);
+
+/// Passwords that the system is asked about at a time, each by a process of its own; others wait.
+pub const LOGINS_MAX: usize = 16;
+
+/// Bytes of a file of stored keys.
+pub const STORED_KEYS_BYTES_MAX: u64 = 256 * 1024;
+
 /// A wrong password is answered after this long, however fast it was found to be wrong.
 pub const FAILURE_ANSWERED_AFTER: Micros = Micros::from_millis(600);
 
@@ -214,3 +237,4 @@ const _: () = assert!(
     PASSWORD_MAX < 128 - 2 - 2 * 20,
     "OAEP-SHA1 block of RSA-1024"
 );
+const _: () = assert!(LOGIN_DEADLINE.0 < HANDSHAKE_DEADLINE.0);

@@ -4,16 +4,25 @@
 //! [`check`] with a fuzzer, the tests here with random scripts and with those that a fuzzer once found.
 
 use super::link::{LINK_BYTES_MAX, Link, LinkError, Linked, Step};
+use super::link_sasl::{SaslAnswer, SaslTurn};
 use crate::base::script::{Script, pieces};
 use crate::base::{ByteReader, ByteWriter};
 use crate::wire::caps::Caps;
 use crate::wire::link::{
     AuthMechanism, ChannelType, LinkCode, LinkHeader, LinkMessage, LinkReply, TICKET_SIZE,
 };
-use crate::wire::{Decode, Encode};
+use crate::wire::sasl::{SaslMechanisms, SaslReply, SaslStart, SaslStep};
+use crate::wire::{Decode, Encode, WireError};
 
-/// Bytes that a link answers at most: a reply with a few words of capabilities, and a result.
-const OUTPUT_MAX: usize = LinkHeader::SIZE + LinkReply::SIZE + 16 + 4;
+/// Bytes that a link answers at most: a reply with a few words of capabilities, and a result; and of SASL, the
+/// mechanisms, a few short replies and another result.
+const OUTPUT_MAX: usize = LinkHeader::SIZE + LinkReply::SIZE + 16 + 4 + 100;
+
+/// What is offered to those who get SASL.
+const MECHANISMS: [&str; 2] = ["SCRAM-SHA-256", "PLAIN"];
+
+/// Data that the server's mechanism wants more after.
+const MORE: &[u8] = b"more";
 
 const KEY: [u8; 162] = [5; 162];
 
@@ -25,9 +34,10 @@ const KEY: [u8; 162] = [5; 162];
 pub fn check(script: &[u8]) {
     let mut script = Script::new(script);
     let (cut, flags) = (script.u8(), script.u8());
+    let offers_sasl = flags & 16 != 0;
     let mut bytes = Vec::new();
     if flags & 1 != 0 {
-        bytes = beginning(&mut script);
+        bytes = beginning(&mut script, offers_sasl);
     }
     bytes.extend_from_slice(script.rest());
     let verdict = match flags >> 1 & 3 {
@@ -36,22 +46,29 @@ pub fn check(script: &[u8]) {
         _ => Ok(()),
     };
     let late = flags & 8 != 0;
-    let whole = run(&bytes, 0, verdict, false);
-    let cut = run(&bytes, cut, verdict, late);
+    let link = || match offers_sasl {
+        true => Link::offering_sasl(&MECHANISMS),
+        false => Link::new(),
+    };
+    let whole = run(link(), &bytes, 0, verdict, false);
+    let cut = run(link(), &bytes, cut, verdict, late);
     if bytes.len() <= LINK_BYTES_MAX {
         assert_eq!(whole, cut, "cutting and waiting make no difference");
     }
 }
 
 /// What a client sends that goes all the way, of a length and a channel that the script decides.
-fn beginning(script: &mut Script<'_>) -> Vec<u8> {
+fn beginning(script: &mut Script<'_>, offers_sasl: bool) -> Vec<u8> {
     let channel_type = ChannelType(1 + script.u8() % 5);
     let is_main = channel_type == ChannelType::MAIN;
     let message = LinkMessage {
         connection_id: u32::from(!is_main) * script.number(),
         channel_type,
         channel_id: script.u8() / 255,
-        common_caps: Caps::of(script.pick(&[&[0, 1, 3], &[0, 1], &[], &[1, 3, 70]])),
+        common_caps: Caps::of(match offers_sasl {
+            true => script.pick(&[&[0, 2, 3], &[0, 1, 2], &[0, 2], &[2, 3]]),
+            false => script.pick(&[&[0, 1, 3], &[0, 1], &[], &[1, 3, 70]]),
+        }),
         channel_caps: Caps::of(&[u32::from(script.u8())]),
     };
     let (mut body, mut bytes) = (Vec::new(), Vec::new());
@@ -59,6 +76,11 @@ fn beginning(script: &mut Script<'_>) -> Vec<u8> {
     let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
     LinkHeader::new(size).encode(&mut ByteWriter::new(&mut bytes));
     bytes.extend(body);
+    if offers_sasl {
+        bytes.extend(AuthMechanism::SASL.0.to_le_bytes());
+        sasl(script, &mut bytes);
+        return bytes;
+    }
     if message.common_caps.has(0) {
         bytes.extend(AuthMechanism::SPICE.0.to_le_bytes());
     }
@@ -66,6 +88,32 @@ fn beginning(script: &mut Script<'_>) -> Vec<u8> {
     let ticket = usize::from(script.u8()).min(TICKET_SIZE);
     bytes.resize(bytes.len() + ticket, 7);
     bytes
+}
+
+/// A client's side of SASL, cut short at times.
+fn sasl(script: &mut Script<'_>, bytes: &mut Vec<u8>) {
+    let decisions = script.u8();
+    let begun = bytes.len();
+    let mut data = || {
+        let data = match script.u8() % 4 {
+            0 => None,
+            1 => Some(&b""[..]),
+            2 => Some(&b"proof"[..]),
+            _ => Some(MORE),
+        };
+        data.map(|data| zeroize::Zeroizing::new(data.to_vec()))
+    };
+    let start = SaslStart {
+        mechanism: ["SCRAM-SHA-256", "PLAIN", "PLAIN", "LOGIN"][usize::from(decisions) % 4].into(),
+        data: data(),
+    };
+    start.encode(&mut ByteWriter::new(bytes));
+    for _ in 0..decisions >> 2 & 7 {
+        SaslStep { data: data() }.encode(&mut ByteWriter::new(bytes));
+    }
+    if decisions & 32 != 0 {
+        bytes.truncate(begun + usize::from(decisions >> 3));
+    }
 }
 
 /// How a handshake ended, and what the client was told.
@@ -76,11 +124,11 @@ struct Ended {
 }
 
 /// Keys and verdicts come at once, or `late`: when the next piece has arrived.
-fn run(bytes: &[u8], cut: u8, verdict: Result<(), LinkError>, late: bool) -> Ended {
-    let (mut link, mut output, mut pushed) = (Link::new(), Vec::new(), 0);
+fn run(mut link: Link, bytes: &[u8], cut: u8, verdict: Result<(), LinkError>, late: bool) -> Ended {
+    let (mut output, mut pushed) = (Vec::new(), 0);
     let mut result = None;
     let mut last = Step::NeedsBytes;
-    let waits = std::iter::repeat_n(&[][..], if late { 3 } else { 0 });
+    let waits = std::iter::repeat_n(&[][..], if late { 8 } else { 0 });
     for piece in pieces(bytes, cut).chain(waits) {
         link.push(piece);
         pushed += piece.len();
@@ -126,9 +174,36 @@ fn answer(link: &mut Link, step: &Step, verdict: Result<(), LinkError>) -> bool 
     match step {
         Step::NeedsKey => link.give_key(KEY),
         Step::CheckTicket(_) => link.decide(verdict),
+        Step::Sasl(turn) => answer_sasl(link, turn, verdict),
         _ => return false,
     }
     true
+}
+
+/// A wrong password is SASL's to tell, everything else is the link's.
+fn answer_sasl(link: &mut Link, turn: &SaslTurn, verdict: Result<(), LinkError>) {
+    let data = turn.data().as_deref().map(Vec::as_slice);
+    if data == Some(MORE) {
+        link.answer_sasl(SaslAnswer::Continue(b"go on".to_vec()));
+    } else if verdict == Err(LinkError::PermissionDenied) {
+        link.answer_sasl(SaslAnswer::Denied(None));
+    } else {
+        link.answer_sasl(SaslAnswer::Accepted(Some(b"welcome".to_vec())));
+        link.decide(verdict);
+    }
+}
+
+/// The result behind all of SASL that was said, if any was.
+fn sasl_result(reader: &mut ByteReader<'_>) -> Result<LinkCode, WireError> {
+    if reader.remaining() != size_of::<u32>() {
+        SaslMechanisms::decode(reader)?;
+        while !SaslReply::decode(reader)?.is_done {}
+        let result = LinkCode::decode(reader)?;
+        if result != LinkCode::OK {
+            return Ok(result);
+        }
+    }
+    LinkCode::decode(reader)
 }
 
 /// The client is told the error, in a reply or in the result behind a good one.
@@ -138,7 +213,7 @@ fn assert_failure_is_told(error: LinkError, output: &[u8]) {
     let body = header.and_then(|header| Ok(reader.bytes(header.size as usize)?));
     let reply = body.and_then(|body| LinkReply::decode(&mut ByteReader::new(body)));
     let told = match reply {
-        Ok(reply) if reply.error == LinkCode::OK => LinkCode::decode(&mut reader),
+        Ok(reply) if reply.error == LinkCode::OK => sasl_result(&mut reader),
         reply => reply.map(|reply| reply.error),
     };
     assert_eq!(
@@ -153,6 +228,7 @@ fn assert_stays_ended(link: &mut Link, last: &Step) {
     for _ in 0..2 {
         link.push(&[1; 1000]);
         link.give_key(KEY);
+        link.answer_sasl(SaslAnswer::Accepted(None));
         link.decide(Ok(()));
         link.decide(Err(LinkError::Refused));
         let step = link.step();
@@ -193,12 +269,19 @@ mod tests {
     #[test]
     fn scripts_get_all_the_way() {
         let mut script = Script::new(&[0, 0, 0, 0, 0, 200]);
-        let bytes = beginning(&mut script);
+        let bytes = beginning(&mut script, false);
+        // One more round, then the proof.
+        let with_sasl = beginning(&mut Script::new(&[0, 0, 0, 0, 0, 4, 3, 2]), true);
         for late in [false, true] {
-            let ended = run(&bytes, 3, Ok(()), late);
-            assert!(matches!(ended.result, Some(Ok(_))), "{ended:?}");
-            let ended = run(&bytes, 3, Err(LinkError::PermissionDenied), late);
-            assert_eq!(ended.result, Some(Err(LinkError::PermissionDenied)));
+            for (link, bytes) in [
+                (Link::new as fn() -> Link, &bytes),
+                (|| Link::offering_sasl(&MECHANISMS), &with_sasl),
+            ] {
+                let ended = run(link(), bytes, 3, Ok(()), late);
+                assert!(matches!(ended.result, Some(Ok(_))), "{ended:?}");
+                let ended = run(link(), bytes, 3, Err(LinkError::PermissionDenied), late);
+                assert_eq!(ended.result, Some(Err(LinkError::PermissionDenied)));
+            }
         }
     }
 
@@ -207,8 +290,12 @@ mod tests {
         let mut seeds = Vec::new();
         for flags in [0, 4, 12] {
             for decisions in [[0, 0, 0, 0, 200], [1, 7, 0, 0, 200], [1, 7, 0, 1, 200]] {
-                let bytes = beginning(&mut Script::new(&decisions));
+                let bytes = beginning(&mut Script::new(&decisions), false);
                 seeds.push([vec![3, flags], bytes].concat());
+            }
+            for decisions in [[0, 0, 0, 0, 0, 4, 3, 2], [1, 7, 0, 0, 5, 1, 2, 0]] {
+                let bytes = beginning(&mut Script::new(&decisions), true);
+                seeds.push([vec![3, flags | 16], bytes].concat());
             }
         }
         plant_seeds("link", &seeds, check);

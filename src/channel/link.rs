@@ -6,6 +6,8 @@
 //!                                                           Linked ◀──OK── decide ── AwaitingVerdict ◀─────┘
 //! ```
 //!
+//! Where SASL is offered it takes the place of key and ticket; [`link_sasl`](super::link_sasl) has that branch.
+//!
 //! Keys and passwords are somebody else's: the machine asks for a key and hands the ticket out. Calls, in this
 //! order: [`push`](Link::push) bytes as they come, then [`step`](Link::step) until it wants bytes or something
 //! from the caller; what [`take_output`](Link::take_output) gives is sent. After [`Step::Failed`] the connection is
@@ -13,17 +15,25 @@
 //!
 //! A client cannot make it keep more than [`LINK_BYTES_MAX`] bytes.
 
+use zeroize::Zeroize;
+
+use super::link_sasl::{self, SaslAnswer, SaslLink, SaslTurn};
 use crate::base::ByteReader;
-use crate::base::limits::LINK_MESSAGE_MAX;
+use crate::base::limits::{LINK_MESSAGE_MAX, SASL_DATA_BYTES_MAX, SASL_NAME_BYTES_MAX};
 use crate::wire::caps::{self, Caps};
 use crate::wire::link::{
-    AuthMechanism, ChannelType, EncryptedTicket, LinkCode, LinkHeader, LinkMessage, LinkReply,
-    MAGIC, PublicKey, TICKET_SIZE, VERSION_MAJOR,
+    AuthMechanism, ChannelType, EncryptedTicket, KEY_SIZE, LinkCode, LinkHeader, LinkMessage,
+    LinkReply, MAGIC, PublicKey, TICKET_SIZE, VERSION_MAJOR,
 };
 use crate::wire::{Decode, WireError};
 
 /// Bytes of a whole handshake: header, message, mechanism and ticket.
 pub const LINK_BYTES_MAX: usize = LinkHeader::SIZE + LINK_MESSAGE_MAX as usize + 4 + TICKET_SIZE;
+
+const _: () = assert!(
+    4 + SASL_NAME_BYTES_MAX as usize + 4 + SASL_DATA_BYTES_MAX as usize <= LINK_BYTES_MAX,
+    "any message of SASL fits"
+);
 
 /// Why a handshake failed. All but the verdicts are the client's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,11 +62,23 @@ pub enum LinkError {
     /// An authentication that was not offered.
     #[error("authentication mechanism {0:?} was not offered")]
     Mechanism(AuthMechanism),
+    /// A client that cannot do SASL, where nothing else is offered.
+    #[error("client without SASL, and nothing else is offered")]
+    NoSasl,
+    /// A SASL mechanism that was not offered.
+    #[error("SASL mechanism was not offered")]
+    SaslMechanism,
+    /// A SASL message that contradicts itself.
+    #[error("SASL: {0}")]
+    Sasl(WireError),
+    /// More SASL messages than any mechanism takes.
+    #[error("too many SASL messages")]
+    SaslMessages,
     /// Bytes beyond what a handshake takes.
     #[error("more bytes than a handshake takes")]
     TooLong,
-    /// The ticket is wrong or has expired.
-    #[error("wrong ticket")]
+    /// The ticket is wrong or has expired, or SASL said no.
+    #[error("wrong password")]
     PermissionDenied,
     /// No client has the connection id that was presented.
     #[error("unknown connection id")]
@@ -72,11 +94,17 @@ impl LinkError {
         match self {
             Self::Magic => LinkCode::INVALID_MAGIC,
             Self::Version(_) => LinkCode::VERSION_MISMATCH,
-            Self::Size(_) | Self::Message(_) | Self::TooLong => LinkCode::INVALID_DATA,
+            Self::Size(_)
+            | Self::Message(_)
+            | Self::TooLong
+            | Self::Sasl(_)
+            | Self::SaslMessages => LinkCode::INVALID_DATA,
             Self::NeedSecured => LinkCode::NEED_SECURED,
             Self::Migration(_) | Self::UnknownConnection => LinkCode::BAD_CONNECTION_ID,
             Self::NoSuchChannel(..) => LinkCode::CHANNEL_NOT_AVAILABLE,
-            Self::Mechanism(_) | Self::PermissionDenied => LinkCode::PERMISSION_DENIED,
+            Self::Mechanism(_) | Self::NoSasl | Self::SaslMechanism | Self::PermissionDenied => {
+                LinkCode::PERMISSION_DENIED
+            }
             Self::Refused => LinkCode::ERROR,
         }
     }
@@ -102,6 +130,8 @@ pub enum Step {
     NeedsKey,
     /// Decrypt and check this ticket, then [`Link::decide`].
     CheckTicket(Box<EncryptedTicket>),
+    /// [`Link::answer_sasl`].
+    Sasl(SaslTurn),
     /// The channel is linked; the machine is done.
     Linked(Box<Linked>),
     /// Send the output and close.
@@ -114,6 +144,8 @@ enum State {
     AwaitingKey,
     AwaitingMechanism,
     AwaitingTicket,
+    AwaitingSasl,
+    AwaitingSaslAnswer,
     AwaitingVerdict,
     Decided,
     Failed(LinkError),
@@ -128,6 +160,8 @@ pub struct Link {
     message: Option<LinkMessage>,
     is_refused_for_plain: bool,
     decodes_opus: bool,
+    /// Offered in place of tickets.
+    sasl: Option<SaslLink>,
 }
 
 impl Link {
@@ -140,7 +174,17 @@ impl Link {
             message: None,
             is_refused_for_plain: false,
             decodes_opus: false,
+            sasl: None,
         }
+    }
+
+    /// A connection that nobody else reads, whose client has to authenticate by one of these SASL mechanisms.
+    pub fn offering_sasl(mechanisms: &[&'static str]) -> Self {
+        let mut link = Self::new();
+        link.sasl = Some(SaslLink::new(mechanisms));
+        // So that a password is at no place that is not wiped.
+        link.input.reserve_exact(LINK_BYTES_MAX);
+        link
     }
 
     /// A connection that came unencrypted where that is not allowed: a client that speaks SPICE is told so, and comes
@@ -182,7 +226,12 @@ impl Link {
                     }
                     None => Ok(false),
                 },
-                State::AwaitingVerdict => return Step::NeedsBytes,
+                State::AwaitingSasl => match self.read_sasl() {
+                    Ok(Some(turn)) => return Step::Sasl(turn),
+                    Ok(None) => Ok(false),
+                    Err(error) => Err(error),
+                },
+                State::AwaitingSaslAnswer | State::AwaitingVerdict => return Step::NeedsBytes,
                 State::Decided => return self.finish(),
                 State::Failed(error) => return Step::Failed(error),
             };
@@ -199,17 +248,8 @@ impl Link {
         let (State::AwaitingKey, Some(message)) = (&self.state, self.message.as_ref()) else {
             return;
         };
-        let reply = LinkReply {
-            error: LinkCode::OK,
-            key,
-            common_caps: Caps::of(&[
-                caps::common::AUTH_SELECTION,
-                caps::common::AUTH_SPICE,
-                caps::common::MINI_HEADER,
-            ]),
-            channel_caps: channel_caps(message.channel_type, self.decodes_opus),
-        };
-        reply.write(&mut self.output);
+        let caps = (caps::common::AUTH_SPICE, self.decodes_opus);
+        reply(key, caps, message).write(&mut self.output);
         // A client that cannot choose sends its ticket at once.
         self.state = if message.common_caps.has(caps::common::AUTH_SELECTION) {
             State::AwaitingMechanism
@@ -218,8 +258,31 @@ impl Link {
         };
     }
 
-    /// The verdict on the ticket, after [`Step::CheckTicket`]; at any other time it is ignored: nothing lets a client
-    /// in that has failed.
+    /// What the server's mechanism says, after [`Step::Sasl`]; at any other time it is ignored.
+    pub fn answer_sasl(&mut self, answer: SaslAnswer) {
+        if !matches!(self.state, State::AwaitingSaslAnswer) {
+            return;
+        }
+        self.state = match answer {
+            SaslAnswer::Continue(data) => {
+                link_sasl::write_continue(data, &mut self.output);
+                State::AwaitingSasl
+            }
+            SaslAnswer::Accepted(data) => {
+                link_sasl::write_end(data, LinkCode::OK, &mut self.output);
+                State::AwaitingVerdict
+            }
+            SaslAnswer::Denied(data) => {
+                let error = LinkError::PermissionDenied;
+                link_sasl::write_end(data, error.code(), &mut self.output);
+                self.input.zeroize();
+                State::Failed(error)
+            }
+        };
+    }
+
+    /// The verdict on the ticket, after [`Step::CheckTicket`], or on a client that SASL has accepted; at any other time
+    /// it is ignored: nothing lets a client in that has failed.
     pub fn decide(&mut self, verdict: Result<(), LinkError>) {
         if !matches!(self.state, State::AwaitingVerdict) {
             return;
@@ -292,9 +355,25 @@ impl Link {
                 message.channel_id,
             ));
         }
+        self.state = match &self.sasl {
+            None => State::AwaitingKey,
+            Some(_) => {
+                let needed = [caps::common::AUTH_SELECTION, caps::common::AUTH_SASL];
+                if !needed.iter().all(|cap| message.common_caps.has(*cap)) {
+                    return Err(LinkError::NoSasl);
+                }
+                // Without tickets there is nothing to encrypt, and no key.
+                reply(
+                    [0; KEY_SIZE],
+                    (caps::common::AUTH_SASL, self.decodes_opus),
+                    &message,
+                )
+                .write(&mut self.output);
+                State::AwaitingMechanism
+            }
+        };
         self.input.drain(..used);
         self.message = Some(message);
-        self.state = State::AwaitingKey;
         Ok(true)
     }
 
@@ -302,13 +381,33 @@ impl Link {
         let Some(bytes) = self.take::<4>() else {
             return Ok(false);
         };
-        match AuthMechanism(u32::from_le_bytes(bytes)) {
-            AuthMechanism::SPICE => {
-                self.state = State::AwaitingTicket;
-                Ok(true)
+        match (AuthMechanism(u32::from_le_bytes(bytes)), &self.sasl) {
+            (AuthMechanism::SPICE, None) => self.state = State::AwaitingTicket,
+            (AuthMechanism::SASL, Some(sasl)) => {
+                sasl.offer(&mut self.output);
+                self.state = State::AwaitingSasl;
             }
-            other => Err(LinkError::Mechanism(other)),
+            (other, _) => return Err(LinkError::Mechanism(other)),
         }
+        Ok(true)
+    }
+
+    fn read_sasl(&mut self) -> Result<Option<SaslTurn>, LinkError> {
+        let Some(sasl) = &mut self.sasl else {
+            return Ok(None);
+        };
+        let Some((turn, used)) = sasl.read(&self.input)? else {
+            return Ok(None);
+        };
+        self.state = State::AwaitingSaslAnswer;
+        // In place: what was read may have been a password.
+        let left = self.input.len() - used;
+        self.input.copy_within(used.., 0);
+        if let Some(read) = self.input.get_mut(left..) {
+            read.zeroize();
+        }
+        self.input.truncate(left);
+        Ok(Some(turn))
     }
 
     fn finish(&mut self) -> Step {
@@ -341,8 +440,12 @@ impl Link {
             State::AwaitingMechanism | State::AwaitingTicket | State::AwaitingVerdict => {
                 self.output.extend_from_slice(&error.code().0.to_le_bytes());
             }
+            State::AwaitingSasl | State::AwaitingSaslAnswer => {
+                link_sasl::write_end(None, error.code(), &mut self.output);
+            }
             State::Decided | State::Failed(_) => return,
         }
+        self.input.zeroize();
         self.input = Vec::new();
         self.state = State::Failed(error);
     }
@@ -351,6 +454,24 @@ impl Link {
 impl Default for Link {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A reply that takes the client on.
+fn reply(
+    key: PublicKey,
+    (authentication, decodes_opus): (u32, bool),
+    message: &LinkMessage,
+) -> LinkReply {
+    LinkReply {
+        error: LinkCode::OK,
+        key,
+        common_caps: Caps::of(&[
+            caps::common::AUTH_SELECTION,
+            authentication,
+            caps::common::MINI_HEADER,
+        ]),
+        channel_caps: channel_caps(message.channel_type, decodes_opus),
     }
 }
 

@@ -11,12 +11,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::host::{Bell, Host, WaitingPlace};
 use super::kernel::Kernel;
 use super::listen::Encryption;
+use super::sasl::Attempt;
 use super::transport::Transport;
 use super::unsent::Unsent;
 use crate::auth::doorkeeper::Source;
 use crate::base::Micros;
 use crate::base::limits::{FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE};
 use crate::channel::link::{Link, LinkError, Linked, Step};
+use crate::channel::link_sasl::{SaslAnswer, SaslTurn};
 use crate::os::ticket_key::TicketKey;
 use crate::session::{AdmitError, ChannelError, ChannelKey, Origin};
 use crate::wire::link::ChannelType;
@@ -88,7 +90,7 @@ pub(super) async fn serve(
     } = arrival;
     let deadline = Duration::from_micros(HANDSHAKE_DEADLINE.0);
     let (stream, guard, linked) = tokio::select! {
-        linked = handshake(host, stream, source, &encryption) => linked.inspect_err(|error| {
+        linked = handshake(host, stream, source, &encryption, &origin.peer) => linked.inspect_err(|error| {
             if let ConnectionError::Link(LinkError::PermissionDenied) = error {
                 // The words are a promise: tools that shut addresses out look for them.
                 tracing::warn!(peer = %origin.peer, "authentication failed");
@@ -129,18 +131,23 @@ async fn handshake(
     stream: Transport,
     source: Option<Source>,
     encryption: &Encryption,
+    peer: &str,
 ) -> Result<(Transport, Admitted, Linked), ConnectionError> {
     let opened = stream.open(encryption.tls()).await;
     let mut stream = opened.map_err(ConnectionError::Opening)?;
-    let link = if encryption.is_required() && !stream.is_secure() {
-        Link::refusing_plain()
-    } else {
-        Link::new()
+    // Clients do no SASL without TLS: not the mechanisms that there are here, and not on a unix socket either.
+    let sasl = host.sasl.as_ref().filter(|_| stream.is_tls());
+    let mut attempt = sasl.map(|sasl| Attempt::new(sasl.judge()));
+    let is_tls_needed = encryption.is_required() || host.sasl.is_some();
+    let link = match &attempt {
+        _ if is_tls_needed && !stream.is_secure() => Link::refusing_plain(),
+        Some(attempt) => Link::offering_sasl(&attempt.judge.mechanisms()),
+        None => Link::new(),
     };
     let mut link = link.decoding_opus(host.with(|session| session.decodes_opus()));
     let mut ticket_key: Option<TicketKey> = None;
     let mut admitted = None;
-    let mut buffer = [0; 1024];
+    let mut buffer = zeroize::Zeroizing::new([0; 1024]);
     loop {
         let step = link.step();
         let output = link.take_output();
@@ -150,7 +157,7 @@ async fn handshake(
         }
         match step {
             Step::NeedsBytes => {
-                let count = stream.read(&mut buffer).await?;
+                let count = stream.read(&mut *buffer).await?;
                 if count == 0 {
                     return Err(ConnectionError::ClosedEarly);
                 }
@@ -168,19 +175,22 @@ async fn handshake(
                 ticket_key = Some(key);
             }
             Step::CheckTicket(ticket) => {
-                let asked = tokio::time::Instant::now();
                 let plaintext = ticket_key.take().and_then(|key| key.decrypt(&ticket));
-                let connection_id = link.message().map_or(0, |message| message.connection_id);
                 let text = plaintext.as_ref().map(|text| text.as_slice());
-                let admits = host.admits(text, connection_id);
-                let verdict = if admits && !host.door.borrow().is_shut(host.now(), source) {
-                    host.door.borrow_mut().succeeded(source);
-                    admit(host, &link)?
-                } else {
-                    deny(host, source, asked).await;
-                    Err(LinkError::PermissionDenied)
+                let verdict = match is_ticket_good(host, &link, source, text).await {
+                    true => admit(host, &link)?,
+                    false => Err(LinkError::PermissionDenied),
                 };
                 link.decide(verdict.map(|guard| admitted = Some(guard)));
+            }
+            Step::Sasl(turn) => {
+                let verdict = sasl_answer(host, &mut attempt, &turn, (source, peer)).await;
+                let is_accepted = matches!(verdict, SaslAnswer::Accepted(_));
+                link.answer_sasl(verdict);
+                if is_accepted {
+                    let verdict = admit(host, &link)?;
+                    link.decide(verdict.map(|guard| admitted = Some(guard)));
+                }
             }
             Step::Linked(linked) => {
                 let guard = admitted.take().ok_or(LinkError::Refused)?;
@@ -191,7 +201,56 @@ async fn handshake(
     }
 }
 
-/// Counts a wrong ticket that came at `asked`, and holds its answer back.
+/// Whether a decrypted ticket lets in; a wrong one is counted, and judged late.
+async fn is_ticket_good(
+    host: &Rc<Host>,
+    link: &Link,
+    source: Option<Source>,
+    text: Option<&[u8]>,
+) -> bool {
+    let asked = tokio::time::Instant::now();
+    let connection_id = link.message().map_or(0, |message| message.connection_id);
+    let admits = host.admits(text, connection_id);
+    if admits && !host.door.borrow().is_shut(host.now(), source) {
+        host.door.borrow_mut().succeeded(source);
+        true
+    } else {
+        deny(host, source, asked).await;
+        false
+    }
+}
+
+/// What the server's mechanism says to the client's; what it denies is counted, and said late.
+async fn sasl_answer(
+    host: &Rc<Host>,
+    attempt: &mut Option<Attempt>,
+    turn: &SaslTurn,
+    (source, peer): (Option<Source>, &str),
+) -> SaslAnswer {
+    let asked = tokio::time::Instant::now();
+    let (answer, user) = match (&host.sasl, attempt) {
+        (Some(sasl), Some(attempt)) => sasl.answer(attempt, turn, peer).await,
+        _ => (SaslAnswer::Denied(None), None),
+    };
+    let answer = match answer {
+        SaslAnswer::Accepted(_) if host.door.borrow().is_shut(host.now(), source) => {
+            SaslAnswer::Denied(None)
+        }
+        answer => answer,
+    };
+    match &answer {
+        SaslAnswer::Continue(_) => {}
+        SaslAnswer::Accepted(_) => {
+            host.door.borrow_mut().succeeded(source);
+            let user = user.unwrap_or_default();
+            tracing::info!(peer, ?user, "authenticated");
+        }
+        SaslAnswer::Denied(_) => deny(host, source, asked).await,
+    }
+    answer
+}
+
+/// Counts a wrong password that came at `asked`, and holds its answer back.
 async fn deny(host: &Rc<Host>, source: Option<Source>, asked: tokio::time::Instant) {
     let shut = host.door.borrow_mut().failed(host.now(), source);
     if let Some(time) = shut {

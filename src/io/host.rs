@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Notify};
 use super::complaints::Complaints;
 use super::driver::InputDoor;
 use super::key_pool::KeyPool;
+use super::sasl::Sasl;
 use crate::agent::resize_layout::ScreenLayout;
 use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
 use crate::auth::ticket::TicketPolicy;
@@ -53,6 +54,8 @@ pub struct Host {
     session: RefCell<Session>,
     started: Instant,
     policy: RefCell<TicketPolicy>,
+    /// In place of tickets on TCP; a unix socket's clients are known by their credentials.
+    pub(super) sasl: Option<Sasl>,
     /// Rung when the password was used up.
     pub(super) password_spent: Notify,
     pub(super) keys: Mutex<KeyPool>,
@@ -89,6 +92,7 @@ impl Host {
             session: RefCell::new(session),
             started: Instant::now(),
             policy: RefCell::new(policy),
+            sasl: None,
             password_spent: Notify::new(),
             keys: Mutex::new(keys),
             bells: RefCell::new(BTreeMap::new()),
@@ -107,6 +111,12 @@ impl Host {
             folder_addresses_changed: Notify::new(),
             sound: Notify::new(),
         }
+    }
+
+    /// The same with SASL in place of tickets on every TCP socket.
+    pub fn with_sasl(mut self, sasl: Sasl) -> Self {
+        self.sasl = Some(sasl);
+        self
     }
 
     /// The time as the session knows it.

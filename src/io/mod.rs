@@ -11,6 +11,8 @@ pub mod host;
 mod kernel;
 pub mod key_pool;
 pub mod listen;
+pub mod login;
+pub mod sasl;
 pub mod screen_loop;
 pub mod shared_folders;
 pub mod sound;

@@ -60,7 +60,19 @@ pub struct TlsFiles {
 }
 
 /// What tells one version of a file from the next: device, inode, size, seconds and nanoseconds of its last change.
-type Stamp = Option<(u64, u64, u64, i64, i64)>;
+pub(super) type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+/// The file's version now; none if there is no file.
+pub(super) fn stamp(path: &Path) -> Stamp {
+    let file = fs::metadata(path).ok()?;
+    Some((
+        file.dev(),
+        file.ino(),
+        file.len(),
+        file.mtime(),
+        file.mtime_nsec(),
+    ))
+}
 
 /// TLS as it is offered now.
 #[derive(Debug)]
@@ -112,16 +124,7 @@ impl Tls {
 
 impl TlsFiles {
     fn stamps(&self) -> [Stamp; 2] {
-        [&self.certificate, &self.key].map(|path| {
-            let file = fs::metadata(path).ok()?;
-            Some((
-                file.dev(),
-                file.ino(),
-                file.len(),
-                file.mtime(),
-                file.mtime_nsec(),
-            ))
-        })
+        [&self.certificate, &self.key].map(|path| stamp(path))
     }
 
     fn config(&self) -> Result<Arc<ServerConfig>, TlsError> {

@@ -16,12 +16,26 @@ pub struct HardeningError {
     pub errno: nix::errno::Errno,
 }
 
+/// What becomes of new privileges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewPrivileges {
+    /// Neither this process nor its children ever get any.
+    GivenUp,
+    /// Children may: PAM's modules ask a privileged program (`unix_chkpwd`) about the user's password.
+    KeptForChildren,
+}
+
 /// Gives all of it up for this process and its children. The first thing that `main` does.
-pub fn harden_process() -> Result<(), HardeningError> {
+pub fn harden_process(privileges: NewPrivileges) -> Result<(), HardeningError> {
     let named = |step| move |errno| HardeningError { step, errno };
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(named("turning core dumps off"))?;
     prctl::set_dumpable(false).map_err(named("hiding the process's memory"))?;
-    prctl::set_no_new_privs().map_err(named("giving up new privileges"))
+    match privileges {
+        NewPrivileges::GivenUp => {
+            prctl::set_no_new_privs().map_err(named("giving up new privileges"))
+        }
+        NewPrivileges::KeptForChildren => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -32,8 +46,10 @@ mod tests {
     /// The one test of this binary that changes the whole process; no other test traces or dumps it.
     #[test]
     fn everything_is_given_up() {
-        harden_process().unwrap();
-        harden_process().expect("twice is as good as once");
+        harden_process(NewPrivileges::KeptForChildren).unwrap();
+        assert_eq!(prctl::get_dumpable(), Ok(false));
+        harden_process(NewPrivileges::GivenUp).unwrap();
+        harden_process(NewPrivileges::GivenUp).expect("twice is as good as once");
         assert_eq!(getrlimit(Resource::RLIMIT_CORE), Ok((0, 0)));
         assert_eq!(prctl::get_dumpable(), Ok(false));
         assert_eq!(prctl::get_no_new_privs(), Ok(true));

@@ -9,6 +9,7 @@ pub mod frame_buffer;
 pub mod hardening;
 pub mod inherited;
 pub mod opus;
+pub mod pam;
 pub mod peer_credentials;
 pub mod seqpacket;
 pub mod shared_memory;

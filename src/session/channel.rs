@@ -8,7 +8,7 @@ use crate::channel::inputs::{InputsChannel, InputsError};
 use crate::channel::playback::PlaybackChannel;
 use crate::channel::record::{RecordChannel, RecordError};
 use crate::channel::webdav::WebdavChannel;
-use crate::channel::{CommonError, FramingError, Inbox, MainChannel, MainError, Outbox};
+use crate::channel::{Answer, CommonError, FramingError, Inbox, MainChannel, MainError, Outbox};
 use crate::display::Path;
 use crate::wire::WireError;
 use crate::wire::link::ChannelType;
@@ -70,6 +70,21 @@ pub(super) enum Role {
 }
 
 impl Role {
+    /// Takes in what a message meant that every channel has.
+    ///
+    /// # Errors
+    /// When the client has said good-bye.
+    pub(super) fn answered(&mut self, now: Micros, answer: Answer) -> Result<(), ChannelError> {
+        match (answer, self) {
+            (Answer::Pong { id, .. }, Self::Display(display)) => display.answered(now, id),
+            (Answer::Pong { id, rtt }, Self::Main(main)) => main.agent.answered(id, rtt),
+            (Answer::Pong { rtt, .. }, Self::Playback(playback)) => playback.answered(rtt),
+            (Answer::Leaving, _) => return Err(ChannelError::Leaving),
+            _ => {}
+        }
+        Ok(())
+    }
+
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Main(_) => "main",

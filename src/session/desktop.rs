@@ -33,7 +33,7 @@ use crate::channel::link::Linked;
 use crate::channel::playback::Told;
 use crate::channel::pointer::MouseMode;
 use crate::channel::webdav::{StreamId, WebdavChannel};
-use crate::channel::{Answer, Identity, Inbox, MainChannel, MainEvent, Outbox};
+use crate::channel::{Identity, Inbox, MainChannel, MainEvent, Outbox};
 use crate::display::Path;
 use crate::image::content::{ContentEncoder, JpegBackends};
 use crate::ring::{InputRecord, Leds};
@@ -212,13 +212,7 @@ impl Session {
         inbox.push(bytes);
         while let Some((number, body)) = inbox.next_message()? {
             if number <= LAST_TYPE {
-                match (outbox.handle(now, number, body)?, &mut *role) {
-                    (Answer::Pong { id, .. }, Role::Display(display)) => display.answered(now, id),
-                    (Answer::Pong { id, rtt }, Role::Main(main)) => main.agent.answered(id, rtt),
-                    (Answer::Pong { rtt, .. }, Role::Playback(playback)) => playback.answered(rtt),
-                    (Answer::Leaving, _) => return Err(ChannelError::Leaving),
-                    _ => {}
-                }
+                role.answered(now, outbox.handle(now, number, body)?)?;
                 continue;
             }
             match role {

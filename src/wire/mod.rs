@@ -26,6 +26,7 @@ pub mod main;
 pub mod playback;
 pub mod port;
 pub mod record;
+pub mod sasl;
 pub mod stream;
 
 use crate::base::{ByteReader, ByteWriter, Truncated};

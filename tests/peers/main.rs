@@ -42,6 +42,7 @@ mod pointer;
 mod reference;
 mod resize;
 mod same_drawing;
+mod sasl;
 mod sound;
 mod sound_daemons;
 mod start;

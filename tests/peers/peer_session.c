@@ -217,6 +217,9 @@ gboolean peer_connect(const char *uri, const char *password)
         g_object_set(peer.session, "ca-file", g_getenv("PEER_CA_FILE"), NULL);
     if (peer_shared_folder)
         g_object_set(peer.session, "shared-dir", peer_shared_folder, NULL);
+    /* Who to be for SASL. */
+    if (g_getenv("PEER_USERNAME"))
+        g_object_set(peer.session, "username", g_getenv("PEER_USERNAME"), NULL);
     g_signal_connect(peer.session, "channel-new", G_CALLBACK(on_channel_new), NULL);
     g_signal_connect(peer.session, "channel-destroy", G_CALLBACK(on_channel_destroy), NULL);
     peer.connect_at = g_get_monotonic_time();

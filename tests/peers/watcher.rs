@@ -50,8 +50,13 @@ impl Watcher {
 
     /// A client that has not connected yet and trusts what this file signed.
     pub(crate) fn trusting(desktop: &Desktop, ca_file: &Path) -> Self {
+        Self::with_environment(desktop, &[("PEER_CA_FILE", ca_file.to_str().unwrap())])
+    }
+
+    /// A client that has not connected yet, with these variables.
+    pub(crate) fn with_environment(desktop: &Desktop, variables: &[(&str, &str)]) -> Self {
         let process = Running::start(spice_peer(), Stdio::inherit(), |command| {
-            desktop.client(command.env("PEER_CA_FILE", ca_file));
+            desktop.client(command.envs(variables.iter().copied()));
         });
         Self {
             process,

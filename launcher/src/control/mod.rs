@@ -142,7 +142,9 @@ async fn set_ticket(
     orders: &mpsc::Sender<Order>,
 ) -> Result<(), String> {
     if facts.borrow().ticket.is_none() {
-        return Err("it was started with --auth none and asks for no password".into());
+        return Err(
+            "it was started with --auth none or sasl and has no password of its own".into(),
+        );
     }
     let ticket = Ticket::of(new).map_err(|error| error.to_string())?;
     let sent = orders.send(Order::SetTicket(ticket)).await;

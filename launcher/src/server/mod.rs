@@ -64,10 +64,12 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<Listener>,
     /// For TLS on the TCP sockets; none if there is no TLS.
     pub(crate) certificate: Option<Certificate>,
-    /// The ticket; none lets everybody in who reaches a socket.
+    /// The ticket; none where there is SASL, else everybody is let in who reaches a socket.
     pub(crate) ticket: Option<Ticket>,
     /// Socket of the sound daemon; none: the desktop is silent.
     pub(crate) sound: Option<PathBuf>,
+    /// Users in place of a ticket.
+    pub(crate) sasl: Option<Users>,
     /// The desktop's name.
     pub(crate) name: DesktopName,
     /// The directory for the sockets of clients' shared folders; none if there shall be none.
@@ -92,6 +94,15 @@ pub(crate) struct Plan {
     pub(crate) clipboard_max: u16,
     /// What keeps its words.
     pub(crate) logs: Arc<Logs>,
+}
+
+/// Who may come in by SASL.
+#[derive(Debug)]
+pub(crate) enum Users {
+    /// The user, by PAM.
+    OfSystem,
+    /// Those of a file.
+    OfFile(PathBuf),
 }
 
 /// A new random UUID (version 4).
@@ -136,8 +147,14 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         command.arg("--tls-cert").arg(&files.certificate);
         command.arg("--tls-key").arg(&files.key);
     }
-    match &plan.ticket {
-        Some(ticket) => {
+    match (&plan.ticket, &plan.sasl) {
+        (_, Some(users)) => {
+            command.args(["--auth", "sasl"]);
+            if let Users::OfFile(file) = users {
+                command.arg("--sasl-file").arg(file);
+            }
+        }
+        (Some(ticket), None) => {
             command
                 .args(["--auth", "ticket", "--password-fd"])
                 .arg(inherit(ticket.to_pipe()?));
@@ -149,7 +166,7 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
                 command.arg("--password-once");
             }
         }
-        None => {
+        (None, None) => {
             command.args(["--auth", "none"]);
         }
     }

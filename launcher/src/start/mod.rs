@@ -118,11 +118,12 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
     let program = server::find(&beside)?;
     let command = command::choose(&args.command)?;
     let password = match (args.auth, &args.password_file) {
-        (Auth::None, _) => None,
+        (Auth::None | Auth::Sasl, _) => None,
         (Auth::Ticket, Some(file)) => Some(Password::from_file(file)?),
         (Auth::Ticket, None) => Some(Password::random()?),
     };
     let password_is_new = password.is_some() && args.password_file.is_none();
+    let sasl = users(args)?;
     let certificate = certificate(args)?;
     let listeners = listen::bind_all(&args.listen, &args.tls_listen, args.unix.as_deref())?;
     xorg::socket_dir::ensure()?;
@@ -145,6 +146,7 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
         certificate,
         ticket: password.map(Ticket::lasting),
         sound: sound.as_ref().map(|sound| sound.socket(dir.path())),
+        sasl,
         name: dir.name().clone(),
         resize: args.resize,
         dpi: args.dpi,
@@ -171,6 +173,15 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
         logs,
         report: report.clone(),
         dir,
+    })
+}
+
+/// Whom SASL lets in, where it was asked for.
+fn users(args: &StartArgs) -> io::Result<Option<server::Users>> {
+    Ok(match (args.auth, &args.sasl_file) {
+        (Auth::Sasl, Some(file)) => Some(server::Users::OfFile(std::path::absolute(file)?)),
+        (Auth::Sasl, None) => Some(server::Users::OfSystem),
+        _ => None,
     })
 }
 
