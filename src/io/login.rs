@@ -9,10 +9,10 @@ use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
-use nix::unistd::{Uid, User};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, Uid, User};
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -118,8 +118,9 @@ async fn ask(credentials: &Credentials, peer: &str) -> std::io::Result<Option<Ve
         .args([ARGUMENT, peer])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .kill_on_drop(true)
+        .process_group(0)
         .spawn()?;
+    let group = Group::of(&child);
     if let Some(mut pipe) = child.stdin.take() {
         let (name, password) = (credentials.user.as_bytes(), &credentials.password);
         let mut request = Zeroizing::new(Vec::with_capacity(REQUEST_BYTES_MAX));
@@ -129,7 +130,28 @@ async fn ask(credentials: &Credentials, peer: &str) -> std::io::Result<Option<Ve
         pipe.write_all(&request).await?;
     }
     let status = child.wait().await?;
+    // Its number may be another's from now on.
+    std::mem::forget(group);
     Ok(Verdict::of_code(status.code()))
+}
+
+/// A process that has not been waited for, with those that PAM's modules have started: killed when this is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let number = child.id().and_then(|number| i32::try_from(number).ok());
+        Self(number.map(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended by itself; tokio waits for it then and now.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
 }
 
 /// Judges the one password on standard input. This is all that the process does; `peer` is where the user is.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::desktop::Desktop;
 use crate::instruments::product;
 use crate::link::{LinkMessage, MAIN, NEED_SECURED, Outcome, PERMISSION_DENIED, RawLink};
-use crate::process::wait_until;
+use crate::process::{child_called, wait_until};
 use crate::watcher::Watcher;
 
 const GEOMETRY: &str = "640x480";
@@ -247,8 +247,8 @@ fn pam_that_hangs_is_ended_and_holds_up_nobody() {
     let mut hanging = Watcher::with_environment(&desktop, &variables);
     hanging.order(&format!("connect {} secret", desktop.uri));
     hanging.begin("wait-mark 12000");
-    let asks = || judges(&desktop) == 1;
-    assert!(wait_until(EXACT_TIMEOUT, asks), "{}", desktop.log());
+    let asks = wait_until(EXACT_TIMEOUT, || asks_pam(&desktop));
+    assert!(asks, "{}", desktop.log());
     // Others come in meanwhile.
     rules.write("", &rules.matrix(), &rules.matrix());
     let meanwhile = Instant::now();
@@ -262,21 +262,13 @@ fn pam_that_hangs_is_ended_and_holds_up_nobody() {
     let took = start.elapsed();
     assert!(LOGIN_DEADLINE <= took, "ended after {took:?}");
     assert!(desktop.log().contains("PAM did not answer"));
-    assert_eq!(judges(&desktop), 0, "nothing is left of it");
+    let is_gone = wait_until(EXACT_TIMEOUT, || !asks_pam(&desktop));
+    assert!(is_gone, "nothing is left of it");
 }
 
-/// Processes that ask PAM for this desktop now.
-fn judges(desktop: &Desktop) -> usize {
-    let server = desktop.server_pid().unwrap().to_string();
-    let found = Command::new("pgrep")
-        .args(["-c", "-P", &server, "-f", "__pam"])
-        .output()
-        .unwrap();
-    String::from_utf8(found.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
+/// Whether a process of the server's asks PAM now. It is called by the last name of `/proc/self/exe`.
+fn asks_pam(desktop: &Desktop) -> bool {
+    child_called(desktop.server_pid().unwrap(), "exe").is_some()
 }
 
 /// A connection with TLS that says what a client of spice-gtk would not.
