@@ -209,16 +209,29 @@ fn a_killed_launcher_leaves_nothing() {
 #[test]
 fn what_remains_when_all_are_killed_goes_with_the_next_command() {
     as_each_user(|stage| {
-        let mut desktop = stage.start(&[], "exec sleep 1000");
+        let mut desktop = stage.start(&[], "touch up; exec sleep 1000");
+        wait_until("the session runs", || stage.path("home/up").exists());
         let (files, launcher) = (desktop.x_files(), desktop.pid("launcher"));
-        // Stopped first, so that none can tidy up after another.
-        let all = stage.processes();
-        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-            for (pid, _) in &all {
-                let _ = kill(Pid::from_raw(*pid), signal);
+        // Stopped first, so that none can tidy up after another; until none is found that was not stopped before,
+        // for one that was starting another shows itself late.
+        desktop.signal("launcher", Signal::SIGSTOP);
+        let mut all = Vec::new();
+        wait_until("all are stopped", || {
+            let found = stage.processes();
+            let new: Vec<i32> = found.iter().map(|(pid, _)| *pid).collect();
+            let known = all.len();
+            for pid in new {
+                if !all.contains(&pid) {
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+                    all.push(pid);
+                }
             }
-            desktop.signal("launcher", signal);
+            all.len() == known
+        });
+        for pid in &all {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
+        desktop.signal("launcher", Signal::SIGKILL);
         desktop.child.wait().unwrap();
         wait_until("all are dead", || stage.processes().is_empty());
         assert!(stage.path("run/caraway/desktop/xauth").exists());
