@@ -98,6 +98,16 @@ impl Users {
         listed.status.success().then(|| ours.count())
     }
 
+    /// Daemons take a moment to forget what is unloaded.
+    fn expect_nothing_left(&self) {
+        let released = wait_until(START_TIMEOUT, || self.modules() == Some(0));
+        assert!(
+            released,
+            "{:?} modules of desktops that have ended",
+            self.modules()
+        );
+    }
+
     fn desktop(&self, name: &str) -> Desktop {
         let arguments = ["--auth", "none", "-g", "640x480", "--name", name];
         Desktop::caraway_with(&arguments, |command| {
@@ -109,9 +119,23 @@ impl Users {
     }
 }
 
+/// Rounds in which each has to be heard alone once. The user's daemon falls behind at times, without the priority that
+/// it asks for; desktops that hear each other do so in every round.
+const ROUNDS: usize = 4;
+
 /// Two desktops play different tones at the same time; each is heard alone.
 fn two_desktops_do_not_hear_each_other(users: &Users) {
     let desktops = [users.desktop("one"), users.desktop("two")];
+    for round in 1..=ROUNDS {
+        let heard = play_on_both(&desktops);
+        if round == ROUNDS || heard.iter().all(|one| one.is_true(4.0)) {
+            return heard.iter().for_each(|one| one.expect(4.0, "one of two"));
+        }
+        eprintln!("round {round} is played again: {heard:?}");
+    }
+}
+
+fn play_on_both(desktops: &[Desktop; 2]) -> [Heard; 2] {
     let mut listeners = desktops.each_ref().map(Listener::connect);
     let folder = tempfile::tempdir().unwrap();
     let frequencies = [1000.0, 1500.0];
@@ -124,10 +148,10 @@ fn two_desktops_do_not_hear_each_other(users: &Users) {
             desktop.client(command.arg(&file));
         }));
     }
-    for (listener, frequency) in listeners.iter_mut().zip(frequencies) {
+    for listener in &mut listeners {
         assert!(listener.wait_for("stop", 2 * STOP_TIMEOUT).is_some());
-        Heard::of(&listener.finish(), frequency).expect(4.0, "one of two");
     }
+    [0, 1].map(|at| Heard::of(&listeners[at].finish(), frequencies[at]))
 }
 
 #[test]
@@ -135,16 +159,11 @@ fn desktops_share_the_users_pulseaudio_and_leave_nothing_in_it() {
     let _alone = alone();
     let users = Users::pulseaudio();
     two_desktops_do_not_hear_each_other(&users);
-    assert_eq!(users.modules(), Some(0), "they have ended");
+    users.expect_nothing_left();
     let desktop = users.desktop("killed");
     assert_eq!(users.modules(), Some(3));
     signal(desktop.launcher_pid(), Signal::SIGKILL);
-    let released = wait_until(START_TIMEOUT, || users.modules() == Some(0));
-    assert!(
-        released,
-        "{:?} modules of a desktop that was killed",
-        users.modules()
-    );
+    users.expect_nothing_left();
 }
 
 #[test]
@@ -152,5 +171,5 @@ fn desktops_share_the_users_pipewire_and_leave_nothing_in_it() {
     let _alone = alone();
     let users = Users::pipewire();
     two_desktops_do_not_hear_each_other(&users);
-    assert_eq!(users.modules(), Some(0), "they have ended");
+    users.expect_nothing_left();
 }

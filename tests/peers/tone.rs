@@ -89,13 +89,16 @@ impl Heard {
         }
     }
 
+    /// Whether it is the tone that was played for that long.
+    pub(crate) fn is_true(&self, seconds: f64) -> bool {
+        let lasts = (self.seconds - seconds).abs() < 0.1;
+        lasts && self.level_error_db <= 0.5 && 0.98 < self.purity && self.gaps == 0.0
+    }
+
     /// Panics where it is not the tone that was played for that long.
     pub(crate) fn expect(&self, seconds: f64, what: &str) {
         eprintln!("{what}: {self:?}");
-        assert!((self.seconds - seconds).abs() < 0.1, "{what}: {self:?}");
-        assert!(self.level_error_db <= 0.5, "{what}: {self:?}");
-        assert!(0.98 < self.purity, "{what}: {self:?}");
-        assert!(self.gaps == 0.0, "{what}: {self:?}");
+        assert!(self.is_true(seconds), "{what}: {self:?}");
     }
 }
 
