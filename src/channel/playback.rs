@@ -14,6 +14,7 @@ use super::outbox::Outbox;
 use crate::audio::{CHANNELS, FRAME_MS, SAMPLE_RATE_HZ};
 use crate::base::Micros;
 use crate::base::limits::SOUND_WAITING_MS_MAX;
+use crate::wire::Message;
 use crate::wire::caps::{self, Caps};
 use crate::wire::playback::{
     AudioFormat, AudioMode, Data, Latency, Mode, Mute, Start, Stop, VOLUME_FULL, Volume, Volumes,
@@ -69,6 +70,22 @@ impl Loudness {
             volumes: vec![VOLUME_FULL; CHANNELS],
             is_muted: false,
         }
+    }
+
+    /// Sends what differs from what was told before, by the messages of a channel.
+    pub(super) fn tell<const VOLUME: u16, M: Message>(
+        self,
+        told: &mut Self,
+        mute: impl FnOnce(u8) -> M,
+        outbox: &mut Outbox,
+    ) {
+        if self.volumes != told.volumes {
+            outbox.send(&Volumes::<VOLUME>(self.volumes.clone()));
+        }
+        if self.is_muted != told.is_muted {
+            outbox.send(&mute(u8::from(self.is_muted)));
+        }
+        *told = self;
     }
 }
 
@@ -225,15 +242,8 @@ impl PlaybackChannel {
         if !self.takes_volume {
             return;
         }
-        if loudness.volumes != self.loudness_told.volumes {
-            outbox.send(&Volume(Volumes(loudness.volumes.clone())));
-        }
-        if loudness.is_muted != self.loudness_told.is_muted {
-            outbox.send(&Mute {
-                mute: u8::from(loudness.is_muted),
-            });
-        }
-        self.loudness_told = loudness;
+        let mute = |mute| Mute { mute };
+        loudness.tell::<{ Volume::TYPE }, _>(&mut self.loudness_told, mute, outbox);
     }
 }
 
@@ -293,7 +303,7 @@ mod tests {
                         format!("start {}", start.time)
                     }
                     ServerMessage::Stop(_) => "stop".into(),
-                    ServerMessage::Volume(volume) => format!("volume {:?}", volume.0.0),
+                    ServerMessage::Volume(volume) => format!("volume {:?}", volume.0),
                     ServerMessage::Mute(mute) => format!("mute {}", mute.mute),
                     ServerMessage::Latency(latency) => format!("latency {}", latency.latency_ms),
                 });

@@ -5,10 +5,10 @@
 use super::outbox::Outbox;
 use super::playback::Loudness;
 use crate::audio::{CHANNELS, SAMPLE_RATE_HZ, SoundDecoder};
-use crate::wire::WireError;
 use crate::wire::caps::{self, Caps};
-use crate::wire::playback::{AudioFormat, AudioMode, Volumes};
+use crate::wire::playback::{AudioFormat, AudioMode};
 use crate::wire::record::{ClientMessage, Mute, Start, Stop, Volume};
+use crate::wire::{Message, WireError};
 
 /// Why a message ends the connection; the client's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,15 +116,8 @@ impl RecordChannel {
         if let Some(loudness) = self.loudness.take()
             && self.takes_volume
         {
-            if loudness.volumes != self.loudness_told.volumes {
-                outbox.send(&Volume(Volumes(loudness.volumes.clone())));
-            }
-            if loudness.is_muted != self.loudness_told.is_muted {
-                outbox.send(&Mute {
-                    mute: u8::from(loudness.is_muted),
-                });
-            }
-            self.loudness_told = loudness;
+            let mute = |mute| Mute { mute };
+            loudness.tell::<{ Volume::TYPE }, _>(&mut self.loudness_told, mute, outbox);
         }
     }
 

@@ -28,14 +28,18 @@ wire_enum! {
     }
 }
 
-/// Volumes of the channels of a sound, in the order of the samples; up to 255 are told.
+/// A message with the volumes of the channels of a sound, in the order of the samples; up to 255 are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Volumes(
+pub struct Volumes<const TYPE: u16>(
     /// From 0 to [`VOLUME_FULL`].
     pub Vec<u16>,
 );
 
-impl Encode for Volumes {
+impl<const TYPE: u16> Message for Volumes<TYPE> {
+    const TYPE: u16 = TYPE;
+}
+
+impl<const TYPE: u16> Encode for Volumes<TYPE> {
     fn encode(&self, writer: &mut ByteWriter<'_>) {
         let told = countable(&self.0, u8::MAX.into());
         writer.u8(u8::try_from(told.len()).unwrap_or(u8::MAX));
@@ -45,7 +49,7 @@ impl Encode for Volumes {
     }
 }
 
-impl<'a> Decode<'a> for Volumes {
+impl<'a, const TYPE: u16> Decode<'a> for Volumes<TYPE> {
     fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
         let count = reader.u8()?;
         Ok(Self(super::field::decode_list(reader, count.into())?))
@@ -110,28 +114,8 @@ wire_struct! {
     Stop = 104 {}
 }
 
-/// `SPICE_MSG_PLAYBACK_VOLUME` (105), if the client announced `VOLUME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Volume(
-    /// What the client is to play at.
-    pub Volumes,
-);
-
-impl Message for Volume {
-    const TYPE: u16 = 105;
-}
-
-impl Encode for Volume {
-    fn encode(&self, writer: &mut ByteWriter<'_>) {
-        self.0.encode(writer);
-    }
-}
-
-impl<'a> Decode<'a> for Volume {
-    fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
-        Ok(Self(Volumes::decode(reader)?))
-    }
-}
+/// `SPICE_MSG_PLAYBACK_VOLUME` (105), if the client announced `VOLUME`: what it is to play at.
+pub type Volume = Volumes<105>;
 
 wire_struct! {
     /// `SPICE_MSG_PLAYBACK_MUTE` (106), if the client announced `VOLUME`.
@@ -178,7 +162,7 @@ mod tests {
             Start { channels: 2, format: AudioFormat::S16, frequency: 48000, time: 9 },
             [le(2).to_vec(), vec![1, 0], le(48000).to_vec(), le(9).to_vec()];
         stop: Stop = 104, Stop {}, [];
-        volume: Volume = 105, Volume(Volumes(vec![1, VOLUME_FULL])), [[2, 1, 0, 0xff, 0xff]];
+        volume: Volume = 105, Volumes(vec![1, VOLUME_FULL]), [[2, 1, 0, 0xff, 0xff]];
         mute: Mute = 106, Mute { mute: 1 }, [[1]];
         latency: Latency = 107, Latency { latency_ms: 60 }, [le(60)];
     }

@@ -5,8 +5,6 @@
 
 use super::field::{message_enum, wire_struct};
 use super::playback::{AudioFormat, Data, Mode, Volumes};
-use super::{Decode, Encode, Message, WireError};
-use crate::base::{ByteReader, ByteWriter};
 
 wire_struct! {
     /// `SPICE_MSG_RECORD_START` (101): the client shall open its microphone.
@@ -25,28 +23,8 @@ wire_struct! {
     Stop = 102 {}
 }
 
-/// `SPICE_MSG_RECORD_VOLUME` (103), if the client announced `VOLUME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Volume(
-    /// What the client is to record at.
-    pub Volumes,
-);
-
-impl Message for Volume {
-    const TYPE: u16 = 103;
-}
-
-impl Encode for Volume {
-    fn encode(&self, writer: &mut ByteWriter<'_>) {
-        self.0.encode(writer);
-    }
-}
-
-impl<'a> Decode<'a> for Volume {
-    fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
-        Ok(Self(Volumes::decode(reader)?))
-    }
-}
+/// `SPICE_MSG_RECORD_VOLUME` (103), if the client announced `VOLUME`: what it is to record at.
+pub type Volume = Volumes<103>;
 
 wire_struct! {
     /// `SPICE_MSG_RECORD_MUTE` (104), if the client announced `VOLUME`.
@@ -92,7 +70,7 @@ mod tests {
         start: Start = 101, Start { channels: 2, format: AudioFormat::S16, frequency: 48000 },
             [vec![2, 0, 0, 0], vec![1, 0], vec![0x80, 0xbb, 0, 0]];
         stop: Stop = 102, Stop {}, [];
-        volume: Volume = 103, Volume(Volumes(vec![3])), [[1, 3, 0]];
+        volume: Volume = 103, Volumes(vec![3]), [[1, 3, 0]];
         mute: Mute = 104, Mute { mute: 0 }, [[0]];
         start_mark: StartMark = 103, StartMark { time: 5 }, [[5, 0, 0, 0]];
     }

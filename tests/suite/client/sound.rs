@@ -67,7 +67,7 @@ impl PlaybackModel {
             }
             ServerMessage::Stop(_) => assert!(std::mem::replace(&mut self.playing, false)),
             ServerMessage::Mute(mute) => self.muted = mute.mute != 0,
-            ServerMessage::Volume(volume) => assert_eq!(volume.0.0.len(), 2),
+            ServerMessage::Volume(volume) => assert_eq!(volume.0.len(), 2),
             ServerMessage::Latency(latency) => {
                 assert!(self.playing, "START would make the client forget it");
                 self.latency_ms = Some(latency.latency_ms);
