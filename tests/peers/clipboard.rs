@@ -161,7 +161,7 @@ fn sample_png() -> Vec<u8> {
 
 #[test]
 fn text_of_every_size_and_images_cross_both_ways_to_the_byte() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let mut copying = Copying::start(&[]);
     let contents = [
         (TEXT, "UTF8_STRING", b"x".to_vec()),
@@ -208,7 +208,7 @@ fn text_of_every_size_and_images_cross_both_ways_to_the_byte() {
 
 #[test]
 fn an_image_is_had_as_the_kind_that_is_asked_for() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let mut copying = Copying::start(&[]);
     let png = sample_png();
     let original = image::load_from_memory(&png).unwrap().into_rgb8();
@@ -279,7 +279,7 @@ fn ten_megabytes_take_a_second_and_keys_are_echoed_meanwhile() {
 
 #[test]
 fn the_last_of_two_clients_and_a_program_owns_the_clipboard() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let mut copying = Copying::start(&[]);
     let mut other = Watcher::connect(&copying.desktop);
     let of_client = copying.file("client", b"of the client");
@@ -324,7 +324,7 @@ fn the_last_of_two_clients_and_a_program_owns_the_clipboard() {
 
 #[test]
 fn an_owner_that_hangs_keeps_nobody_waiting_for_long() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let mut copying = Copying::start(&[]);
     let file = copying.file("content", b"content");
     let program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &file);
@@ -359,7 +359,7 @@ fn an_owner_that_hangs_keeps_nobody_waiting_for_long() {
 
 #[test]
 fn the_policy_is_said_and_holds() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let mut copying = Copying::start(&["--clipboard", "out", "--clipboard-max", "1"]);
     let said = "the clipboard passes from the desktop to clients only";
     assert!(
@@ -392,7 +392,7 @@ fn the_policy_is_said_and_holds() {
 
 #[test]
 fn a_gtk_program_pastes_and_copies() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let mut copying = Copying::start(&[]);
     let text = "pasted into GTK: é€𝄞";
     let file = copying.file("content", text.as_bytes());

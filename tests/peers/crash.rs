@@ -74,7 +74,7 @@ fn kill_9_of_the_server_under_load_is_noticed_by_no_x_client() {
 
 #[test]
 fn a_server_that_keeps_dying_keeps_coming_back() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::subject("1280x720");
     let drawing = desktop.draw(&["random", "6", "2000", "1"]);
     drawing.event("done", Duration::from_secs(20));

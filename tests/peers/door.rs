@@ -25,7 +25,7 @@ fn outer_address() -> Option<IpAddr> {
 
 #[test]
 fn an_address_that_guesses_is_shut_out() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let Some(address) = outer_address() else {
         eprintln!("skipped: this host has no address beside loopback");
         return;
@@ -80,7 +80,7 @@ fn opens(desktop: &Desktop, password: &str) -> Option<Watcher> {
 
 #[test]
 fn a_password_is_replaced_while_the_desktop_runs() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (desktop, name) = named();
     let first = password(&name, &[]).unwrap();
     assert_eq!(first, desktop.password);
@@ -99,7 +99,7 @@ fn a_password_is_replaced_while_the_desktop_runs() {
 
 #[test]
 fn a_password_for_one_lets_in_one_even_after_the_server_was_killed() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (desktop, name) = named();
     let once = password(&name, &["--once"]).unwrap();
     let mut first = opens(&desktop, &once).expect("the first client, with all its channels");

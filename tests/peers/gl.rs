@@ -13,7 +13,7 @@ const TURNING: Duration = Duration::from_secs(2);
 
 #[test]
 fn opengl_draws_with_llvmpipe_and_clients_see_it() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::subject("1024x768");
     let mut watcher = Watcher::connect(&desktop);
     let told = desktop

@@ -134,7 +134,7 @@ fn spoilt_links() -> Vec<(&'static str, LinkMessage, u32)> {
 /// The raw client proved on the reference: where that answers at all, it answers what is expected of ours.
 #[test]
 fn the_reference_gives_the_same_errors() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::xspice("1024x768");
     let mut answered = 0;
     for (what, link_message, error) in spoilt_links() {
@@ -154,7 +154,7 @@ fn the_reference_gives_the_same_errors() {
 
 #[test]
 fn spoilt_links_get_the_right_error_and_nobody_else_notices() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     for (what, link_message, error) in spoilt_links() {
@@ -168,7 +168,7 @@ fn spoilt_links_get_the_right_error_and_nobody_else_notices() {
 
 #[test]
 fn a_link_cut_off_at_any_byte_ends_quietly() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     let mut whole = LinkMessage::good(MAIN, 0).bytes();
@@ -193,7 +193,7 @@ fn a_link_cut_off_at_any_byte_ends_quietly() {
 
 #[test]
 fn channels_that_do_not_exist_or_belong_to_nobody_are_refused() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     let (_main, session_id) = RawLink::open_main(desktop.port());
@@ -236,7 +236,7 @@ fn channels_that_do_not_exist_or_belong_to_nobody_are_refused() {
 
 #[test]
 fn wrong_tickets_are_refused_in_the_protocols_words() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::caraway_with(&["--auth", "ticket", "-g", "1024x768"], |_| ());
     assert!(
         8 <= desktop.password.len(),
@@ -285,7 +285,7 @@ fn wrong_tickets_are_refused_in_the_protocols_words() {
 /// Connections that say nothing cost the others nothing, and are closed in time.
 #[test]
 fn silent_connections_are_closed_and_hinder_nobody() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     let mut silent: Vec<RawLink> = (0..200).map(|_| RawLink::connect(desktop.port())).collect();

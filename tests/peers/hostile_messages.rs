@@ -31,7 +31,7 @@ fn broken_messages(channel_type: u8) -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn broken_messages_end_their_own_client_and_no_other() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     for channel_type in [MAIN, DISPLAY, INPUTS, CURSOR] {
@@ -56,7 +56,7 @@ fn broken_messages_end_their_own_client_and_no_other() {
 
 #[test]
 fn messages_cut_off_in_the_middle_end_their_own_client_and_no_other() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::subject("1024x768");
     let mut bystander = Bystander::of(&desktop);
     for channel_type in [MAIN, DISPLAY, INPUTS, CURSOR] {

@@ -108,7 +108,7 @@ impl Typing {
 
 #[test]
 fn every_key_of_a_pc_keyboard_arrives_as_itself() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let Typing {
         desktop: _desktop,
         mut watcher,
@@ -134,7 +134,7 @@ fn every_key_of_a_pc_keyboard_arrives_as_itself() {
 /// Pause is E1 1D 45, and remote-viewer sends it as two keys.
 #[test]
 fn pause_is_one_key_and_not_num_lock() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let Typing {
         desktop: _desktop,
         mut watcher,
@@ -162,7 +162,7 @@ fn pause_is_one_key_and_not_num_lock() {
 
 #[test]
 fn autorepeat_is_not_doubled() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let Typing {
         desktop: _desktop,
         mut watcher,
@@ -195,7 +195,7 @@ fn autorepeat_is_not_doubled() {
 
 #[test]
 fn keys_held_by_a_client_that_goes_are_released() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let Typing {
         desktop,
         mut watcher,
@@ -230,7 +230,7 @@ fn keys_held_by_a_client_that_goes_are_released() {
 
 #[test]
 fn one_client_going_releases_only_its_own_keys() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let Typing {
         desktop,
         mut watcher,
@@ -257,7 +257,7 @@ fn one_client_going_releases_only_its_own_keys() {
 
 #[test]
 fn lock_lights_follow_both_ways() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let Typing {
         desktop: _desktop,
         mut watcher,

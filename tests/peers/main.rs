@@ -1,8 +1,9 @@
 //! The product against the real world: a stock Xorg, real SPICE clients, and the peers that it is measured with.
 //!
 //! One module per promise; each test is named after the behaviour that it holds. Needs `make build` and the packages of
-//! `make test-packages`. Tests run one after another whatever the harness wants: they measure time and CPU, and two
-//! desktops at once would measure each other. Those named `bench_` are ignored by default and run by `make bench`.
+//! `make test-packages`. Tests that measure time and CPU run alone, for two desktops at once would measure each other;
+//! the others run side by side, as `alone` and `beside_others` say. Those named `bench_` are ignored by default and run
+//! by `make bench`.
 //!
 //! Modules without tests: `instruments` (C programs), `process`, `desktop`, `watcher`, `x_client`, `relay`, `link`,
 //! `figure`, `listener`, `tone`.
@@ -52,11 +53,17 @@ mod video;
 mod viewer;
 mod webdav;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Held by each test for as long as it runs.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Held by each test that measures time or CPU, for as long as it runs.
+fn alone() -> RwLockWriteGuard<'static, ()> {
     // A test that failed before says nothing about this one.
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by each test that only waits for what must happen, however busy the machine is.
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -44,7 +44,7 @@ fn next_button(x: &XClient, timeout: Duration) -> Option<(bool, u8)> {
 
 #[test]
 fn in_client_mode_the_pointer_is_where_the_client_puts_it() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (_desktop, mut watcher, x) = start("client");
     // The corners too: off by one there is how an absolute device is wrong.
     for (left, top) in [
@@ -66,7 +66,7 @@ fn in_client_mode_the_pointer_is_where_the_client_puts_it() {
 
 #[test]
 fn in_server_mode_the_pointer_moves_by_what_the_client_says() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (_desktop, mut watcher, x) = start("server");
     let there = |x: &XClient| x.pointer();
     watcher.order("motion -3000 -3000 0");
@@ -90,7 +90,7 @@ fn in_server_mode_the_pointer_moves_by_what_the_client_says() {
 
 #[test]
 fn every_button_and_the_wheel_arrive_in_both_modes() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     for mode in ["client", "server"] {
         let (_desktop, mut watcher, x) = start(mode);
         for (button, expected) in BUTTONS {
@@ -117,7 +117,7 @@ fn every_button_and_the_wheel_arrive_in_both_modes() {
 
 #[test]
 fn buttons_held_by_a_client_that_goes_are_released() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (_desktop, mut watcher, x) = start("client");
     watcher.order("position 100 100 0");
     watcher.order("press 1 0");
@@ -129,7 +129,7 @@ fn buttons_held_by_a_client_that_goes_are_released() {
 /// Motion is acknowledged when it is read, so a burst is taken at once and ends where it should.
 #[test]
 fn a_burst_of_motion_ends_at_its_end() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (_desktop, mut watcher, x) = start("client");
     for step in 0..500 {
         watcher.begin(&format!("position {} {} 0", step * 2, step));
@@ -143,7 +143,7 @@ fn a_burst_of_motion_ends_at_its_end() {
 
 #[test]
 fn cursor_shapes_reach_the_client() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (desktop, mut watcher, _x) = start("client");
     let mut seen = Vec::new();
     for shape in ["left_ptr", "xterm", "watch"] {

@@ -127,7 +127,7 @@ fn the_picture_is_back_in_no_time() {
 
 #[test]
 fn what_nobody_can_mean_is_cut_or_refused_and_logged() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (desktop, _windows) = desktop_with_windows(&["-g", "1280x800", "--dpi", "client"]);
     let mut watcher = user(&desktop);
     watcher.order("monitors 0:100000x100000+0+0");
@@ -151,7 +151,7 @@ fn what_nobody_can_mean_is_cut_or_refused_and_logged() {
 
 #[test]
 fn monitors_come_and_go_sparse_and_wherever_they_stand() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (desktop, _windows) = desktop_with_windows(&["-g", "1280x800"]);
     let mut watcher = user(&desktop);
     // The library's places are not negative.
@@ -193,7 +193,7 @@ fn monitors_come_and_go_sparse_and_wherever_they_stand() {
 
 #[test]
 fn who_acts_decides_and_who_watches_does_not() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (desktop, _windows) = desktop_with_windows(&["-g", "1280x800"]);
     let mut first = user(&desktop);
     first.order("monitors 0:1000x700+0+0");
@@ -215,7 +215,7 @@ fn who_acts_decides_and_who_watches_does_not() {
 
 #[test]
 fn programs_of_the_desktop_set_modes_too() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (desktop, _windows) = desktop_with_windows(&["-g", "1280x800"]);
     let mut watcher = user(&desktop);
     watcher.order("monitors 0:1001x701+0+0");
@@ -236,7 +236,7 @@ fn programs_of_the_desktop_set_modes_too() {
 
 #[test]
 fn dots_per_inch_are_the_clients_where_that_is_asked_for() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let width_mm = |arguments: &[&str]| {
         let desktop = Desktop::caraway_with(&[&["--auth", "none"], arguments].concat(), |_| ());
         let mut watcher = user(&desktop);
@@ -255,7 +255,7 @@ fn dots_per_inch_are_the_clients_where_that_is_asked_for() {
 
 #[test]
 fn a_desktop_that_is_to_keep_its_size_keeps_it() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::caraway_with(
         &["--auth", "none", "-g", "1280x800", "--resize", "off"],
         |_| (),
@@ -270,7 +270,7 @@ fn a_desktop_that_is_to_keep_its_size_keeps_it() {
 
 #[test]
 fn remote_viewers_window_makes_the_desktop_as_large() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (desktop, _windows) = desktop_with_windows(&["-g", "1024x768"]);
     let viewer = Viewer::start(&desktop.uri);
     for (width, height) in [(1101, 903), (800, 640)] {

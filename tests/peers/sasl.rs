@@ -111,7 +111,7 @@ fn failures(desktop: &Desktop) -> usize {
 
 #[test]
 fn scram_lets_in_users_of_the_file_and_nobody_else() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let home = Home::new();
     let file = home.write("users", &line("alice", "correct-horse"));
     let arguments = ["--sasl-file", file.to_str().unwrap()];
@@ -141,7 +141,7 @@ fn scram_lets_in_users_of_the_file_and_nobody_else() {
 /// spice-gtk would refuse these mechanisms there (it wants a security layer without TLS): they are not offered.
 #[test]
 fn the_own_user_needs_no_password_on_a_unix_socket() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let home = Home::new();
     let socket = home.path("spice.sock");
     let desktop = home.desktop(&["--unix", socket.to_str().unwrap()], &[]);
@@ -203,7 +203,7 @@ impl<'a> Rules<'a> {
 
 #[test]
 fn plain_lets_in_the_owner_by_pam_and_nobody_else() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let home = Home::new();
     let rules = Rules::new(&home);
     let desktop = rules.desktop();
@@ -230,7 +230,7 @@ fn plain_lets_in_the_owner_by_pam_and_nobody_else() {
 
 #[test]
 fn pam_that_hangs_is_ended_and_holds_up_nobody() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let home = Home::new();
     let rules = Rules::new(&home);
     let desktop = rules.desktop();
@@ -316,7 +316,7 @@ fn port_of(uri: &str) -> u16 {
 
 #[test]
 fn what_was_not_offered_is_refused() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let home = Home::new();
     let file = home.write("users", &line("alice", "correct-horse"));
     let arguments = ["--sasl-file", file.to_str().unwrap(), "-l", "127.0.0.1:0"];

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::alone;
 use crate::desktop::Desktop;
 use crate::link::{PLAYBACK, RawLink};
 use crate::listener::Listener;
 use crate::process::{Running, anonymous_bytes, cpu_time, wait_until};
 use crate::tone::{self, Heard, PEAK, RATE_HZ};
+use crate::{alone, beside_others};
 
 /// Time in which a sound that is over is known to be.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -191,7 +191,7 @@ fn a_tone_at_the_clients_microphone_is_recorded() {
 
 #[test]
 fn sound_returns_when_the_daemon_was_killed() {
-    let _alone = alone();
+    let _others = beside_others();
     let desktop = desktop();
     let mut listener = Listener::connect(&desktop);
     let folder = tempfile::tempdir().unwrap();
@@ -300,7 +300,7 @@ fn five_clients_hear_all_and_one_that_stalls_costs_nothing() {
 
 #[test]
 fn clients_that_come_and_go_leave_nothing() {
-    let _alone = alone();
+    let _others = beside_others();
     let desktop = desktop();
     let server = desktop.server_pid().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -386,7 +386,7 @@ fn wakes(pid: i32) -> u64 {
 
 #[test]
 fn a_desktop_may_be_without_sound() {
-    let _alone = alone();
+    let _others = beside_others();
     let desktop = Desktop::caraway_with(&["--auth", "none", "--sound", "off"], |_| ());
     assert!(desktop.sound.iter().all(|(name, _)| name != "PULSE_SINK"));
     let (_main, session) = RawLink::open_main(desktop.port());

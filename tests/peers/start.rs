@@ -50,7 +50,7 @@ fn expect_one_sentence((code, told): (Option<i32>, String), word: &str) {
 
 #[test]
 fn a_taken_port_is_one_sentence() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -59,7 +59,7 @@ fn a_taken_port_is_one_sentence() {
 
 #[test]
 fn a_taken_display_is_one_sentence() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let other = Desktop::dummy("640x480");
     expect_one_sentence(
         failing_start(&["-d", &other.display], |_| ()),
@@ -69,7 +69,7 @@ fn a_taken_display_is_one_sentence() {
 
 #[test]
 fn a_listener_without_a_password_beyond_loopback_is_refused() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let (code, told) = failing_start(&["-l", "0.0.0.0:0"], |_| ());
     assert!(matches!(code, Some(1 | 2)), "{code:?}: {told}");
     assert!(!told.is_empty());
@@ -77,7 +77,7 @@ fn a_listener_without_a_password_beyond_loopback_is_refused() {
 
 #[test]
 fn the_end_of_a_desktop_leaves_nothing_behind() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let runtime = tempfile::tempdir().unwrap();
     let mut desktop = Desktop::caraway_with(&["--auth", "none", "-g", "800x600"], |command| {
         command.env("XDG_RUNTIME_DIR", runtime.path());
@@ -122,7 +122,7 @@ fn files_under(folder: &Path) -> Vec<String> {
 
 #[test]
 fn two_users_have_two_desktops_side_by_side() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     if !nix::unistd::Uid::effective().is_root() {
         eprintln!("not root: both desktops belong to this user");
     }

@@ -60,7 +60,7 @@ fn port_of(uri: &str) -> u16 {
 
 #[test]
 fn a_made_certificate_is_trusted_by_those_who_have_it_and_by_nobody_else() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let home = Home::new();
     let desktop = home.desktop(&["--tls-listen", "127.0.0.1:0"]);
     assert!(desktop.uri.contains("tls-port="), "{}", desktop.uri);
@@ -84,7 +84,7 @@ fn a_made_certificate_is_trusted_by_those_who_have_it_and_by_nobody_else() {
 
 #[test]
 fn where_only_tls_is_taken_a_plain_client_is_told_so() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let home = Home::new();
     let desktop = home.desktop(&["--tls-listen", "127.0.0.1:0"]);
     let mut link = RawLink::connect(port_of(&desktop.uri));
@@ -94,7 +94,7 @@ fn where_only_tls_is_taken_a_plain_client_is_told_so() {
 
 #[test]
 fn one_port_takes_both_and_a_renewed_certificate_disturbs_nobody() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let home = Home::new();
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert"), folder.path().join("key"));

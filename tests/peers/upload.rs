@@ -180,7 +180,7 @@ fn echoes_beside(place: &Place, sender: &mut Watcher, file: &Path) -> Vec<f64> {
 
 #[test]
 fn files_of_one_name_and_empty_ones_all_arrive() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let place = Place::new();
     let noise: Vec<u8> = (0..3 * MB + 17).map(|at| ((at * at) >> 7) as u8).collect();
     let file = place.source("photo of me.tar.gz", &noise);
@@ -219,7 +219,7 @@ fn files_of_one_name_and_empty_ones_all_arrive() {
 
 #[test]
 fn what_is_cancelled_or_left_alone_leaves_nothing() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let place = Place::new();
     let big = place.outside.path().join("big.bin");
     File::create(&big).unwrap().set_len(BIG_BYTES).unwrap();
@@ -265,7 +265,7 @@ fn has_file_in(pid: i32, folder: &Path) -> bool {
 
 #[test]
 fn hostile_names_stay_in_the_folder() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let place = Place::new();
     let before = entries(place.outside.path());
     let mut client = RawAgent::open(place.desktop.port());
@@ -303,7 +303,7 @@ fn hostile_names_stay_in_the_folder() {
 
 #[test]
 fn a_client_that_breaks_the_rules_hears_of_it_once_and_leaves_nothing() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let place = Place::new();
     let mut client = RawAgent::open(place.desktop.port());
     client.start(1, "more", 3);
@@ -354,7 +354,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_is_told_and_keeps_no_part() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let Some(disk) = SmallDisk::mount() else {
         eprintln!("SKIPPED: a small file system can be mounted by root only");
         return;
@@ -388,7 +388,7 @@ fn a_full_disk_is_told_and_keeps_no_part() {
 
 #[test]
 fn uploads_that_are_off_are_refused_in_words() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = desktop("off");
     let source = tempfile::NamedTempFile::new().unwrap();
     let mut watcher = Watcher::connect(&desktop);

@@ -367,7 +367,7 @@ fn bench_key_to_pixel_of_the_reference() {
 
 #[test]
 fn remote_viewer_shows_the_desktop() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::subject("1280x720");
     let drawing = desktop.draw(&["random", "41", "3000", "1"]);
     drawing.event("done", PATIENCE);
@@ -388,7 +388,7 @@ fn remote_viewer_shows_the_desktop() {
 
 #[test]
 fn spicy_screenshot_takes_the_picture_of_the_root_window() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let desktop = Desktop::caraway_with(&["--auth", "ticket", "-g", "1280x720"], |_| ());
     let drawing = desktop.draw(&["random", "42", "3000", "1"]);
     drawing.event("done", PATIENCE);

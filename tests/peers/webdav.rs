@@ -141,7 +141,7 @@ fn sha256_at(uri: &str) -> String {
 
 #[test]
 fn a_folder_is_listed_read_and_written_from_inside_the_desktop() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let sharing = Sharing::start(&[]);
     let big = sharing.write("big.bin", BIG_BYTES);
     std::fs::create_dir(sharing.folder.path().join("a folder")).unwrap();
@@ -230,7 +230,7 @@ fn many_programs_read_at_once_and_one_that_pauses_holds_nobody_up_for_long() {
 
 #[test]
 fn folders_come_and_go_with_their_clients() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let mut sharing = Sharing::start(&[]);
     let first = sharing.uri();
     let other_folder = private_folder();
@@ -268,7 +268,7 @@ fn folders_come_and_go_with_their_clients() {
 
 #[test]
 fn other_users_and_web_pages_are_refused() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let sharing = Sharing::start(&[]);
     std::fs::write(sharing.folder.path().join("secret"), "secret").unwrap();
     let uri = format!("{}secret", sharing.uri());
@@ -289,7 +289,7 @@ fn other_users_and_web_pages_are_refused() {
 
 #[test]
 fn a_desktop_without_folders_offers_none() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let mut sharing = Sharing::start(&["--folders", "off"]);
     sharing.client.idle(Duration::from_millis(500));
     assert_eq!(sharing.status(), serde_json::json!([]));
@@ -298,7 +298,7 @@ fn a_desktop_without_folders_offers_none() {
 
 #[test]
 fn gvfs_mounts_what_is_shared() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let mut sharing = Sharing::start(&[]);
     let port = sharing
         .uri()
