@@ -74,9 +74,9 @@ impl ImageCache {
         hasher.update(&size.to_le_bytes());
         self.bytes.clear();
         self.bytes.resize(area * 4, 0);
-        let mut rest = self.bytes.chunks_exact_mut(4);
-        for row in pixels.rows() {
-            for (bytes, pixel) in rest.by_ref().zip(row) {
+        let places = self.bytes.chunks_exact_mut(4 * pixels.width() as usize);
+        for (place, row) in places.zip(pixels.rows()) {
+            for (bytes, pixel) in place.chunks_exact_mut(4).zip(row) {
                 bytes.copy_from_slice(&pixel.to_le_bytes());
             }
         }
@@ -173,6 +173,21 @@ mod tests {
         assert_eq!(key(&mut cache, 1, 2), None, "too small");
         cache.set_size(-1);
         assert_eq!(key(&mut cache, 12, 8), None);
+    }
+
+    #[test]
+    fn any_pixel_makes_another_image() {
+        let mut cache = ImageCache::default();
+        cache.set_size(20 << 20);
+        let data = picture(1, 96);
+        let key = cache.key(&Pixels::packed(&data, 12, 8).unwrap());
+        assert!(key.is_some());
+        for at in 0..data.len() {
+            let mut other = data.clone();
+            other[at] ^= 1;
+            let other = cache.key(&Pixels::packed(&other, 12, 8).unwrap());
+            assert_ne!(other, key, "pixel {at}");
+        }
     }
 
     proptest! {
