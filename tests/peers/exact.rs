@@ -20,10 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Bits per second of the slow reader's line.
 const SLOW_LINE: u64 = 1_000_000;
 
-/// What the server may grow by while one client does not read: its own output, what malloc keeps of the drawing, and
-/// the dictionary of each of the three clients whose line is taken for a slow one, as all are that are on a host that
-/// has no time for them (`limits::GLZ_WINDOW_PIXELS_MAX` at 4 bytes each, and its tables).
-const GROWTH_MAX: u64 = (3 * 24 + 13) * 1024 * 1024;
+/// What the server may grow by while one client does not read: its own output and what malloc keeps of the drawing; the
+/// dictionary of each of the three clients whose line is taken for a slow one, as all are on a host that has no time for
+/// them (`limits::GLZ_WINDOW_PIXELS_MAX` at 4 bytes each, and its tables); and the screens that it remembers
+/// (`limits::SAVED_SCREENS_MAX`).
+const GROWTH_MAX: u64 = (13 + 3 * 24 + 4 * 8) * 1024 * 1024;
 
 /// Waits for the end of the drawing, sampling the server's memory; returns when it ended and the largest sample.
 fn wait_for_drawing(desktop: &Desktop, drawing: &Running) -> (i64, u64) {
