@@ -126,9 +126,10 @@ check-licences:
 check-driver:
 	$(MAKE) -C xorg-driver-shim OUT=$(RELEASE) check check-x
 
-# Everything that needs no X server and no network: minutes at most, and safe to run beside other work.
+# Everything that needs no client and no network: minutes at most, and safe to run beside other work. The launcher's
+# desktops mostly wait for each other's ends.
 test-pure:
-	$(CARGO) test --locked --workspace --exclude caraway-server --exclude caraway-loom
+	RUST_TEST_THREADS=4 $(CARGO) test --locked --workspace --exclude caraway-server --exclude caraway-loom
 	$(CARGO) test --locked -p caraway-server --lib --bins --test suite --test abi --test tidy --test bench
 	$(CARGO) test --locked -p caraway-server --doc
 
@@ -136,8 +137,9 @@ test-pure:
 test-loom:
 	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --release --target-dir target/loom -p caraway-loom
 
+# Those that measure run alone, whatever the number is; the others mostly wait.
 test-peers: release driver
-	$(CARGO) test --locked -p caraway-server --test peers
+	RUST_TEST_THREADS=3 $(CARGO) test --locked -p caraway-server --test peers
 
 bench: bench-packages build
 	RUST_BACKTRACE=0 $(CARGO) test --locked -p caraway-server --test bench -- --ignored --nocapture
