@@ -8,6 +8,7 @@
     reason = "a test program: a failure is a panic with a sentence"
 )]
 
+mod limits;
 mod ranks;
 mod source;
 mod words;
