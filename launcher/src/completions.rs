@@ -35,7 +35,9 @@ fn script(shell: Shell) -> Vec<u8> {
 fn shown(command: &Command) -> Command {
     let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
     let args = command.get_arguments().filter(|arg| !arg.is_hide_set());
-    Command::new(command.get_name().to_owned())
+    // Names that clap takes live as long as the program; there are some dozen.
+    let name: &'static str = command.get_name().to_owned().leak();
+    Command::new(name)
         .about(command.get_about().cloned().unwrap_or_default())
         .args(args.cloned().collect::<Vec<Arg>>())
         .subcommands(verbs.map(shown))
