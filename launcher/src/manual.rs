@@ -11,8 +11,7 @@ use crate::cli::Cli;
 
 #[test]
 fn the_page_of_the_command_is_what_the_command_takes() {
-    let mut command = Cli::command();
-    command.build();
+    let command = Cli::command();
     let parts = [
         ("synopsis", options::synopsis(&command)),
         ("verbs", options::verbs(&command)),

@@ -11,8 +11,7 @@ use super::Arguments;
 
 #[test]
 fn the_page_of_the_server_has_its_options() {
-    let mut command = Arguments::command();
-    command.build();
+    let command = Arguments::command();
     let parts = [("options", options::options(&command))];
     page::hold("caraway-server.8", &parts);
     options::hold_prose("caraway-server.8", &command);

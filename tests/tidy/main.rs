@@ -9,6 +9,7 @@
 )]
 
 mod limits;
+mod promises;
 mod ranks;
 mod source;
 mod words;
