@@ -216,7 +216,7 @@ man: rust
 ## Packages
 
 deb: deb-packages rust
-	rm -rf target/deb && mkdir -p target/deb
+	mkdir -p target/deb && rm -f target/deb/*.deb
 	CARGO="$(CARGO)" DEB_DIR=$(abspath target/deb) debian/rules clean binary
 	debian/rules clean >/dev/null
 

@@ -40,7 +40,7 @@ mount -t tmpfs -o mode=755,size=3g caraway-packages "$root"
 
 step "a bare Debian ($suite)"
 if [ ! -f "$base" ]; then
-    mmdebstrap --quiet --variant=minbase "$suite" "$base.new" || cannot "mmdebstrap found no mirror of Debian"
+    mmdebstrap --quiet --format=tar --variant=minbase "$suite" "$base.new" || cannot "mmdebstrap found no mirror of Debian"
     mv "$base.new" "$base"
 fi
 tar -C "$root" -xf "$base" --exclude='./dev/*'
