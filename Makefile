@@ -7,7 +7,10 @@
 #                   (LOADS="page video" SERVERS="caraway xspice" for some of it; see tests/bench/main.rs)
 #   make benches    encoder benchmarks, and figures of single promises beside Xorg's dummy driver and Xspice
 #   make fuzz       every fuzz target for FUZZ_SECONDS
+#   make man        the manual's options, keys and limits anew, from the program's definitions
 #   make install    into PREFIX (and DESTDIR); make uninstall takes it away again
+#   make deb        packages for Debian, into target/deb; make test-deb installs, upgrades and removes them in a Debian
+#                   of their own (mmdebstrap; needs root and the network)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
@@ -36,6 +39,8 @@ TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
 BENCH_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) \
 	icewm iproute2 libcairo2-dev libx11-dev libxext-dev libxft-dev tigervnc-standalone-server tigervnc-viewer util-linux \
 	virt-viewer x11-utils x11-xserver-utils xserver-xorg-video-dummy xserver-xspice xvfb
+DEB_PACKAGES := $(BUILD_PACKAGES) debhelper dpkg-dev fakeroot systemd
+TEST_DEB_PACKAGES := $(DEB_PACKAGES) lintian mmdebstrap python3 spice-client-gtk util-linux
 
 # $(call packages,NAMES,PURPOSE): installs what is missing of NAMES. Says before it asks for root; without any way to
 # root it ends with one sentence that names the packages. Does not touch the network when all are there.
@@ -64,8 +69,9 @@ OWN_SESSION := [ -x "$$HOME/.xsession" ] || [ -x "$$HOME/.Xsession" ] || [ -x "$
 	{ command -v x-session-manager >/dev/null && \
 	! readlink -f "$$(command -v x-session-manager)" | grep -qE '/(icewm|openbox)-session$$'; }
 
-.PHONY: build run test bench benches fuzz install uninstall clean
+.PHONY: build run test bench benches fuzz man install uninstall deb test-deb clean
 .PHONY: build-packages run-packages test-packages bench-packages rust release driver
+.PHONY: deb-packages test-deb-packages install-completions
 .PHONY: check-style check-lints check-licences check-driver test-pure test-loom test-peers
 
 ## Building
@@ -183,10 +189,47 @@ install:
 	install -D -m 644 $(RELEASE)/caraway_drv.so $(DESTDIR)$(PREFIX)/lib/caraway/caraway_drv.so
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sf ../lib/caraway/caraway $(DESTDIR)$(PREFIX)/bin/caraway
+	for page in docs/man/*.[1-8]; do \
+	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit; \
+	done
+	$(MAKE) -s install-completions
+
+# Where shells look: bash, zsh and fish.
+COMPLETIONS := share/bash-completion/completions/caraway share/zsh/vendor-completions/_caraway \
+	share/fish/vendor_completions.d/caraway.fish
+
+install-completions:
+	@set -eu; for place in $(COMPLETIONS); do \
+	    shell=$${place#share/}; shell=$${shell%%[/-]*}; file=$(DESTDIR)$(PREFIX)/$$place; \
+	    install -d "$${file%/*}"; $(RELEASE)/caraway completions $$shell >"$$file"; chmod 644 "$$file"; \
+	done
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/caraway
 	rm -rf $(DESTDIR)$(PREFIX)/lib/caraway
+	rm -f $(foreach page,$(wildcard docs/man/*.[1-8]),$(DESTDIR)$(PREFIX)/share/man/*/$(notdir $(page)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(COMPLETIONS))
+
+# Each test compares its parts of a page, or writes them.
+man: rust
+	CARAWAY_WRITE_MAN=1 $(CARGO) test -q --locked -p caraway-launcher -p caraway-server --bins manual
+	CARAWAY_WRITE_MAN=1 $(CARGO) test -q --locked -p caraway-server --test tidy limits
+
+## Packages
+
+deb: deb-packages rust
+	mkdir -p target/deb && rm -f target/deb/*.deb
+	CARGO="$(CARGO)" DEB_DIR=$(abspath target/deb) debian/rules clean binary
+	debian/rules clean >/dev/null
+
+deb-packages:
+	$(call packages,$(DEB_PACKAGES),to make packages)
+
+test-deb: test-deb-packages deb
+	tests/packages/run.sh target/deb
+
+test-deb-packages:
+	$(call packages,$(TEST_DEB_PACKAGES),to test packages)
 
 clean:
 	$(CARGO) clean

@@ -1,5 +1,9 @@
 //! The command line of `caraway-server`, as the launcher writes it.
 
+#[cfg(test)]
+#[path = "../tests/manual/server.rs"]
+mod manual;
+
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 

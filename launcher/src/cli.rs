@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::completions::CompletionsArgs;
 use crate::config::ConfigArgs;
 use crate::listen::{ListenAddress, is_loopback};
 use crate::logs::LogsArgs;
@@ -57,6 +58,8 @@ pub(crate) enum Verb {
     Top(TopArgs),
     /// Check what this host has and lacks for desktops
     Doctor(DoctorArgs),
+    /// Print what a shell needs to complete this command
+    Completions(CompletionsArgs),
     /// Become a program that dies with its parent
     #[command(name = "__exec", hide = true)]
     Exec(BoundArgs),

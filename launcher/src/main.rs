@@ -2,6 +2,7 @@
 
 mod certificate;
 mod cli;
+mod completions;
 mod config;
 mod control;
 mod cookie;
@@ -10,6 +11,8 @@ mod detach;
 mod doctor;
 mod listen;
 mod logs;
+#[cfg(test)]
+mod manual;
 mod moment;
 mod mounts;
 mod name;
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Config(args) => config::run(args),
         Verb::Logs(args) => report(logs::run(args)),
         Verb::Top(args) => top::run(&args),
+        Verb::Completions(args) => completions::run(&args),
         Verb::Doctor(args) => doctor::run(args.xorg.as_deref()),
         Verb::Exec(args) => process::bound::exec(&args),
         Verb::Session(args) => session::run(&args),

@@ -23,8 +23,9 @@ const SALT_BYTES: usize = 16;
 /// Bytes of a hash, SHA-256.
 const HASH_BYTES: usize = 32;
 
-/// Bytes of a password and of a name; a server takes no longer ones.
+/// Bytes of a password in stored keys; a server takes no longer ones.
 const PASSWORD_BYTES_MAX: usize = 1024;
+/// Bytes of a user's name in stored keys.
 const NAME_BYTES_MAX: usize = 256;
 
 /// Why there is no line.

@@ -8,6 +8,8 @@
     reason = "a test program: a failure is a panic with a sentence"
 )]
 
+mod limits;
+mod promises;
 mod ranks;
 mod source;
 mod words;

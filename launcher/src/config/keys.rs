@@ -35,7 +35,7 @@ pub(super) fn all() -> Vec<Key> {
     command.get_arguments().filter_map(key).collect()
 }
 
-fn command() -> Command {
+pub(super) fn command() -> Command {
     StartArgs::augment_args(Command::new(VERB))
 }
 

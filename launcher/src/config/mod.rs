@@ -12,6 +12,8 @@
 mod file;
 mod keys;
 mod layers;
+#[cfg(test)]
+mod manual;
 mod show;
 
 use std::ffi::OsString;
