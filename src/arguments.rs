@@ -82,6 +82,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MB", default_value_t = CLIPBOARD_MB_MAX,
         value_parser = clap::value_parser!(u16).range(1..=i64::from(CLIPBOARD_MB_MAX)))]
     pub(crate) clipboard_max: u16,
+    /// What passes through the clipboard.
+    #[arg(long, value_enum, value_name = "TYPES", value_delimiter = ',',
+        default_values_t = [ClipboardTypes::Text, ClipboardTypes::Images, ClipboardTypes::Files])]
+    pub(crate) clipboard_types: Vec<ClipboardTypes>,
     /// Identifies the desktop as long as it lives, also when this program is started anew; random if not given.
     #[arg(long)]
     pub(crate) uuid: Option<Uuid>,
@@ -121,6 +125,10 @@ impl Arguments {
     pub(crate) fn clipboard_policy(&self) -> ClipboardPolicy {
         let mut policy = ClipboardPolicy::new(self.clipboard.into());
         policy.bytes_max = usize::from(self.clipboard_max) << 20;
+        let admits = |types| self.clipboard_types.contains(&types);
+        policy.text = admits(ClipboardTypes::Text);
+        policy.images = admits(ClipboardTypes::Images);
+        policy.files = admits(ClipboardTypes::Files);
         policy
     }
 }
@@ -169,6 +177,16 @@ pub(crate) enum ClipboardWay {
     Out,
     /// No way.
     Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClipboardTypes {
+    /// Text.
+    Text,
+    /// Images of every kind.
+    Images,
+    /// Lists of files.
+    Files,
 }
 
 impl From<ClipboardWay> for ClipboardDirection {

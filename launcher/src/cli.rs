@@ -148,6 +148,17 @@ pub(crate) enum Clipboard {
     Off,
 }
 
+/// What passes through the clipboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClipboardTypes {
+    /// Text
+    Text,
+    /// Images of every kind
+    Images,
+    /// Lists of files
+    Files,
+}
+
 /// Largest content of the clipboard in MB that clients and server take.
 const CLIPBOARD_MB_MAX: u16 = 100;
 
@@ -203,6 +214,10 @@ pub(crate) struct StartArgs {
     #[arg(long, value_name = "MB", default_value_t = CLIPBOARD_MB_MAX,
         value_parser = clap::value_parser!(u16).range(1..=i64::from(CLIPBOARD_MB_MAX)))]
     pub(crate) clipboard_max: u16,
+    /// What passes through the clipboard
+    #[arg(long, value_enum, value_name = "TYPES", value_delimiter = ',',
+        default_values_t = [ClipboardTypes::Text, ClipboardTypes::Images, ClipboardTypes::Files])]
+    pub(crate) clipboard_types: Vec<ClipboardTypes>,
     /// The desktop's name [default: desktop, desktop-2, ...]
     #[arg(long)]
     pub(crate) name: Option<DesktopName>,

@@ -44,6 +44,7 @@ impl AgentSide {
     /// Clients share folders at these addresses of the desktop.
     pub(super) fn share_folders(&mut self, addresses: BTreeMap<ClientId, String>) {
         self.clipboard.set_shared_folders(addresses);
+        self.clipboard.take_messages(&mut self.out.messages);
     }
 
     /// A client's chunk has come.

@@ -44,6 +44,7 @@ impl Session {
             .filter_map(|(key, address)| Some((client(key)?, address.clone())));
         let of_clients = of_clients.collect();
         self.agent.share_folders(of_clients);
+        self.deliver_agent();
     }
 
     /// A program connects to a shared folder; none if that has gone or has as many connections as it may have.

@@ -39,6 +39,7 @@ mod hostile_messages;
 mod idle;
 mod keyboard;
 mod memory;
+mod pasting;
 mod pointer;
 mod reference;
 mod resize;

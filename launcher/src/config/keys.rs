@@ -49,13 +49,19 @@ fn key(option: &Arg) -> Option<Key> {
         ArgAction::Append => Takes::Several,
         _ => Takes::One,
     };
-    let default = option.get_default_values().first();
-    let default = default.and_then(|value| value.to_str());
+    let defaults: Option<Vec<&str>> = option
+        .get_default_values()
+        .iter()
+        .map(|value| value.to_str())
+        .collect();
+    let default = defaults
+        .filter(|values| !values.is_empty())
+        .map(|values| values.join(","));
     Some(Key {
         long: long.into(),
         id: option.get_id().to_string(),
         takes,
-        default: default.filter(|_| takes != Takes::None).map(str::to_owned),
+        default: default.filter(|_| takes != Takes::None),
     })
 }
 

@@ -20,7 +20,7 @@ pub(crate) use self::link::{Event, Link, StatusOf};
 use clap::ValueEnum;
 
 use crate::certificate::Certificate;
-use crate::cli::{Clipboard, Dpi, Resize};
+use crate::cli::{Clipboard, ClipboardTypes, Dpi, Resize};
 use crate::listen::Listener;
 use crate::logs::{Also, Kept, Logs};
 use crate::name::DesktopName;
@@ -92,6 +92,8 @@ pub(crate) struct Plan {
     pub(crate) clipboard: Clipboard,
     /// And at most how many MB at a time.
     pub(crate) clipboard_max: u16,
+    /// Of these types only.
+    pub(crate) clipboard_types: Vec<ClipboardTypes>,
     /// What keeps its words.
     pub(crate) logs: Arc<Logs>,
 }
@@ -214,6 +216,13 @@ fn say_features(command: &mut Command, plan: &Plan) {
         command.args(["--clipboard", way.get_name()]);
     }
     command.args(["--clipboard-max", &plan.clipboard_max.to_string()]);
+    for types in plan
+        .clipboard_types
+        .iter()
+        .filter_map(ValueEnum::to_possible_value)
+    {
+        command.args(["--clipboard-types", types.get_name()]);
+    }
 }
 
 #[cfg(test)]

@@ -158,6 +158,7 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
         folders_dir: (args.folders == Folders::On).then(|| dir.path().to_path_buf()),
         clipboard: args.clipboard,
         clipboard_max: args.clipboard_max,
+        clipboard_types: args.clipboard_types.clone(),
         logs: Arc::clone(&logs),
     };
     let json = args.json;

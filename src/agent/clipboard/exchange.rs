@@ -134,6 +134,14 @@ pub enum Refusal {
     /// The policy has this direction closed.
     #[error("clipboard: the policy lets nothing pass this way")]
     Direction,
+    /// The policy has this type closed.
+    #[error("clipboard: the policy lets no {0} pass")]
+    Type(&'static str),
+    /// A client would have no way to the files.
+    #[error(
+        "clipboard: files that lie outside of the folder that a client shares cannot be pasted there"
+    )]
+    FilesElsewhere,
     /// The policy's size or the client's own.
     #[error("clipboard: the content is larger than {0} bytes")]
     TooLarge(usize),

@@ -136,9 +136,28 @@ impl Clipboard {
     }
 
     /// Where the folders that clients share are to be had in the desktop (addresses without a slash at their ends).
-    /// Lists of files are offered of these clients only.
+    /// Lists of files are offered by and to these clients only.
     pub fn set_shared_folders(&mut self, addresses: BTreeMap<ClientId, String>) {
-        self.shared_folders = addresses;
+        let before = std::mem::replace(&mut self.shared_folders, addresses);
+        let changed: Vec<ClientId> = self
+            .clients
+            .keys()
+            .filter(|client| {
+                before.contains_key(client) != self.shared_folders.contains_key(client)
+            })
+            .copied()
+            .collect();
+        for client in changed {
+            for at in 0..SELECTIONS.len() {
+                if self.shared[at]
+                    .owner
+                    .types()
+                    .contains(&ClipboardType::FileList)
+                {
+                    self.tell(client, at);
+                }
+            }
+        }
     }
 
     /// The client has told what it can: it hears of what can be pasted now.
@@ -368,7 +387,7 @@ impl Clipboard {
         let selection = SELECTIONS[at];
         let types = match &self.shared[at].owner {
             Owner::Client(..) => return,
-            owner => offer::expanded(owner.types()),
+            owner => self.offered_to_client(client, owner.types()),
         };
         let Some(known) = self.clients.get_mut(&client) else {
             return;

@@ -3,8 +3,9 @@
 //! The owner's own types come first, in its order, for who pastes takes the first that it knows; then what is made
 //! without loss, PNG before the others; a JPEG of something that is none comes last.
 
-use super::Clipboard;
-use crate::base::ClientId;
+use super::files::FileList;
+use super::{Clipboard, ClipboardPolicy, Refusal};
+use crate::base::{ClientId, SharedBytes};
 use crate::wire::agent::ClipboardType;
 
 /// Kinds of image by how gladly one is made: source and result.
@@ -16,23 +17,61 @@ const IMAGES: [ClipboardType; 4] = [
 ];
 
 impl Clipboard {
-    /// What the clients may have of a program's offer. Lists of files stay: nobody outside can read them.
-    pub(super) fn offered_by_desktop(&self, mut types: Vec<ClipboardType>) -> Vec<ClipboardType> {
-        types.retain(|kind| *kind != ClipboardType::FileList && self.policy.admits(*kind));
-        distinct(types)
+    /// What the clients may have of a program's offer.
+    pub(super) fn offered_by_desktop(&mut self, types: Vec<ClipboardType>) -> Vec<ClipboardType> {
+        self.admitted(types)
+    }
+
+    /// What this client may have of it: lists of files are of files in its own shared folder, for it reaches no others.
+    pub(super) fn offered_to_client(
+        &self,
+        client: ClientId,
+        types: &[ClipboardType],
+    ) -> Vec<ClipboardType> {
+        let mut types = expanded(types);
+        let has_folder = self.has_folder(client);
+        types.retain(|kind| has_folder || *kind != ClipboardType::FileList);
+        types
     }
 
     /// What the desktop may have of a client's offer. Lists of files need a place where they are to be had.
     pub(super) fn offered_by_client(
-        &self,
+        &mut self,
         client: ClientId,
         mut types: Vec<ClipboardType>,
     ) -> Vec<ClipboardType> {
-        let has_folder = self.shared_folders.contains_key(&client);
-        types.retain(|kind| {
-            self.policy.admits(*kind) && (has_folder || *kind != ClipboardType::FileList)
-        });
-        distinct(types)
+        let has_folder = self.has_folder(client);
+        types.retain(|kind| has_folder || *kind != ClipboardType::FileList);
+        self.admitted(types)
+    }
+
+    /// Whether it shares a folder that the desktop can reach.
+    pub(super) fn has_folder(&self, client: ClientId) -> bool {
+        self.shared_folders.contains_key(&client)
+    }
+
+    /// A program's list of addresses as this client's shared folder has them.
+    pub(super) fn files_for_client(
+        &self,
+        client: ClientId,
+        addresses: &[u8],
+    ) -> Result<SharedBytes, Refusal> {
+        let folder = self.shared_folders.get(&client);
+        let list = folder.and_then(|folder| FileList::of_addresses(addresses, folder));
+        list.map(|list| list.encode().into())
+            .ok_or(Refusal::FilesElsewhere)
+    }
+
+    /// What passes of these by the policy; what does not is said.
+    fn admitted(&mut self, types: Vec<ClipboardType>) -> Vec<ClipboardType> {
+        let (passes, stays): (Vec<_>, Vec<_>) = distinct(types)
+            .into_iter()
+            .partition(|kind| self.policy.admits(*kind));
+        let named = stays.into_iter().find(|kind| *kind != ClipboardType::None);
+        if let Some(kind) = named {
+            self.refuse(Refusal::Type(ClipboardPolicy::name(kind)));
+        }
+        passes
     }
 }
 

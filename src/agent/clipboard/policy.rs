@@ -75,6 +75,15 @@ impl ClipboardPolicy {
             ClipboardType::FileList => self.files,
         }
     }
+
+    /// What this type is called in the log, as `--clipboard-types` calls it.
+    pub(super) const fn name(kind: ClipboardType) -> &'static str {
+        match kind {
+            ClipboardType::Utf8Text => "text",
+            ClipboardType::FileList => "files",
+            _ => "images",
+        }
+    }
 }
 
 impl Default for ClipboardPolicy {

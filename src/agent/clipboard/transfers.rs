@@ -213,7 +213,9 @@ impl Clipboard {
         }
         let known = self.clients.get(&client).ok_or(Refusal::NotGiven)?;
         let (bytes_max, owner) = (known.bytes_max, &self.shared[at].owner);
-        let may_have = wanted != ClipboardType::FileList && !owner.is_client(client);
+        // It has no way to another's folder.
+        let has_way = !matches!(owner, Owner::Client(..)) && self.has_folder(client);
+        let may_have = !owner.is_client(client) && (has_way || wanted != ClipboardType::FileList);
         let source = offer::source_of(wanted, owner.types()).filter(|_| may_have);
         let fetched = source.ok_or(Refusal::NotGiven)?;
         let (stage, deadline) = match owner {
@@ -374,6 +376,10 @@ impl Clipboard {
         let Some(one) = self.transfers.under_way.remove(&transfer) else {
             return;
         };
+        let result = result.and_then(|data| match (one.sink, one.wanted) {
+            (Sink::Client(of), ClipboardType::FileList) => self.files_for_client(of, &data),
+            _ => Ok(data),
+        });
         let result = result.and_then(|data| {
             if one.bytes_max < data.len() {
                 Err(Refusal::TooLarge(one.bytes_max))

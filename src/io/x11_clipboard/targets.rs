@@ -2,7 +2,7 @@
 
 use x11rb::protocol::xproto::Atom;
 
-use crate::agent::clipboard::files::FileList;
+use crate::agent::clipboard::files::{self, FileList};
 use crate::agent::clipboard::{Refusal, text};
 use crate::base::SharedBytes;
 use crate::wire::agent::ClipboardType;
@@ -118,6 +118,9 @@ impl Atoms {
             }
             // COMPOUND_TEXT for TEXT, and whatever else.
             Some(ClipboardType::Utf8Text) | None => Err(Refusal::NotGiven),
+            Some(ClipboardType::FileList) => {
+                files::addresses(&data, target == self.GNOME_FILES).ok_or(Refusal::NotGiven)
+            }
             Some(_) => Ok(data),
         }
     }
