@@ -33,7 +33,7 @@ suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 base=$packages/base-$suite.tar
 work=$(mktemp -d)
 root=$work/root
-trap 'cd /; umount -R "$root" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'cd /; umount -l -R "$root" 2>/dev/null || true; rm -rf --one-file-system "$work"' EXIT
 # A file system of its own: nothing of the host's is ever below it when it is removed.
 mkdir "$root"
 mount -t tmpfs -o mode=755,size=3g caraway-packages "$root"
