@@ -53,6 +53,7 @@ pub(super) fn run(uid: u32) -> io::Result<()> {
     let user = user::numbered(uid)?;
     user::become_user(&user)?;
     prctl::set_dumpable(false)?;
+    prctl::set_name(c"caraway-door")?;
     let line = Line::of_stdin()?;
     let Ok(first) = connect(uid) else {
         return Ok(());

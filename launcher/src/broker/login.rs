@@ -4,13 +4,16 @@
 //! PAM's modules sleep, hang and crash: an alarm ends this process then, and with it the gateway's line.
 
 use std::io;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use caraway_server::auth::sasl::Credentials;
 use caraway_server::gateway::broker::{Reply, Request};
 use caraway_server::gateway::settings::{ExistingSession, Settings};
 use caraway_server::os::pam::{Login, Pam, PamError};
+use nix::errno::Errno;
 use nix::sys::prctl;
+use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{User, alarm};
 use thiserror::Error;
 
@@ -57,6 +60,7 @@ enum Verdict {
 /// Serves the login on standard input.
 pub(super) fn run(settings: &Settings) -> Result<(), LoginError> {
     prctl::set_dumpable(false)?;
+    prctl::set_name(c"caraway-login")?;
     let line = Line::of_stdin()?;
     let Some(Request::LogIn(credentials, host)) = line.hear(Some(REQUEST_DEADLINE))? else {
         return Err(LoginError::Silence);
@@ -161,7 +165,7 @@ fn open_desktop(
         command: &settings.command,
     };
     let started = desktop::start(&plan, deadline)?;
-    let Some(mut desktop) = started else {
+    let Some(desktop) = started else {
         let sentence = "Your desktop did not start; the host's journal says why.";
         line.say(&Reply::Refused(sentence.into()))?;
         return Ok(());
@@ -172,7 +176,7 @@ fn open_desktop(
     drop((line, lock));
     leave_line()?;
     // The session is open as long as the desktop is there, whoever is connected.
-    desktop.wait()?;
+    stay_until_ended(&desktop)?;
     Ok(())
 }
 
@@ -200,6 +204,22 @@ fn make_room(settings: &Settings, uid: u32) -> Result<Result<bool, String>, Logi
         },
         ExistingSession::Isolated => Ok(true),
     })
+}
+
+/// Waits for the desktop, and for the door that has ended before it.
+fn stay_until_ended(desktop: &Child) -> io::Result<()> {
+    let desktop = i32::try_from(desktop.id()).map_err(io::Error::other)?;
+    loop {
+        match wait() {
+            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..))
+                if pid.as_raw() == desktop =>
+            {
+                return Ok(());
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Standard input is the gateway's line once more; the door has its own.

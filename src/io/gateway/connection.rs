@@ -50,8 +50,8 @@ pub(super) enum ConnectionError {
     Login(#[from] LoginError),
     #[error("{0}")]
     Line(#[from] LineError),
-    #[error("{user}: {sentence}")]
-    Refused { user: String, sentence: String },
+    #[error("refused: {0}")]
+    Refused(String),
     #[error("{0}")]
     Replay(#[from] ReplayError),
     #[error("{0}")]
@@ -329,10 +329,7 @@ async fn link_desktop(
             Reply::Refused(sentence) => sentence,
             _ => "no desktop".into(),
         };
-        return Err(ConnectionError::Refused {
-            user: String::new(),
-            sentence,
-        });
+        return Err(ConnectionError::Refused(sentence));
     };
     let message = link.message().ok_or(LinkError::Refused)?;
     let linking = async {

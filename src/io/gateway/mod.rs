@@ -6,6 +6,8 @@
 mod broker_line;
 mod connection;
 mod relay;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

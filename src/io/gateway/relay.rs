@@ -20,9 +20,14 @@ pub(super) async fn pass(
 ) -> io::Result<()> {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_desktop, to_desktop) = tokio::io::split(desktop);
-    tokio::select! {
+    let ended = tokio::select! {
         ended = one_way::<DOWN_BYTES>(from_desktop, to_client) => ended,
         ended = one_way::<UP_BYTES>(from_client, to_desktop) => ended,
+    };
+    match ended {
+        // Clients close their sockets without TLS's word for it.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        ended => ended,
     }
 }
 
