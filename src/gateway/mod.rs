@@ -6,6 +6,8 @@
 
 pub mod broker;
 pub mod first_message;
+mod font;
 pub mod logins;
+pub mod notice;
 pub mod replay;
 pub mod settings;

@@ -10,12 +10,13 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::broker_line::{BrokerLine, LineError};
-use super::{Gateway, WaitingPlace, relay};
+use super::{Gateway, WaitingPlace, notice, relay};
 use crate::auth::doorkeeper::Source;
 use crate::auth::sasl::{Credentials, Exchange, Judge, Said};
 use crate::auth::scram::NONCE_BYTES;
 use crate::base::Micros;
 use crate::base::limits::{FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE, LOGIN_DEADLINE};
+use crate::channel::FramingError;
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::channel::link_sasl::SaslAnswer;
 use crate::gateway::broker::{Reply, Request};
@@ -57,6 +58,8 @@ pub(super) enum ConnectionError {
     #[error("{0}")]
     Init(#[from] NoInit),
     #[error(transparent)]
+    Framing(#[from] FramingError),
+    #[error(transparent)]
     Socket(#[from] std::io::Error),
 }
 
@@ -68,9 +71,13 @@ pub(super) struct Arrival {
     pub(super) source: Option<Source>,
 }
 
+/// What a user reads whose desktop is there, or should be, and does not answer.
+const UNREACHABLE: &str =
+    "Your desktop cannot be reached now. The journal of this host says why; try again later.";
+
 /// A client in the middle of its handshake.
-struct Client {
-    stream: Transport,
+pub(super) struct Client {
+    pub(super) stream: Transport,
     link: Link,
 }
 
@@ -86,6 +93,7 @@ impl Drop for Membership {
         let mut logins = self.gateway.logins.borrow_mut();
         if self.is_main {
             logins.end(self.key);
+            self.gateway.notices.borrow_mut().remove(&self.key);
             self.gateway.lines.borrow_mut().remove(&self.key);
         } else {
             logins.leave(self.key);
@@ -116,15 +124,31 @@ pub(super) async fn serve(
         tracing::warn!(peer = %address, "authentication failed");
         return Err(LinkError::PermissionDenied.into());
     };
+    let notice = gateway.notices.borrow().get(&membership.key).cloned();
+    if let Some(sentence) = notice {
+        return notice::show(client, &sentence, 0).await;
+    }
     let line = gateway.lines.borrow().get(&membership.key).cloned();
     let line = line.ok_or(LoginError::Unknown)?;
     let linked = tokio::select! {
         linked = link_desktop(&client.link, &line, &membership, desktop_id) => linked,
-        () = hung_up(&client.stream) => return Err(ConnectionError::ClosedEarly),
+        () = client.stream.closed() => return Err(ConnectionError::ClosedEarly),
     };
     drop(line);
     let (desktop, said) = match linked {
         Ok(linked) => linked,
+        Err(error) if membership.is_main => {
+            tracing::warn!(peer = %address, %error, "no desktop");
+            let sentence: Rc<str> = match error {
+                ConnectionError::Refused(sentence) => sentence.into(),
+                _ => UNREACHABLE.into(),
+            };
+            // The desktop would have said what it calls the client; here nobody calls it anything.
+            let id = gateway.logins.borrow_mut().learn(membership.key, 0);
+            let shown = Rc::clone(&sentence);
+            gateway.notices.borrow_mut().insert(membership.key, shown);
+            return notice::show(client, &sentence, id.unwrap_or_default()).await;
+        }
         Err(error) => {
             client.link.decide(Err(refusal(&error)));
             client.link.step();
@@ -132,16 +156,22 @@ pub(super) async fn serve(
             return Err(error);
         }
     };
-    client.link.decide(Ok(()));
-    let Step::Linked(linked) = client.link.step() else {
-        return Err(LinkError::Refused.into());
-    };
-    client.send_output().await?;
+    let linked = client.finish().await?;
     tracing::info!(peer = %address, channel = ?linked.message.channel_type, "channel linked");
-    run(gateway, client.stream, desktop, *linked, said, &membership).await
+    run(gateway, client.stream, desktop, linked, said, &membership).await
 }
 
 impl Client {
+    /// Tells the client that it is linked.
+    pub(super) async fn finish(&mut self) -> Result<Linked, ConnectionError> {
+        self.link.decide(Ok(()));
+        let Step::Linked(linked) = self.link.step() else {
+            return Err(LinkError::Refused.into());
+        };
+        self.send_output().await?;
+        Ok(*linked)
+    }
+
     async fn send_output(&mut self) -> std::io::Result<()> {
         let output = self.link.take_output();
         if !output.is_empty() {
@@ -160,11 +190,6 @@ fn refusal(error: &ConnectionError) -> LinkError {
         }
         _ => LinkError::Refused,
     }
-}
-
-/// Ends when the client goes; while a desktop starts it has nothing to say.
-async fn hung_up(stream: &Transport) {
-    stream.closed().await;
 }
 
 type Admitted = (Client, Membership, u32);

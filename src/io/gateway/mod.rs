@@ -5,6 +5,7 @@
 
 mod broker_line;
 mod connection;
+mod notice;
 mod relay;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,8 @@ pub struct Gateway {
     decodes_opus: bool,
     logins: RefCell<Logins>,
     lines: RefCell<BTreeMap<LoginKey, Rc<Mutex<BrokerLine>>>>,
+    /// What users read who were refused, as long as they are connected.
+    notices: RefCell<BTreeMap<LoginKey, Rc<str>>>,
     door: RefCell<Doorkeeper>,
     /// Rung when the place of one who has not authenticated is taken away.
     places: RefCell<BTreeMap<Place, Rc<Notify>>>,
@@ -82,6 +85,7 @@ impl Gateway {
             decodes_opus,
             logins: RefCell::new(Logins::new()),
             lines: RefCell::default(),
+            notices: RefCell::default(),
             door: RefCell::new(Doorkeeper::new()),
             places: RefCell::default(),
             refusals: RefCell::default(),
