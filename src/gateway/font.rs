@@ -81,7 +81,7 @@ mod tests {
     fn letters_look_like_themselves() {
         assert_eq!(
             picture('E'),
-            "#####\n#....\n#....\n#####\n#....\n#....\n#####"
+            "#####\n#....\n#....\n####.\n#....\n#....\n#####"
         );
         assert_eq!(
             picture('L'),

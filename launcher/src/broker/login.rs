@@ -29,6 +29,9 @@ const PAM_DEADLINE_S: u32 = 8;
 /// Time for all that comes until the desktop is ready; the gateway gives it a little more.
 const DESKTOP_DEADLINE: Duration = Duration::from_secs(80);
 
+/// When what ought to keep to that does not, this process ends, in seconds. A desktop that has started by then goes on.
+const DESKTOP_ALARM_S: u32 = 85;
+
 /// Variables by which `pam_systemd` knows what the session is.
 const SESSION_VARIABLES: [&str; 3] = [
     "XDG_SESSION_TYPE=x11",
@@ -46,7 +49,7 @@ pub(super) enum LoginError {
     #[error("a login: {0}")]
     System(#[from] io::Error),
     #[error("hiding passwords: {0}")]
-    Hide(#[from] nix::errno::Errno),
+    Hide(#[from] Errno),
 }
 
 /// What is not this host's fault.
@@ -80,6 +83,8 @@ pub(super) fn run(settings: &Settings) -> Result<(), LoginError> {
         }
     };
     line.say(&known(&user))?;
+    // Sessions are opened by modules, too, and logind is asked.
+    alarm::set(DESKTOP_ALARM_S);
     open_desktop(settings, &mut login, &user, line)
 }
 
@@ -175,6 +180,7 @@ fn open_desktop(
     }
     drop((line, lock));
     leave_line()?;
+    alarm::cancel();
     // The session is open as long as the desktop is there, whoever is connected.
     stay_until_ended(&desktop)?;
     Ok(())

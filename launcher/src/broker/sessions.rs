@@ -9,7 +9,16 @@ use std::time::{Duration, Instant};
 const PROGRAM: &str = "loginctl";
 
 /// What is asked of each session.
-const PROPERTIES: &str = "--property=Id,User,Type,Class,Service,State,Remote,Seat";
+const PROPERTIES: [&str; 8] = [
+    "-pId",
+    "-pUser",
+    "-pType",
+    "-pClass",
+    "-pService",
+    "-pState",
+    "-pRemote",
+    "-pSeat",
+];
 
 /// Time for a session to end that is taken over.
 const END_DEADLINE: Duration = Duration::from_secs(10);
@@ -50,7 +59,8 @@ pub(super) fn others(uid: u32, service: &str) -> Vec<Session> {
         return Vec::new();
     }
     // One that has just ended is an error of loginctl's beside the others' answers.
-    let mut words = vec!["show-session", PROPERTIES];
+    let mut words = vec!["show-session"];
+    words.extend(PROPERTIES);
     words.extend(ids);
     parse(&ask(&words).unwrap_or_default(), uid, service)
 }

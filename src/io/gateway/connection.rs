@@ -45,8 +45,6 @@ pub(super) enum ConnectionError {
     Evicted,
     #[error("link: closed by the client")]
     ClosedEarly,
-    #[error("no random numbers")]
-    Random,
     #[error("{0}")]
     Login(#[from] LoginError),
     #[error("{0}")]
@@ -215,12 +213,16 @@ async fn authenticate(
     let asked = Instant::now();
     let admitted = match credentials {
         Some(credentials) if !gateway.door.borrow().is_shut(gateway.now(), source) => {
-            admit(gateway, &client, &credentials, address).await?
+            admit(gateway, &client, &credentials, address).await
         }
-        _ => None,
+        _ => Err(Denial::Wrong),
     };
-    let Some((membership, desktop_id)) = admitted else {
-        let shut = gateway.door.borrow_mut().failed(gateway.now(), source);
+    let Ok((membership, desktop_id)) = admitted else {
+        // Who cannot be judged has done nothing wrong, and cannot tell that from a wrong password.
+        let shut = match admitted {
+            Err(Denial::NotJudged) => None,
+            _ => gateway.door.borrow_mut().failed(gateway.now(), source),
+        };
         if let Some(Micros(time_us)) = shut {
             let seconds = time_us / 1_000_000;
             tracing::warn!(seconds, "an address is shut out for its wrong passwords");
@@ -267,6 +269,15 @@ async fn hear_credentials(client: &mut Client) -> Result<Option<Credentials>, Co
     }
 }
 
+/// Why a channel is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Denial {
+    /// Its client's fault.
+    Wrong,
+    /// Ours: nobody can say, or there is no room.
+    NotJudged,
+}
+
 /// Whether name and password let this channel in: the broker says so for a main channel, and for any other the main
 /// channel that it belongs to. Gives what the desktop's server calls the client; 0 is a new one.
 async fn admit(
@@ -274,30 +285,22 @@ async fn admit(
     client: &Client,
     credentials: &Credentials,
     address: SocketAddr,
-) -> Result<Option<(Membership, u32)>, ConnectionError> {
+) -> Result<(Membership, u32), Denial> {
     let proof = gateway.proof(credentials);
     let membership = |key, is_main| Membership {
         gateway: Rc::clone(gateway),
         key,
         is_main,
     };
-    let Some(message) = client.link.message() else {
-        return Ok(None);
-    };
+    let message = client.link.message().ok_or(Denial::Wrong)?;
     if message.channel_type != ChannelType::MAIN {
-        return Ok(
-            match gateway
-                .logins
-                .borrow_mut()
-                .join(message.connection_id, &proof)
-            {
-                Ok((key, desktop_id)) => Some((membership(key, false), desktop_id)),
-                Err(error) => {
-                    tracing::warn!(peer = %address, %error, "channel denied");
-                    None
-                }
-            },
-        );
+        let mut logins = gateway.logins.borrow_mut();
+        let joined = logins.join(message.connection_id, &proof);
+        let (key, desktop_id) = joined.map_err(|error| {
+            tracing::warn!(peer = %address, %error, "channel denied");
+            Denial::Wrong
+        })?;
+        return Ok((membership(key, false), desktop_id));
     }
     let asking = async {
         let line = BrokerLine::open(&gateway.broker).await?;
@@ -313,24 +316,28 @@ async fn admit(
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
             tracing::error!(peer = %address, %error, "nobody can be let in");
-            return Ok(None);
+            return Err(Denial::NotJudged);
         }
         Err(_) => {
             tracing::error!(peer = %address, "the broker does not answer");
-            return Ok(None);
+            return Err(Denial::NotJudged);
         }
     };
     let Reply::Known { uid, user } = reply else {
-        return Ok(None);
+        return Err(Denial::Wrong);
     };
     tracing::info!(peer = %address, user, uid, "authenticated");
-    let entropy = getrandom::u32().map_err(|_| ConnectionError::Random)?;
-    let key = gateway.logins.borrow_mut().begin(proof, entropy)?;
+    let entropy = getrandom::u32().map_err(|_| Denial::NotJudged)?;
+    let begun = gateway.logins.borrow_mut().begin(proof, entropy);
+    let key = begun.map_err(|error| {
+        tracing::error!(peer = %address, %error, "nobody can be let in");
+        Denial::NotJudged
+    })?;
     gateway
         .lines
         .borrow_mut()
         .insert(key, Rc::new(Mutex::new(line)));
-    Ok(Some((membership(key, true), 0)))
+    Ok((membership(key, true), 0))
 }
 
 /// Gets a connection to the desktop and links there; gives it with what the server said behind the handshake.
