@@ -200,8 +200,8 @@ mod tests {
         assert_eq!(logins.join(1, &ALICE), Err(LoginError::TooManyChannels));
         logins.leave(key);
         assert!(logins.join(1, &ALICE).is_ok());
-        for _ in 1..LOGINS_MAX {
-            logins.begin(BOB, 1).unwrap();
+        for at in 1..LOGINS_MAX {
+            logins.begin(BOB, u32::try_from(at).unwrap()).unwrap();
         }
         assert_eq!(logins.begin(BOB, 1), Err(LoginError::TooMany));
     }

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io;
 
-use nix::unistd::{Gid, Group, Uid, User, chdir, getgrouplist, initgroups, setgid, setuid};
+use nix::unistd::{Group, Uid, User, chdir, getgrouplist, initgroups, setgid, setuid};
 
 /// The user of that name, as the system has it.
 pub(super) fn named(name: &str) -> Option<User> {
@@ -40,7 +40,7 @@ pub(super) fn is_allowed(user: &User, groups: &[String]) -> bool {
 /// # Errors
 /// When that fails, or the user is root; then nothing may go on.
 pub(super) fn become_user(user: &User) -> io::Result<()> {
-    if user.uid.is_root() || user.gid == Gid::from_raw(0) && user.uid.as_raw() == 0 {
+    if user.uid.is_root() {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let name = CString::new(user.name.as_str())?;

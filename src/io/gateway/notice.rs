@@ -29,7 +29,11 @@ pub(super) async fn show(
         loop {
             client.stream.write_all(&channel.take_output()).await?;
             client.stream.flush().await?;
-            let count = client.stream.read(&mut buffer).await?;
+            let count = match client.stream.read(&mut buffer).await {
+                // Clients close their sockets without TLS's word for it.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => 0,
+                read => read?,
+            };
             if count == 0 {
                 return Ok::<_, ConnectionError>(());
             }
