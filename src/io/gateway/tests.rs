@@ -1,5 +1,5 @@
-//! The gateway between real sockets: clients with TLS and SASL on one side, a broker and desktops that this file plays on
-//! the other.
+//! The gateway between real sockets: clients with TLS and SASL on one side, a broker and desktops that this file plays
+//! on the other.
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;
