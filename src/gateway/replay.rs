@@ -1,7 +1,7 @@
 //! The client's end of a handshake: the gateway links to the desktop's server as the client has linked to it.
 //!
-//! The server trusts its unix socket, so the ticket is empty. What it announces has to be what the gateway has announced
-//! for it: both are of one build unless one of them is being upgraded, and then the client has to come again.
+//! The server trusts its unix socket, so the ticket is empty. What it announces has to be what the gateway has
+//! announced for it: both are of one build unless one of them is being upgraded, and then the client has to come again.
 
 use crate::base::{ByteReader, ByteWriter};
 use crate::wire::caps;
