@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// A file with the certificate's private key in PEM form.
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Clients on unix sockets come through a gateway: over a network.
+    #[arg(long)]
+    pub(crate) behind_gateway: bool,
     /// Who may come in.
     #[arg(long, value_enum, default_value_t = Auth::Ticket)]
     pub(crate) auth: Auth,

@@ -10,6 +10,7 @@ pub mod auth;
 pub mod base;
 pub mod channel;
 pub mod display;
+pub mod gateway;
 pub mod image;
 pub mod io;
 pub mod os;

@@ -219,6 +219,12 @@ fn listeners(arguments: &Arguments) -> Result<Vec<Listener>, ServerError> {
     };
     let mut listeners = open(&arguments.listen_fds, offered)?;
     listeners.extend(open(&arguments.tls_listen_fds, required)?);
+    if arguments.behind_gateway {
+        listeners = listeners
+            .into_iter()
+            .map(Listener::behind_gateway)
+            .collect();
+    }
     Ok(listeners)
 }
 

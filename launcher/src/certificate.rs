@@ -123,6 +123,23 @@ impl Certificate {
     }
 }
 
+/// Makes this user's certificate unless it is there, and prints what clients know it by.
+pub(crate) fn make_known() -> Result<(), CertificateError> {
+    let Certificate {
+        fingerprint,
+        authority_file,
+        ..
+    } = Certificate::kept_or_made()?;
+    crate::terminal::answer(format_args!("certificate (SHA-256): {fingerprint}"));
+    if let Some(file) = authority_file {
+        crate::terminal::answer(format_args!(
+            "clients trust it with: --spice-ca-file={}",
+            file.display()
+        ));
+    }
+    Ok(())
+}
+
 /// The certificate in a file that holds a key, too.
 fn certificate_of(text: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;

@@ -60,6 +60,9 @@ pub(crate) enum Verb {
     Doctor(DoctorArgs),
     /// Print what a shell needs to complete this command
     Completions(CompletionsArgs),
+    /// Make a certificate for TLS unless there is one, and say what clients know it by
+    #[command(name = "__certificate", hide = true)]
+    Certificate,
     /// Become a program that dies with its parent
     #[command(name = "__exec", hide = true)]
     Exec(BoundArgs),
@@ -192,6 +195,9 @@ pub(crate) struct StartArgs {
     /// A unix socket where clients connect
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Option<PathBuf>,
+    /// Clients come to the socket of --unix alone, through a gateway that knows who they are
+    #[arg(long, hide = true, requires = "unix")]
+    pub(crate) behind_gateway: bool,
     /// How clients prove themselves
     #[arg(long, value_enum, default_value_t = Auth::Ticket)]
     pub(crate) auth: Auth,
@@ -256,6 +262,10 @@ pub(crate) struct StartArgs {
 impl StartArgs {
     /// What does not go together, as one sentence.
     pub(crate) fn contradiction(&self) -> Option<String> {
+        if self.behind_gateway {
+            // What is configured of addresses and passwords does not count.
+            return None;
+        }
         let open = |addresses: &[ListenAddress]| {
             let mut addresses = addresses.iter();
             addresses.find(|address| !is_loopback(address.0)).copied()

@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Top(args) => top::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Doctor(args) => doctor::run(args.xorg.as_deref()),
+        Verb::Certificate => report(certificate::make_known()),
         Verb::Exec(args) => process::bound::exec(&args),
         Verb::Session(args) => session::run(&args),
     };

@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::connection::{self, Arrival};
@@ -22,6 +23,9 @@ const VANISHED_AFTER: Duration = Duration::from_secs(120);
 
 /// With nothing to send, the kernel asks a client that has been silent for so long.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// Bytes that the kernel may hold between this server and a gateway.
+const GATEWAY_BUFFER_BYTES: usize = 64 * 1024;
 
 /// After accept fails (no descriptors, no memory) it is not tried again for this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
@@ -57,8 +61,8 @@ impl Encryption {
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener, Encryption),
-    /// Unix stream: only the desktop's own user is served.
-    Unix(UnixListener),
+    /// Unix stream: only the desktop's own user is served, directly or through a gateway that has let the user in.
+    Unix(UnixListener, Path),
 }
 
 /// Why a listening socket cannot be used.
@@ -86,9 +90,18 @@ impl Listener {
             }
             InheritedListener::Unix(listener) => {
                 listener.set_nonblocking(true)?;
-                Self::Unix(UnixListener::from_std(listener)?)
+                Self::Unix(UnixListener::from_std(listener)?, Path::Unix)
             }
         })
+    }
+
+    /// The same, where clients of a unix socket come through a gateway from a network.
+    #[must_use]
+    pub fn behind_gateway(self) -> Self {
+        match self {
+            Self::Unix(listener, _) => Self::Unix(listener, Path::Network),
+            other => other,
+        }
     }
 
     /// Accepts clients for ever; each becomes a task of the current `LocalSet`.
@@ -96,7 +109,7 @@ impl Listener {
         loop {
             let accepted = match &self {
                 Self::Tcp(listener, encryption) => accept_tcp(listener, encryption, &host).await,
-                Self::Unix(listener) => accept_unix(listener, &host).await,
+                Self::Unix(listener, path) => accept_unix(listener, *path, &host).await,
             };
             if let Err(error) = accepted {
                 tracing::warn!(%error, "cannot accept a client");
@@ -135,8 +148,12 @@ async fn accept_tcp(
     Ok(())
 }
 
-async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Result<()> {
+async fn accept_unix(listener: &UnixListener, path: Path, host: &Rc<Host>) -> std::io::Result<()> {
     let (stream, _) = listener.accept().await?;
+    if path == Path::Network {
+        // What waits here nothing can make newer.
+        SockRef::from(&stream).set_send_buffer_size(GATEWAY_BUFFER_BYTES)?;
+    }
     let peer = PeerCredentials::of(&stream)?;
     if peer.is_own_user() {
         spawn(
@@ -148,7 +165,7 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
                 kernel: Kernel::of_unix(),
                 origin: Origin {
                     peer: "unix".into(),
-                    path: Path::Unix,
+                    path,
                 },
             },
         );

@@ -191,9 +191,9 @@ fn judge_input(peer: &str) -> Verdict {
     match pam.judge(SERVICE, user, password, host) {
         Ok(user) if is_owner(&user) => Verdict::Accepted,
         Ok(_) => Verdict::NotTheOwner,
-        Err(PamError::Account(_)) => Verdict::Account,
+        Err(PamError::Account(_) | PamError::Expired) => Verdict::Account,
         Err(PamError::Authenticate(_)) => Verdict::Wrong,
-        Err(PamError::Load(_) | PamError::Start(_)) => Verdict::NoPam,
+        Err(PamError::Load(_) | PamError::Start(_) | PamError::Session(_)) => Verdict::NoPam,
         Err(PamError::Nul(_)) => Verdict::NotAsked,
     }
 }

@@ -7,6 +7,7 @@ pub mod control;
 pub mod cores;
 pub mod driver;
 mod folder_stream;
+pub mod gateway;
 pub mod host;
 mod kernel;
 pub mod key_pool;

@@ -3,8 +3,9 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -12,6 +13,9 @@ use super::tls::{TLS_FIRST_BYTE, Tls};
 
 /// Bytes of records that are gathered for one write: a burst with what encryption adds.
 const GATHERED_BYTES: usize = 72 * 1024;
+
+/// Between two looks at a connection whose bytes nobody reads yet.
+const CLOSED_LOOK: Duration = Duration::from_millis(500);
 
 /// An open connection.
 #[derive(Debug)]
@@ -46,6 +50,27 @@ impl Transport {
     /// Whether nobody between client and server can read or change what passes.
     pub(super) const fn is_secure(&self) -> bool {
         !matches!(self, Self::Tcp(_))
+    }
+
+    /// Ends when the other side has closed its connection, whatever it said before.
+    pub(super) async fn closed(&self) {
+        let gone = Interest::READABLE | Interest::ERROR;
+        let closed = async {
+            loop {
+                let ready = match self {
+                    Self::Tcp(stream) => stream.ready(gone).await?,
+                    Self::Tls(stream) => stream.get_ref().0.get_ref().ready(gone).await?,
+                    Self::Unix(stream) => stream.ready(gone).await?,
+                };
+                if ready.is_read_closed() || ready.is_error() {
+                    return io::Result::Ok(());
+                }
+                // It has said something early: it is there, and is heard later.
+                tokio::time::sleep(CLOSED_LOOK).await;
+            }
+        };
+        // A socket that cannot be asked shows that when it is read.
+        let _ = closed.await;
     }
 
     /// Whether bytes become records, which wait here until they are flushed.

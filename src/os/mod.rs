@@ -8,6 +8,7 @@ pub mod event_fd;
 pub mod frame_buffer;
 pub mod hardening;
 pub mod inherited;
+pub mod notify;
 pub mod opus;
 pub mod pam;
 pub mod peer_credentials;

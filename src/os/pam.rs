@@ -9,29 +9,29 @@
 
 #![expect(unsafe_code, reason = "a library that is found at run time")]
 
-use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+mod conversation;
+
+use std::ffi::{CStr, CString, OsString, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStringExt;
 use std::ptr::{self, NonNull};
 
+use self::conversation::{Answers, Conversation};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use zeroize::Zeroizing;
 
 const LIBRARY: &str = "libpam.so.0";
 
 const PAM_SUCCESS: c_int = 0;
-const PAM_CONV_ERR: c_int = 19;
-const PAM_BUF_ERR: c_int = 5;
 const PAM_USER: c_int = 2;
 const PAM_RHOST: c_int = 4;
 const PAM_FAIL_DELAY: c_int = 10;
+const PAM_NEW_AUTHTOK_REQD: c_int = 12;
+const PAM_ESTABLISH_CRED: c_int = 2;
+const PAM_DELETE_CRED: c_int = 4;
 const PAM_DISALLOW_NULL_AUTHTOK: c_int = 1;
 const PAM_SILENT: c_int = 0x8000;
-const PAM_PROMPT_ECHO_OFF: c_int = 1;
-const PAM_ERROR_MSG: c_int = 3;
-const PAM_TEXT_INFO: c_int = 4;
 
-/// `PAM_MAX_NUM_MSG`: messages of one call.
-const MESSAGES_MAX: c_int = 32;
+/// Variables that a session may get from the rules.
+const VARIABLES_MAX: usize = 256;
 
 /// Why a password does not let in.
 #[derive(Debug, thiserror::Error)]
@@ -51,32 +51,14 @@ pub enum PamError {
     /// The password is right, and the account may not be used now; PAM's number.
     #[error("the account may not be used: error {0}")]
     Account(c_int),
+    /// The password is right and has to be changed before anything else.
+    #[error("the password has expired")]
+    Expired,
+    /// The rules give no session; PAM's number.
+    #[error("no session: error {0}")]
+    Session(c_int),
 }
 
-#[repr(C)]
-struct Message {
-    style: c_int,
-    text: *const c_char,
-}
-
-#[repr(C)]
-struct Response {
-    text: *mut c_char,
-    code: c_int,
-}
-
-#[repr(C)]
-struct Conversation {
-    converse: Converse,
-    data: *mut c_void,
-}
-
-type Converse = unsafe extern "C" fn(
-    count: c_int,
-    messages: *mut *const Message,
-    responses: *mut *mut Response,
-    data: *mut c_void,
-) -> c_int;
 type Handle = NonNull<c_void>;
 type Start = unsafe extern "C" fn(
     service: *const c_char,
@@ -87,6 +69,8 @@ type Start = unsafe extern "C" fn(
 type Act = unsafe extern "C" fn(handle: *mut c_void, flags_or_status: c_int) -> c_int;
 type SetItem =
     unsafe extern "C" fn(handle: *mut c_void, item: c_int, value: *const c_void) -> c_int;
+type PutVariable = unsafe extern "C" fn(handle: *mut c_void, name_value: *const c_char) -> c_int;
+type Variables = unsafe extern "C" fn(handle: *mut c_void) -> *mut *mut c_char;
 type GetItem =
     unsafe extern "C" fn(handle: *mut c_void, item: c_int, value: *mut *const c_void) -> c_int;
 
@@ -96,9 +80,14 @@ pub struct Pam {
     start: Start,
     authenticate: Act,
     account: Act,
+    credentials: Act,
+    open_session: Act,
+    close_session: Act,
     end: Act,
     set_item: SetItem,
     get_item: GetItem,
+    put_variable: PutVariable,
+    variables: Variables,
 }
 
 impl Pam {
@@ -120,18 +109,33 @@ impl Pam {
         // SAFETY: this is the function's signature in pam_appl.h.
         let account = *unsafe { all.get::<Act>("pam_acct_mgmt") }?;
         // SAFETY: this is the function's signature in pam_appl.h.
+        let credentials = *unsafe { all.get::<Act>("pam_setcred") }?;
+        // SAFETY: this is the function's signature in pam_appl.h.
+        let open_session = *unsafe { all.get::<Act>("pam_open_session") }?;
+        // SAFETY: this is the function's signature in pam_appl.h.
+        let close_session = *unsafe { all.get::<Act>("pam_close_session") }?;
+        // SAFETY: this is the function's signature in pam_appl.h.
         let end = *unsafe { all.get::<Act>("pam_end") }?;
         // SAFETY: this is the function's signature in _pam_types.h.
         let set_item = *unsafe { all.get::<SetItem>("pam_set_item") }?;
         // SAFETY: this is the function's signature in _pam_types.h.
         let get_item = *unsafe { all.get::<GetItem>("pam_get_item") }?;
+        // SAFETY: this is the function's signature in _pam_types.h.
+        let put_variable = *unsafe { all.get::<PutVariable>("pam_putenv") }?;
+        // SAFETY: this is the function's signature in pam_appl.h.
+        let variables = *unsafe { all.get::<Variables>("pam_getenvlist") }?;
         Ok(Self {
             start,
             authenticate,
             account,
+            credentials,
+            open_session,
+            close_session,
             end,
             set_item,
             get_item,
+            put_variable,
+            variables,
         })
     }
 
@@ -147,14 +151,25 @@ impl Pam {
         password: &[u8],
         remote: &str,
     ) -> Result<String, PamError> {
-        let answers = Answers {
-            password: Zeroizing::new(CString::new(password)?.into_bytes_with_nul()),
-            is_told: Cell::new(false),
-        };
-        let conversation = Conversation {
-            converse,
-            data: (&raw const answers).cast_mut().cast(),
-        };
+        let mut login = self.login(service, user, password, remote)?;
+        login.authenticate(PAM_SILENT)?;
+        login.account(PAM_SILENT)?;
+        login.user()
+    }
+
+    /// Begins a user's login by the rules of `service`; nothing is judged yet. `remote` is where the user is.
+    ///
+    /// # Errors
+    /// [`PamError`] when it does not begin.
+    pub fn login(
+        &self,
+        service: &str,
+        user: &str,
+        password: &[u8],
+        remote: &str,
+    ) -> Result<Login<'_>, PamError> {
+        let answers = Answers::new(password)?;
+        let conversation = answers.conversation();
         let service = CString::new(service)?;
         let (user, remote) = (CString::new(user)?, CString::new(remote)?);
         let mut transaction = self.begin(&service, &user, &conversation)?;
@@ -162,25 +177,25 @@ impl Pam {
         // Wrong passwords are answered late by whoever asked; here nobody sleeps over them.
         let delay: FailDelay = no_delay;
         transaction.set_item(PAM_FAIL_DELAY, delay as *const c_void)?;
-        let flags = PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK;
-        transaction
-            .act(self.authenticate, flags)
-            .map_err(PamError::Authenticate)?;
-        transaction
-            .act(self.account, flags)
-            .map_err(PamError::Account)?;
-        transaction.user()
+        Ok(Login {
+            transaction,
+            has_session: false,
+            _conversation: conversation,
+            answers,
+        })
     }
 
-    fn begin<'a>(
-        &'a self,
+    /// The conversation, and what it points to, have to outlive the transaction: [`Login`] keeps all of them.
+    fn begin(
+        &self,
         service: &CStr,
         user: &CStr,
-        conversation: &'a Conversation,
-    ) -> Result<Transaction<'a>, PamError> {
+        conversation: &Conversation,
+    ) -> Result<Transaction<'_>, PamError> {
         let mut handle = ptr::null_mut();
-        // SAFETY: both strings end with NUL and are copied; the conversation, with what it points to, outlives the
-        // transaction, whose lifetime is bound to it; the handle is written where there is room for it.
+        // SAFETY: both strings end with NUL and are copied; the conversation, with what it points to, is kept in
+        // place by the login that keeps the transaction, and goes after it; the handle is written where
+        // there is room for it.
         let status = unsafe {
             (self.start)(
                 service.as_ptr(),
@@ -200,7 +215,94 @@ impl Pam {
     }
 }
 
-/// One judgement, ended when it is dropped.
+/// One user's login, from the judgement to the end of the session, which ends when this is dropped.
+pub struct Login<'a> {
+    // First, so that it goes before what it may ask.
+    transaction: Transaction<'a>,
+    has_session: bool,
+    _conversation: Box<Conversation>,
+    answers: Box<Answers>,
+}
+
+impl Login<'_> {
+    /// Judges the password.
+    ///
+    /// # Errors
+    /// [`PamError::Authenticate`] when it is wrong.
+    pub fn authenticate(&mut self, flags: c_int) -> Result<(), PamError> {
+        let act = self.transaction.pam.authenticate;
+        let judged = self.transaction.act(act, flags | PAM_DISALLOW_NULL_AUTHTOK);
+        judged.map_err(PamError::Authenticate)
+    }
+
+    /// Judges the account.
+    ///
+    /// # Errors
+    /// [`PamError::Account`] when it may not be used now, [`PamError::Expired`] when its password may not.
+    pub fn account(&mut self, flags: c_int) -> Result<(), PamError> {
+        let act = self.transaction.pam.account;
+        let judged = self.transaction.act(act, flags | PAM_DISALLOW_NULL_AUTHTOK);
+        judged.map_err(|error| match error {
+            PAM_NEW_AUTHTOK_REQD => PamError::Expired,
+            other => PamError::Account(other),
+        })
+    }
+
+    /// The name of the user that the rules made of the one that was given.
+    ///
+    /// # Errors
+    /// [`PamError::Start`] when there is none.
+    pub fn user(&mut self) -> Result<String, PamError> {
+        self.transaction.user()
+    }
+
+    /// Opens the session of a user who has been judged, with these variables for the rules to see.
+    ///
+    /// # Errors
+    /// [`PamError::Session`] when the rules refuse.
+    pub fn open_session(&mut self, variables: &[&str]) -> Result<(), PamError> {
+        for variable in variables {
+            self.transaction.put_variable(&CString::new(*variable)?)?;
+        }
+        let (credentials, open) = (
+            self.transaction.pam.credentials,
+            self.transaction.pam.open_session,
+        );
+        let transaction = &mut self.transaction;
+        transaction
+            .act(credentials, PAM_ESTABLISH_CRED)
+            .map_err(PamError::Session)?;
+        transaction.act(open, 0).map_err(PamError::Session)?;
+        self.has_session = true;
+        Ok(())
+    }
+
+    /// Variables that the rules want the session to have.
+    pub fn variables(&self) -> Vec<(OsString, OsString)> {
+        self.transaction.variables()
+    }
+
+    /// What the rules had to say to the user.
+    pub fn said(&self) -> Vec<String> {
+        self.answers.said()
+    }
+}
+
+impl Drop for Login<'_> {
+    fn drop(&mut self) {
+        if self.has_session {
+            let (credentials, close) = (
+                self.transaction.pam.credentials,
+                self.transaction.pam.close_session,
+            );
+            // Whatever they say, it ends here.
+            let _ = self.transaction.act(close, PAM_SILENT);
+            let _ = self.transaction.act(credentials, PAM_DELETE_CRED);
+        }
+    }
+}
+
+/// What PAM knows of one login, ended when it is dropped.
 struct Transaction<'a> {
     pam: &'a Pam,
     handle: Handle,
@@ -226,6 +328,48 @@ impl Transaction<'_> {
         }
     }
 
+    fn put_variable(&mut self, name_value: &CStr) -> Result<(), PamError> {
+        // SAFETY: the handle is live; the string ends with NUL and is copied.
+        self.status = unsafe { (self.pam.put_variable)(self.handle.as_ptr(), name_value.as_ptr()) };
+        match self.status {
+            PAM_SUCCESS => Ok(()),
+            status => Err(PamError::Session(status)),
+        }
+    }
+
+    fn variables(&self) -> Vec<(OsString, OsString)> {
+        let mut found = Vec::new();
+        // SAFETY: the handle is live.
+        let list = unsafe { (self.pam.variables)(self.handle.as_ptr()) };
+        if list.is_null() {
+            return found;
+        }
+        for at in 0..VARIABLES_MAX {
+            // SAFETY: no place before the null that ends the list has been null.
+            let place = unsafe { list.add(at) };
+            // SAFETY: the place is in the list, which ends with a null.
+            let text = unsafe { place.read() };
+            if text.is_null() {
+                break;
+            }
+            // SAFETY: each entry is a string that ends with NUL.
+            let bytes = unsafe { CStr::from_ptr(text) }.to_bytes().to_vec();
+            // SAFETY: the entries were made by malloc and are the caller's to free.
+            unsafe { libc::free(text.cast()) };
+            if let Some(at) = bytes.iter().position(|byte| *byte == b'=') {
+                let (name, value) = bytes.split_at(at);
+                let value = value.get(1..).unwrap_or_default();
+                found.push((
+                    OsString::from_vec(name.into()),
+                    OsString::from_vec(value.into()),
+                ));
+            }
+        }
+        // SAFETY: the list was made by malloc and is the caller's to free.
+        unsafe { libc::free(list.cast()) };
+        found
+    }
+
     fn user(&mut self) -> Result<String, PamError> {
         let mut name = ptr::null();
         // SAFETY: the handle is live; the pointer is written where there is room for it.
@@ -249,181 +393,3 @@ impl Drop for Transaction<'_> {
 type FailDelay = extern "C" fn(status: c_int, delay_us: libc::c_uint, data: *mut c_void);
 
 extern "C" fn no_delay(_status: c_int, _delay_us: libc::c_uint, _data: *mut c_void) {}
-
-/// What is said when PAM asks.
-struct Answers {
-    /// It ends with NUL, and has no other.
-    password: Zeroizing<Vec<u8>>,
-    /// The first question for a secret gets the password; another one is for something else.
-    is_told: Cell<bool>,
-}
-
-impl Answers {
-    /// An answer for the allocator of C, or none; an error ends the judgement.
-    fn to(&self, style: c_int) -> Result<*mut c_char, c_int> {
-        match style {
-            PAM_PROMPT_ECHO_OFF if !self.is_told.replace(true) => {
-                // SAFETY: the string ends with NUL.
-                let copy = unsafe { libc::strdup(self.password.as_ptr().cast()) };
-                if copy.is_null() {
-                    Err(PAM_BUF_ERR)
-                } else {
-                    Ok(copy)
-                }
-            }
-            PAM_ERROR_MSG | PAM_TEXT_INFO => Ok(ptr::null_mut()),
-            _ => Err(PAM_CONV_ERR),
-        }
-    }
-}
-
-/// Called by PAM's modules. Some pass no place for responses with what is only to be shown.
-unsafe extern "C" fn converse(
-    count: c_int,
-    messages: *mut *const Message,
-    responses: *mut *mut Response,
-    data: *mut c_void,
-) -> c_int {
-    let Some(length) = usize::try_from(count)
-        .ok()
-        .filter(|_| (1..=MESSAGES_MAX).contains(&count))
-    else {
-        return PAM_CONV_ERR;
-    };
-    if messages.is_null() || data.is_null() {
-        return PAM_CONV_ERR;
-    }
-    // SAFETY: this is the pointer of the conversation, to what outlives the transaction; only this thread uses it.
-    let answers = unsafe { &*data.cast::<Answers>() };
-    // SAFETY: PAM passes as many pointers as it says (Linux-PAM: an array of pointers).
-    let messages = unsafe { std::slice::from_raw_parts(messages, length) };
-    // SAFETY: any size may be asked for; the memory is zeros, which are responses without text.
-    let replies = unsafe { libc::calloc(length, size_of::<Response>()) }.cast::<Response>();
-    if replies.is_null() {
-        return PAM_BUF_ERR;
-    }
-    let mut status = PAM_SUCCESS;
-    for (at, message) in messages.iter().enumerate() {
-        // SAFETY: each is null or points to a message that lives for this call.
-        let answer = match unsafe { message.as_ref() } {
-            Some(message) => answers.to(message.style),
-            None => Err(PAM_CONV_ERR),
-        };
-        match answer {
-            Ok(text) => {
-                // SAFETY: `at` is below the length that was allocated.
-                let reply = unsafe { replies.add(at) };
-                // SAFETY: the place is allocated, aligned and holds a valid response, and nobody else has it.
-                unsafe { (*reply).text = text };
-            }
-            Err(error) => status = error,
-        }
-    }
-    if status != PAM_SUCCESS || responses.is_null() {
-        forget(replies, length);
-        return status;
-    }
-    // SAFETY: the place is there, as was just checked; PAM frees what is put there.
-    unsafe { responses.write(replies) };
-    PAM_SUCCESS
-}
-
-/// Wipes and frees responses that PAM does not get.
-fn forget(replies: *mut Response, length: usize) {
-    for at in 0..length {
-        // SAFETY: `at` is below the length that was allocated.
-        let reply = unsafe { replies.add(at) };
-        // SAFETY: the place is allocated, aligned and holds a valid response.
-        let text = unsafe { (*reply).text };
-        if !text.is_null() {
-            // SAFETY: the text was made by strdup and ends with NUL.
-            let length = unsafe { libc::strlen(text) };
-            // SAFETY: that many bytes of it are ours.
-            unsafe { libc::explicit_bzero(text.cast(), length) };
-            // SAFETY: it was made by strdup and nobody else has it.
-            unsafe { libc::free(text.cast()) };
-        }
-    }
-    // SAFETY: it was made by calloc and nobody else has it.
-    unsafe { libc::free(replies.cast()) };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Calls the conversation as a module does. Gives its status and the texts of its responses.
-    fn ask(styles: &[c_int], answers: &Answers, has_place: bool) -> (c_int, Vec<Option<CString>>) {
-        let questions: Vec<Message> = styles
-            .iter()
-            .map(|style| Message {
-                style: *style,
-                text: c"?".as_ptr(),
-            })
-            .collect();
-        let mut pointers: Vec<*const Message> = questions.iter().map(ptr::from_ref).collect();
-        let mut replies = ptr::null_mut();
-        let place = if has_place {
-            &raw mut replies
-        } else {
-            ptr::null_mut()
-        };
-        // SAFETY: as many pointers as are counted, a place or none, and answers that outlive the call.
-        let status = unsafe {
-            converse(
-                c_int::try_from(styles.len()).unwrap(),
-                pointers.as_mut_ptr(),
-                place,
-                ptr::from_ref(answers).cast_mut().cast(),
-            )
-        };
-        if replies.is_null() {
-            return (status, Vec::new());
-        }
-        // SAFETY: there are as many responses as questions.
-        let given = unsafe { std::slice::from_raw_parts(replies, styles.len()) };
-        let texts = given
-            .iter()
-            .map(|reply| {
-                let text = NonNull::new(reply.text)?;
-                // SAFETY: texts end with NUL.
-                Some(unsafe { CStr::from_ptr(text.as_ptr()) }.to_owned())
-            })
-            .collect();
-        forget(replies, styles.len());
-        (status, texts)
-    }
-
-    fn answers() -> Answers {
-        Answers {
-            password: Zeroizing::new(b"secret\0".to_vec()),
-            is_told: Cell::new(false),
-        }
-    }
-
-    #[test]
-    fn the_password_is_told_once_and_to_nothing_else() {
-        let answers = answers();
-        let (status, texts) = ask(&[PAM_TEXT_INFO, PAM_PROMPT_ECHO_OFF], &answers, true);
-        assert_eq!(
-            (status, texts),
-            (PAM_SUCCESS, vec![None, Some(c"secret".to_owned())])
-        );
-        let (status, texts) = ask(&[PAM_PROMPT_ECHO_OFF], &answers, true);
-        assert_eq!((status, texts), (PAM_CONV_ERR, Vec::new()));
-    }
-
-    #[test]
-    fn other_questions_end_it_and_words_without_a_place_do_not() {
-        assert_eq!(ask(&[2], &answers(), true), (PAM_CONV_ERR, Vec::new()));
-        let both = [PAM_PROMPT_ECHO_OFF, 2];
-        assert_eq!(ask(&both, &answers(), true), (PAM_CONV_ERR, Vec::new()));
-        assert_eq!(
-            ask(&[PAM_ERROR_MSG], &answers(), false),
-            (PAM_SUCCESS, Vec::new())
-        );
-        let many = [PAM_TEXT_INFO; 33];
-        assert_eq!(ask(&many, &answers(), true), (PAM_CONV_ERR, Vec::new()));
-        assert_eq!(ask(&[], &answers(), true), (PAM_CONV_ERR, Vec::new()));
-    }
-}

@@ -20,6 +20,9 @@ use nix::sys::socket::{
 /// Descriptors that one message may carry; a hello has five.
 pub const DESCRIPTORS_MAX: usize = 8;
 
+/// Connections that wait to be accepted: a burst of clients.
+const LISTEN_BACKLOG: i32 = 64;
+
 /// A connected SOCK_SEQPACKET unix socket.
 #[derive(Debug)]
 pub struct SeqPacket {
@@ -166,7 +169,7 @@ impl SeqPacketListener {
         let address = UnixAddr::new(path)?;
         let fd = new_socket()?;
         bind(fd.as_raw_fd(), &address)?;
-        listen(&fd, Backlog::new(4)?)?;
+        listen(&fd, Backlog::new(LISTEN_BACKLOG)?)?;
         Ok(Self { fd })
     }
 

@@ -33,6 +33,7 @@ mod drawing_speed;
 mod exact;
 mod far;
 mod first_picture;
+mod gateway;
 mod gl;
 mod hostile;
 mod hostile_messages;

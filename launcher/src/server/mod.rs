@@ -62,6 +62,8 @@ pub(crate) struct Plan {
     pub(crate) driver_socket: PathBuf,
     /// The bound sockets; they stay open here when a server ends.
     pub(crate) listeners: Vec<Listener>,
+    /// Clients on the unix socket come through a gateway.
+    pub(crate) behind_gateway: bool,
     /// For TLS on the TCP sockets; none if there is no TLS.
     pub(crate) certificate: Option<Certificate>,
     /// The ticket; none where there is SASL, else everybody is let in who reaches a socket.
@@ -144,6 +146,9 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
             false => "--listen-fd",
         };
         command.arg(option).arg(inherit(listener.duplicate()?));
+    }
+    if plan.behind_gateway {
+        command.arg("--behind-gateway");
     }
     if let Some(files) = &plan.certificate {
         command.arg("--tls-cert").arg(&files.certificate);

@@ -119,13 +119,18 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
     let command = command::choose(&args.command)?;
     let password = match (args.auth, &args.password_file) {
         (Auth::None | Auth::Sasl, _) => None,
+        _ if args.behind_gateway => None,
         (Auth::Ticket, Some(file)) => Some(Password::from_file(file)?),
         (Auth::Ticket, None) => Some(Password::random()?),
     };
     let password_is_new = password.is_some() && args.password_file.is_none();
     let sasl = users(args)?;
     let certificate = certificate(args)?;
-    let listeners = listen::bind_all(&args.listen, &args.tls_listen, args.unix.as_deref())?;
+    let listeners = match args.behind_gateway {
+        // Nothing asks for a password here, so whatever is configured, no other way leads in.
+        true => listen::bind_all(&[], &[], args.unix.as_deref())?,
+        false => listen::bind_all(&args.listen, &args.tls_listen, args.unix.as_deref())?,
+    };
     xorg::socket_dir::ensure()?;
     let display = Display::take(args.display)?;
     let dir = DesktopDir::create(args.detached_as.as_ref().or(args.name.as_ref()))?;
@@ -143,6 +148,7 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
         program,
         driver_socket: dir.file("driver.sock"),
         listeners,
+        behind_gateway: args.behind_gateway,
         certificate,
         ticket: password.map(Ticket::lasting),
         sound: sound.as_ref().map(|sound| sound.socket(dir.path())),
@@ -180,6 +186,7 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
 /// Whom SASL lets in, where it was asked for.
 fn users(args: &StartArgs) -> io::Result<Option<server::Users>> {
     Ok(match (args.auth, &args.sasl_file) {
+        _ if args.behind_gateway => None,
         (Auth::Sasl, Some(file)) => Some(server::Users::OfFile(std::path::absolute(file)?)),
         (Auth::Sasl, None) => Some(server::Users::OfSystem),
         _ => None,
@@ -190,7 +197,7 @@ fn users(args: &StartArgs) -> io::Result<Option<server::Users>> {
 fn certificate(args: &StartArgs) -> Result<Option<Certificate>, CertificateError> {
     match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => Certificate::of_files(certificate, key).map(Some),
-        _ if args.tls_listen.is_empty() => Ok(None),
+        _ if args.tls_listen.is_empty() || args.behind_gateway => Ok(None),
         _ => Certificate::kept_or_made().map(Some),
     }
 }

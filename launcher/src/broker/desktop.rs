@@ -1,0 +1,185 @@
+//! Starting a user's desktop: a process of the user's logind session that becomes `caraway start`.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::DirBuilder;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use clap::Args;
+use nix::sys::prctl;
+use nix::unistd::User;
+
+use super::daemon::OURSELVES;
+use super::line::ready;
+use super::{places, user};
+
+/// The desktop's name, by which its user sees it in `caraway list`.
+pub(super) const NAME: &str = "remote";
+
+/// Where programs are looked for unless PAM says otherwise.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
+
+/// Bytes of what `caraway start --json` prints.
+const READY_BYTES_MAX: usize = 16 * 1024;
+
+/// What the process of a desktop is told.
+#[derive(Debug, Args)]
+pub(super) struct DesktopArgs {
+    #[arg(long)]
+    uid: u32,
+    #[arg(long)]
+    isolated: bool,
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+/// A desktop to start.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) user: &'a User,
+    /// What PAM wants the session to have.
+    pub(super) variables: Vec<(OsString, OsString)>,
+    pub(super) is_isolated: bool,
+    /// What runs in it; empty: the user's session.
+    pub(super) command: &'a [String],
+}
+
+/// Starts a desktop and waits until it is ready; none if it does not get there.
+pub(super) fn start(plan: &Plan<'_>, deadline: Instant) -> io::Result<Option<Child>> {
+    let mut command = Command::new(OURSELVES);
+    command.arg0("caraway-broker").args(["__desktop", "--uid"]);
+    command.arg(plan.user.uid.to_string());
+    if plan.is_isolated {
+        command.arg("--isolated");
+    }
+    command.arg("--").args(plan.command);
+    command
+        .env_clear()
+        .envs(environment(plan.user, &plan.variables));
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut desktop = command.spawn()?;
+    let mut said = desktop.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let mut text = Vec::new();
+    let mut piece = [0; 1024];
+    while text.len() < READY_BYTES_MAX && ready(said.as_fd(), Some(deadline))? {
+        let count = said.read(&mut piece)?;
+        if count == 0 {
+            break;
+        }
+        text.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if text.contains(&b'\n') {
+            return Ok(Some(desktop));
+        }
+    }
+    // It has ended, or it never will.
+    desktop.kill()?;
+    desktop.wait()?;
+    Ok(None)
+}
+
+/// The variables of a fresh login: PAM's over the user's own.
+fn environment(user: &User, of_pam: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+    let own: [(&str, &OsStr); 5] = [
+        ("HOME", user.dir.as_os_str()),
+        ("LOGNAME", OsStr::new(&user.name)),
+        ("PATH", OsStr::new(PATH)),
+        ("SHELL", user.shell.as_os_str()),
+        ("USER", OsStr::new(&user.name)),
+    ];
+    let mut variables: Vec<(OsString, OsString)> = own
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    for (name, value) in of_pam {
+        let is_ours = name.as_encoded_bytes().starts_with(b"CARAWAY_");
+        if !is_ours {
+            variables.retain(|(own, _)| own != name);
+            variables.push((name.clone(), value.clone()));
+        }
+    }
+    variables
+}
+
+/// Becomes the user, and then the launcher. Returns only what went wrong.
+pub(super) fn become_launcher(args: &DesktopArgs) -> io::Error {
+    match prepare(args) {
+        Ok(mut command) => command.exec(),
+        Err(error) => error,
+    }
+}
+
+fn prepare(args: &DesktopArgs) -> io::Result<Command> {
+    // While the link to this program can still be followed.
+    let own = env::current_exe()?;
+    let launcher = own
+        .parent()
+        .map(|dir| dir.join("caraway"))
+        .ok_or(io::ErrorKind::NotFound)?;
+    let user = user::numbered(args.uid)?;
+    user::become_user(&user)?;
+    // The user's own programs may be looked at by the user again.
+    prctl::set_dumpable(true)?;
+    nix::unistd::setsid().map_err(io::Error::from)?;
+    let mut command = Command::new(launcher);
+    if args.isolated {
+        command.env("XDG_RUNTIME_DIR", isolated(args.uid)?);
+    }
+    command.args([
+        "start",
+        "--behind-gateway",
+        "--json",
+        "--name",
+        NAME,
+        "--unix",
+    ]);
+    command.arg(places::socket(args.uid));
+    if !args.command.is_empty() {
+        command.arg("--").args(&args.command);
+    }
+    Ok(command)
+}
+
+fn isolated(uid: u32) -> io::Result<PathBuf> {
+    let path = places::isolated(uid);
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pams_variables_come_over_the_users_and_change_no_setting_of_ours() {
+        let own = User::from_uid(nix::unistd::geteuid()).unwrap().unwrap();
+        let of_pam = [
+            ("PATH", "/x"),
+            ("XDG_SESSION_ID", "7"),
+            ("CARAWAY_LISTEN", "0.0.0.0:1"),
+        ];
+        let of_pam = of_pam.map(|(name, value)| (name.into(), value.into()));
+        let variables = environment(&own, &of_pam);
+        let value = |name: &str| {
+            let found: Vec<_> = variables
+                .iter()
+                .filter(|(known, _)| known == name)
+                .collect();
+            assert!(found.len() < 2);
+            found
+                .first()
+                .map(|(_, value)| value.clone().into_string().unwrap())
+        };
+        assert_eq!(value("PATH").as_deref(), Some("/x"));
+        assert_eq!(value("XDG_SESSION_ID").as_deref(), Some("7"));
+        assert_eq!(value("USER").as_deref(), Some(own.name.as_str()));
+        assert_eq!(value("CARAWAY_LISTEN"), None);
+    }
+}
