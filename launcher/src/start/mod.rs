@@ -177,7 +177,9 @@ fn plan(
         (Auth::Ticket, Some(file)) => Some(Password::from_file(file)?),
         (Auth::Ticket, None) => Some(Password::random()?),
     };
-    let password_is_new = password.is_some() && args.password_file.is_none();
+    // A unit's words go to the journal, where no password may stand.
+    let is_told_to_user = !args.unit || args.report.is_some();
+    let password_is_new = password.is_some() && args.password_file.is_none() && is_told_to_user;
     let listeners = listeners(args, call.inherited.sockets)?;
     let certificate = certificate(args, &listeners)?;
     xorg::socket_dir::ensure()?;
