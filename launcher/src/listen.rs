@@ -75,7 +75,9 @@ pub(crate) enum ListenError {
     UnixTooLong(PathBuf),
     #[error("cannot listen on {}: {source}", path.display())]
     Unix { path: PathBuf, source: io::Error },
-    #[error("a socket that systemd passed does not listen for stream connections; see: systemctl --user cat caraway.socket")]
+    #[error(
+        "a socket that systemd passed does not listen for stream connections; see: systemctl --user cat caraway.socket"
+    )]
     NotAListener,
     #[error(
         "others can reach {0}, which systemd passed, and --auth none is for loopback and unix sockets only; leave it out"

@@ -106,7 +106,9 @@ pub(crate) fn upgrade(name: &DesktopName) -> Result<Desktop, ClientError> {
         match describe(name) {
             Ok(now) if now.server.is_some() && now.pids.server != before => return Ok(now),
             Err(error) if deadline < Instant::now() => return Err(error),
-            Ok(_) if deadline < Instant::now() => return Err(ClientError::NotReplaced(name.clone())),
+            Ok(_) if deadline < Instant::now() => {
+                return Err(ClientError::NotReplaced(name.clone()));
+            }
             _ => sleep(LOOK_AGAIN),
         }
     }

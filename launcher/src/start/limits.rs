@@ -33,7 +33,11 @@ pub(crate) fn host_clock_s() -> u64 {
 
 impl Limits {
     /// From options in seconds.
-    pub(crate) fn of_seconds(age: Option<u64>, disconnected: Option<u64>, idle: Option<u64>) -> Self {
+    pub(crate) fn of_seconds(
+        age: Option<u64>,
+        disconnected: Option<u64>,
+        idle: Option<u64>,
+    ) -> Self {
         Self {
             age: age.map(Duration::from_secs),
             disconnected: disconnected.map(Duration::from_secs),
@@ -43,7 +47,10 @@ impl Limits {
 
     /// When to look first; never where there is no limit.
     pub(crate) fn first_look(&self) -> Option<Duration> {
-        [self.age, self.disconnected, self.idle].into_iter().flatten().min()
+        [self.age, self.disconnected, self.idle]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The time until the next look at a desktop of this `age` with this `status` of its server, or why it has to end.
@@ -51,8 +58,18 @@ impl Limits {
         let told = |key: &str| status?.get(key)?.as_u64().map(Duration::from_secs);
         let lasted = [
             (self.age, Some(age), "age", "is that old"),
-            (self.disconnected, told(WITHOUT_CLIENTS), "disconnected", "has had no client for that long"),
-            (self.idle, told(IDLE), "idle", "has not been used for that long"),
+            (
+                self.disconnected,
+                told(WITHOUT_CLIENTS),
+                "disconnected",
+                "has had no client for that long",
+            ),
+            (
+                self.idle,
+                told(IDLE),
+                "idle",
+                "has not been used for that long",
+            ),
         ];
         let mut next = Duration::MAX;
         for (limit, lasted, name, what) in lasted {
@@ -63,7 +80,9 @@ impl Limits {
             };
             if left.is_zero() {
                 let seconds = limit.as_secs();
-                return Err(format!("the desktop {what} and ends (--{name}-limit {seconds}s)"));
+                return Err(format!(
+                    "the desktop {what} and ends (--{name}-limit {seconds}s)"
+                ));
             }
             next = next.min(left);
         }
@@ -91,7 +110,8 @@ mod tests {
     #[test]
     fn each_limit_ends_the_desktop_when_it_is_reached_and_not_before() {
         let all = Limits::of_seconds(Some(100), Some(20), Some(10));
-        let status = |without: u64, idle: u64| json!({"without_clients_s": without, "idle_s": idle});
+        let status =
+            |without: u64, idle: u64| json!({"without_clients_s": without, "idle_s": idle});
         assert_eq!(all.judge(at(50), Some(&status(0, 4))), Ok(at(6)));
         assert_eq!(all.judge(at(99), Some(&status(0, 0))), Ok(at(1)));
         assert_eq!(all.judge(at(0), Some(&status(19, 5))), Ok(at(1)));

@@ -124,18 +124,18 @@ pub(crate) fn run(args: &StartArgs, mut call: Call) -> u8 {
         return USAGE;
     }
     if let Some(handover) = call.inherited.handover.take() {
-        let outcome = resume::plan(args, &handover, &mut call.inherited).and_then(|(plan, keeper)| {
-            runtime()?.block_on(Desktop::resume(plan, &handover, keeper))
-        });
+        let outcome =
+            resume::plan(args, &handover, &mut call.inherited).and_then(|(plan, keeper)| {
+                runtime()?.block_on(Desktop::resume(plan, &handover, keeper))
+            });
         return status(outcome, &Report::to(None));
     }
     if args.detach {
         return detach::run(args);
     }
     let report = Report::to(args.report.as_deref());
-    let outcome = plan(args, call, &report).and_then(|(plan, first, keeper)| {
-        runtime()?.block_on(Desktop::run(plan, first, keeper))
-    });
+    let outcome = plan(args, call, &report)
+        .and_then(|(plan, first, keeper)| runtime()?.block_on(Desktop::run(plan, first, keeper)));
     status(outcome, &report)
 }
 

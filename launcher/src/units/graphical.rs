@@ -64,7 +64,9 @@ fn start(name: &DesktopName) -> Result<(), SystemctlError> {
         ));
         return Ok(());
     }
-    let display = client::describe(name).ok().and_then(|desktop| desktop.display);
+    let display = client::describe(name)
+        .ok()
+        .and_then(|desktop| desktop.display);
     let (Some(display), Some(base)) = (display, Base::find()) else {
         return Ok(());
     };

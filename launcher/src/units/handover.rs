@@ -98,7 +98,9 @@ impl Handover {
     /// The newest of those that descriptors of `kept` lead to.
     pub(crate) fn newest(kept: &BTreeMap<String, OwnedFd>) -> Option<Self> {
         let number = |name: &str| name.strip_prefix(STATE)?.parse::<u64>().ok();
-        let states = kept.iter().filter_map(|(name, fd)| Some((number(name)?, fd)));
+        let states = kept
+            .iter()
+            .filter_map(|(name, fd)| Some((number(name)?, fd)));
         let mut states: Vec<(u64, &OwnedFd)> = states.collect();
         states.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
         states.into_iter().find_map(|(_, fd)| Self::read(fd).ok())

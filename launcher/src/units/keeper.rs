@@ -87,7 +87,12 @@ impl Keeper {
 
     /// Lets go of all but those of which `keep` says so.
     pub(crate) fn release_unless(&mut self, keep: impl Fn(&str) -> bool) {
-        let names: Vec<String> = self.held.keys().filter(|name| !keep(name)).cloned().collect();
+        let names: Vec<String> = self
+            .held
+            .keys()
+            .filter(|name| !keep(name))
+            .cloned()
+            .collect();
         names.iter().for_each(|name| self.release(name));
     }
 

@@ -25,7 +25,9 @@ impl Manager {
         match Self::at(&socket) {
             Ok(manager) => Some(manager),
             Err(error) => {
-                crate::terminal::notice(format_args!("cannot tell systemd of the desktop: {error}"));
+                crate::terminal::notice(format_args!(
+                    "cannot tell systemd of the desktop: {error}"
+                ));
                 None
             }
         }
@@ -102,8 +104,7 @@ mod tests {
         let mut space = cmsg_space!([std::os::fd::RawFd; 1]);
         let mut buffers = [IoSliceMut::new(&mut heard)];
         let fd = socket.as_raw_fd();
-        let message =
-            recvmsg::<()>(fd, &mut buffers, Some(&mut space), MsgFlags::empty()).unwrap();
+        let message = recvmsg::<()>(fd, &mut buffers, Some(&mut space), MsgFlags::empty()).unwrap();
         let rights = message.cmsgs().unwrap().count();
         let count = message.bytes;
         assert_eq!((rights, count), (1, heard[..count].len()));

@@ -36,7 +36,10 @@ impl Systemctl {
         let usual = PathBuf::from(format!("/run/user/{uid}"));
         let dirs = named.into_iter().chain([usual]);
         let runs = |dir: &PathBuf| crate::sound::answers(&dir.join("systemd/private"));
-        let runtime_dir = dirs.into_iter().find(runs).ok_or(SystemctlError::NoManager)?;
+        let runtime_dir = dirs
+            .into_iter()
+            .find(runs)
+            .ok_or(SystemctlError::NoManager)?;
         Ok(Self { runtime_dir })
     }
 

@@ -30,7 +30,8 @@ const SOCKET: &str = "caraway.socket";
 const PACKAGED_PROGRAM: &str = "/usr/bin/caraway";
 
 /// The first line of files that were made here and may be replaced.
-const MARK: &str = "# Written by `caraway enable`, which replaces it; changes go into: systemctl --user edit ";
+const MARK: &str =
+    "# Written by `caraway enable`, which replaces it; changes go into: systemctl --user edit ";
 
 /// Where packages and hosts put units of users.
 const HOST_DIRS: [&str; 4] = [
@@ -80,9 +81,7 @@ pub(crate) enum UnitError {
     Foreign(PathBuf),
     #[error("there is no place for units: neither XDG_CONFIG_HOME nor HOME is set")]
     NoHome,
-    #[error(
-        "the desktop '{0}' runs already and not as this unit; end it first: caraway stop {0}"
-    )]
+    #[error("the desktop '{0}' runs already and not as this unit; end it first: caraway stop {0}")]
     RunsAlready(DesktopName),
     #[error("{source}; see why: journalctl --user -u caraway@{name} -n 20")]
     NotStarted {
@@ -122,7 +121,9 @@ pub(crate) fn enable(args: &EnableArgs) -> Result<(), UnitError> {
                 None => answer(uri),
             }
         }
-        answer(format_args!("{unit} is enabled; end it: caraway disable {name}"));
+        answer(format_args!(
+            "{unit} is enabled; end it: caraway disable {name}"
+        ));
     }
     answer(match systemd::lingers() {
         true => "it starts with this host, for you linger (loginctl)",
@@ -210,7 +211,10 @@ fn install_in(dir: &Path, program: &Path) -> Result<(), UnitError> {
 fn text_for(file: &str, text: &str, program: &Path) -> String {
     let program = program.display().to_string();
     // systemd would take these for its own.
-    let quoted = program.replace('%', "%%").replace('\\', "\\\\").replace('"', "\\\"");
+    let quoted = program
+        .replace('%', "%%")
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"");
     let program = match program.contains(char::is_whitespace) {
         true => format!("\"{quoted}\""),
         false => quoted,
@@ -229,7 +233,11 @@ fn program() -> PathBuf {
 }
 
 fn is_packaged() -> bool {
-    let is_whole = |dir: &&str| FILES.iter().all(|(file, _)| Path::new(dir).join(file).exists());
+    let is_whole = |dir: &&str| {
+        FILES
+            .iter()
+            .all(|(file, _)| Path::new(dir).join(file).exists())
+    };
     HOST_DIRS.iter().any(|dir| is_whole(&dir))
 }
 
@@ -244,10 +252,14 @@ fn user_dir() -> Option<PathBuf> {
 fn is_wanted() -> bool {
     let Some(dir) = user_dir() else { return false };
     let wants = ["default.target.wants", "sockets.target.wants"];
-    let entries = wants.into_iter().filter_map(|wants| fs::read_dir(dir.join(wants)).ok());
+    let entries = wants
+        .into_iter()
+        .filter_map(|wants| fs::read_dir(dir.join(wants)).ok());
     let names = entries.flatten().flatten().map(|entry| entry.file_name());
     let is_ours = |name: &str| name.starts_with("caraway@") || name == SOCKET;
-    names.into_iter().any(|name| name.to_str().is_some_and(is_ours))
+    names
+        .into_iter()
+        .any(|name| name.to_str().is_some_and(is_ours))
 }
 
 /// Removes the files that were written here.

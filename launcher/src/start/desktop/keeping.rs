@@ -72,7 +72,8 @@ impl Desktop {
         let mut pipes = Vec::new();
         for (pipe, reader) in self.plan.logs.pipes()? {
             if self.keeper.get(&pipe.descriptor).is_err() {
-                self.keeper.hold(&pipe.descriptor, std::os::fd::AsFd::as_fd(&reader))?;
+                self.keeper
+                    .hold(&pipe.descriptor, std::os::fd::AsFd::as_fd(&reader))?;
             }
             pipes.push(pipe);
         }
@@ -135,7 +136,9 @@ impl Desktop {
         let gone = gone.map(|part| (part, self.processes.iter().any(|(of, _)| *of == part)));
         for (part, _) in gone.into_iter().filter(|(_, is_there)| !is_there) {
             self.supervisor.started(part, now);
-            let actions = self.supervisor.ended(part, self.how_adopted_ended(part), now);
+            let actions = self
+                .supervisor
+                .ended(part, self.how_adopted_ended(part), now);
             self.act(actions);
         }
         if handover.replaces_server {
@@ -241,8 +244,14 @@ mod tests {
 
     #[test]
     fn a_replaced_program_is_looked_for_where_it_was() {
-        assert_eq!(without_mark(Path::new("/x/caraway (deleted)")), Path::new("/x/caraway"));
-        assert_eq!(without_mark(Path::new("/x/caraway")), Path::new("/x/caraway"));
+        assert_eq!(
+            without_mark(Path::new("/x/caraway (deleted)")),
+            Path::new("/x/caraway")
+        );
+        assert_eq!(
+            without_mark(Path::new("/x/caraway")),
+            Path::new("/x/caraway")
+        );
         assert!(newest_program().is_ok());
     }
 }
