@@ -203,7 +203,7 @@ fn a_launcher_becomes_the_program_that_has_taken_its_place() {
         let listeners = fs::read_to_string(stage.path("listeners.desktop")).unwrap();
         // As packages do it: the file is another one, and the old one is gone.
         let program = stage.path("caraway");
-        fs::copy(&program, stage.path("new")).unwrap();
+        stage.copy(&program, &stage.path("new"));
         let old = fs::metadata(&program).unwrap().ino();
         fs::rename(stage.path("new"), &program).unwrap();
         assert_ne!(fs::metadata(&program).unwrap().ino(), old);
@@ -226,14 +226,18 @@ fn a_launcher_becomes_the_program_that_has_taken_its_place() {
         assert_eq!(again, listeners);
 
         // A program that is missing changes nothing.
-        fs::rename(&program, stage.path("away")).unwrap();
-        fs::write(&program, "").unwrap();
-        let server = pid(&after, "server");
-        let mut away = stage.program(&stage.path("away"));
-        away.arg("upgrade");
-        assert_eq!(spawn(&mut away).wait().unwrap().code(), Some(1));
-        fs::rename(stage.path("away"), &program).unwrap();
-        assert_eq!(pid(&stage.json(&["status", "--json"]), "server"), server);
+        let other = stage.path("other");
+        stage.copy(&program, &other);
+        fs::remove_file(&program).unwrap();
+        let mut upgrade = stage.program(&other);
+        upgrade.arg("upgrade").stderr(Stdio::piped());
+        let refused = spawn(&mut upgrade).wait_with_output().unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains("there is no program"), "{said}");
+        assert_eq!(refused.status.code(), Some(1));
+        fs::rename(other, &program).unwrap();
+        let now = stage.json(&["status", "--json"]);
+        assert_eq!(pid(&now, "server"), pid(&after, "server"));
 
         desktop.signal("launcher", Signal::SIGTERM);
         assert_eq!(desktop.wait().0, Some(0));
