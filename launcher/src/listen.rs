@@ -80,7 +80,8 @@ pub(crate) enum ListenError {
     )]
     NotAListener,
     #[error(
-        "others can reach {0}, which systemd passed, and --auth none is for loopback and unix sockets only; leave it out"
+        "others can reach {0}, which systemd passed, and --auth none is for loopback and unix sockets \
+         only; leave it out"
     )]
     OpenToAnybody(SocketAddr),
 }

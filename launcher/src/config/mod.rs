@@ -88,8 +88,8 @@ struct Setting {
     origin: Origin,
 }
 
-/// The command line `given` to this program, completed by what is configured, and its words. Ends the process with help or a usage
-/// error as clap does.
+/// The command line `given` to this program, completed by what is configured, and its words. Ends the process with help
+/// or a usage error as clap does.
 pub(crate) fn command_line(given: Vec<OsString>) -> Result<(Cli, Vec<OsString>), ConfigError> {
     // Half of what an option needs may be configured; what is wrong shows when both are known.
     let said = Cli::command()

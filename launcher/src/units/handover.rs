@@ -1,8 +1,8 @@
 //! What a launcher has to know to go on with a desktop that another one started.
 //!
 //! It is written into memory that only descriptors lead to (a memfd): it holds the password, which no file may. systemd
-//! keeps the descriptor, or the next program is told its number. Each writing is a new memory under a new name, so that a
-//! launcher that is killed meanwhile leaves a whole one.
+//! keeps the descriptor, or the next program is told its number. Each writing is a new memory under a new name, so
+//! that a launcher that is killed meanwhile leaves a whole one.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

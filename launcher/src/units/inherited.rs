@@ -1,4 +1,4 @@
-//! Descriptors that this process was started with: sockets of a `.socket` unit, and what a launcher before this one had.
+//! Descriptors that this process was started with: sockets of a `.socket` unit, and what a launcher before it had.
 //!
 //! systemd passes them from number 3 on and names them (sd_listen_fds_with_names(3)). A launcher that becomes a newer
 //! program leaves them where they are and says their numbers in the handover. Either way a number is all there is; a

@@ -1,8 +1,8 @@
 //! Lines for the journal with fields of their own, so that `journalctl CARAWAY_DESKTOP=work` shows one desktop and
 //! `journalctl -t caraway-server` one part of all.
 //!
-//! systemd can add fields for units of the system only (LogExtraFields=), so they are written in journald's own protocol:
-//! one datagram a line, `FIELD=value` each.
+//! systemd can add fields for units of the system only (LogExtraFields=), so they are written in journald's own
+//! protocol: one datagram a line, `FIELD=value` each.
 
 use std::env;
 use std::io;

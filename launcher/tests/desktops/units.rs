@@ -56,7 +56,7 @@ impl Manager {
         command
             .args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\""])
             .arg(stage.path("caraway"));
-        command.args(["start", "--unit", "--name", "work", "--xorg"]);
+        command.args(["start", "--unit", "--name", "office", "--xorg"]);
         command.arg(stage.path("Xorg")).args(options);
         command.args(["--", "sh", "-c", "echo $$ >session; exec sleep 1000"]);
         command
@@ -147,7 +147,7 @@ fn a_desktop_outlives_its_launcher_where_a_manager_keeps_its_descriptors() {
         }
 
         // What was taken over is watched and kept like what was started.
-        let listeners = fs::read_to_string(stage.path("listeners.work")).unwrap();
+        let listeners = fs::read_to_string(stage.path("listeners.office")).unwrap();
         let server = pid(&before, "server").unwrap();
         kill(
             Pid::from_raw(i32::try_from(server).unwrap()),
@@ -158,7 +158,7 @@ fn a_desktop_outlives_its_launcher_where_a_manager_keeps_its_descriptors() {
             let now = stage.json(&["status", "--json"]);
             pid(&now, "server").is_some_and(|now| now != server) && !now["clients"].is_null()
         });
-        let again = fs::read_to_string(stage.path("listeners.work")).unwrap();
+        let again = fs::read_to_string(stage.path("listeners.office")).unwrap();
         assert_eq!(again, listeners);
 
         assert!(stage.run(&["stop"]).status.success());
@@ -188,7 +188,10 @@ fn what_no_launcher_comes_back_to_is_ended_by_the_next_command() {
             Some(1),
             "nobody answers"
         );
-        assert!(stage.path("run/caraway/work/xauth").exists(), "it is kept");
+        assert!(
+            stage.path("run/caraway/office/xauth").exists(),
+            "it is kept"
+        );
         drop(manager);
         assert_eq!(stage.json(&["list", "--json"]).as_array().unwrap().len(), 0);
         stage.assert_nothing_left();
@@ -265,7 +268,7 @@ fn without_a_systemd_of_the_user_enable_says_what_to_do() {
             eprintln!("SKIPPED: enable without systemd: there is one of this user");
             return;
         }
-        for words in [&["enable"][..], &["disable", "work"]] {
+        for words in [&["enable"][..], &["disable", "office"]] {
             let output = stage.run(words);
             assert_eq!(output.status.code(), Some(1));
             let said = String::from_utf8(output.stderr).unwrap();
