@@ -1,6 +1,6 @@
 //! A desktop as the user's graphical session: the user's systemd learns its display, and graphical-session.target
-//! stands while it does, so that services that wait for a display start. One desktop at a time, and never in the place of a
-//! session at the console: a user's systemd knows one DISPLAY only.
+//! stands while it does, so that services that wait for a display start. One desktop at a time, and never in the place
+//! of a session at the console: a user's systemd knows one DISPLAY only.
 
 use super::systemctl::{Systemctl, SystemctlError};
 use crate::DONE;

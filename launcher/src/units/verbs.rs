@@ -238,7 +238,7 @@ fn is_packaged() -> bool {
             .iter()
             .all(|(file, _)| Path::new(dir).join(file).exists())
     };
-    HOST_DIRS.iter().any(|dir| is_whole(&dir))
+    HOST_DIRS.iter().any(is_whole)
 }
 
 fn user_dir() -> Option<PathBuf> {
