@@ -2,6 +2,7 @@
 #
 #   make run        build, start a small desktop here and say how to connect (ARGS="..." go to `caraway start`)
 #   make test       everything that a change must pass: style, lints, tests, driver, real clients
+#   make test-systemd  the units of `caraway enable` with your real systemd, where one runs
 #   make build      caraway, caraway-server and caraway_drv.so into target/release
 #   make bench      the same work beside Xspice and TigerVNC, each with its viewer: a table of bytes, CPU time and delay
 #                   (LOADS="page video" SERVERS="caraway xspice" for some of it; see tests/bench/main.rs)
@@ -72,7 +73,7 @@ OWN_SESSION := [ -x "$$HOME/.xsession" ] || [ -x "$$HOME/.Xsession" ] || [ -x "$
 .PHONY: build run test bench benches fuzz man install uninstall deb test-deb clean
 .PHONY: build-packages run-packages test-packages bench-packages rust release driver
 .PHONY: deb-packages test-deb-packages install-completions
-.PHONY: check-style check-lints check-licences check-driver test-pure test-loom test-peers
+.PHONY: check-style check-lints check-licences check-driver test-pure test-loom test-peers test-systemd
 
 ## Building
 
@@ -146,6 +147,10 @@ test-loom:
 # Those that measure run alone, whatever the number is; the others mostly wait.
 test-peers: release driver
 	RUST_TEST_THREADS=3 $(CARGO) test --locked -p caraway-server --test peers
+
+# With the systemd of the user who calls it; skipped where none runs.
+test-systemd: build
+	tests/systemd/units.sh $(RELEASE)
 
 bench: bench-packages build
 	RUST_BACKTRACE=0 $(CARGO) test --locked -p caraway-server --test bench -- --ignored --nocapture

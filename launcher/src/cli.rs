@@ -13,6 +13,8 @@ use crate::name::DesktopName;
 use crate::process::bound::BoundArgs;
 use crate::session::SessionArgs;
 use crate::top::TopArgs;
+use crate::units::graphical::GraphicalArgs;
+use crate::units::verbs::{DisableArgs, EnableArgs, UpgradeArgs};
 use crate::uploads::{self, Uploads};
 use crate::xorg::config::{DEFAULT_GEOMETRY, Geometry};
 
@@ -46,6 +48,12 @@ pub(crate) enum Verb {
     Status(StatusArgs),
     /// End a desktop and all that runs in it
     Stop(NameArgs),
+    /// Have a desktop whenever you are logged in, as a unit of your systemd
+    Enable(EnableArgs),
+    /// Undo `enable`
+    Disable(DisableArgs),
+    /// Replace launcher and server of running desktops by the newest that are installed
+    Upgrade(UpgradeArgs),
     /// Open a desktop in remote-viewer, or say how to
     View(NameArgs),
     /// Show a desktop's password, or replace it
@@ -66,6 +74,9 @@ pub(crate) enum Verb {
     /// Become a program that dies with its parent
     #[command(name = "__exec", hide = true)]
     Exec(BoundArgs),
+    /// Tell the user's systemd of a graphical session, or that it is gone
+    #[command(name = "__graphical", hide = true)]
+    Graphical(GraphicalArgs),
     /// Hold a desktop's session
     #[command(name = "__session", hide = true)]
     Session(SessionArgs),
@@ -242,6 +253,18 @@ pub(crate) struct StartArgs {
     /// Return when the desktop is ready, and leave it running: a unit of your systemd, where there is one
     #[arg(long)]
     pub(crate) detach: bool,
+    /// End the desktop when it is this old, like 12h or 7d [default: never]
+    #[arg(long, value_name = "TIME", value_parser = crate::ticket::seconds)]
+    pub(crate) age_limit: Option<u64>,
+    /// End the desktop when no client has been connected for this long [default: never]
+    #[arg(long, value_name = "TIME", value_parser = crate::ticket::seconds)]
+    pub(crate) disconnected_limit: Option<u64>,
+    /// End the desktop when no client has typed or pointed for this long [default: never]
+    #[arg(long, value_name = "TIME", value_parser = crate::ticket::seconds)]
+    pub(crate) idle_limit: Option<u64>,
+    /// A unit of systemd is run, which keeps descriptors and starts another launcher when this one is killed
+    #[arg(long, hide = true)]
+    pub(crate) unit: bool,
     /// What was detached is called this
     #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) detached_as: Option<DesktopName>,

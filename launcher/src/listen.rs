@@ -12,6 +12,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::sys::stat::{Mode, umask};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -74,6 +75,15 @@ pub(crate) enum ListenError {
     UnixTooLong(PathBuf),
     #[error("cannot listen on {}: {source}", path.display())]
     Unix { path: PathBuf, source: io::Error },
+    #[error(
+        "a socket that systemd passed does not listen for stream connections; see: systemctl --user cat caraway.socket"
+    )]
+    NotAListener,
+    #[error(
+        "others can reach {0}, which systemd passed, and --auth none is for loopback and unix sockets \
+         only; leave it out"
+    )]
+    OpenToAnybody(SocketAddr),
 }
 
 /// A bound socket. A unix socket's file goes with it.
@@ -88,7 +98,18 @@ pub(crate) enum Listener {
     Unix {
         socket: UnixListener,
         file: SocketFile,
+        /// Whose it is to remove the file.
+        owner: Owner,
     },
+}
+
+/// Whose a socket's file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// This launcher's.
+    Launcher,
+    /// That of the service manager who bound it.
+    Manager,
 }
 
 /// The file of a unix socket that was bound here.
@@ -147,8 +168,76 @@ impl Listener {
     /// The file that goes with this socket.
     pub(crate) fn file(&self) -> Option<&SocketFile> {
         match self {
-            Self::Tcp { .. } => None,
-            Self::Unix { file, .. } => Some(file),
+            Self::Unix {
+                file,
+                owner: Owner::Launcher,
+                ..
+            } => Some(file),
+            _ => None,
+        }
+    }
+
+    /// A socket that a service manager has bound. One that others than this host can reach takes TLS alone, unless
+    /// plain bytes were allowed by `insecure`.
+    pub(crate) fn of_manager(socket: OwnedFd, insecure: bool) -> Result<Self, ListenError> {
+        let listens = getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false);
+        let is_stream = getsockopt(&socket, sockopt::SockType) == Ok(SockType::Stream);
+        if !listens || !is_stream {
+            return Err(ListenError::NotAListener);
+        }
+        let mut listener = Self::of_kind(socket, None).map_err(|_| ListenError::NotAListener)?;
+        if let Self::Tcp {
+            address, tls_only, ..
+        } = &mut listener
+        {
+            *tls_only = !is_loopback(*address) && !insecure;
+        }
+        Ok(listener)
+    }
+
+    /// A socket that another launcher has bound, with the file that was this launcher's.
+    pub(crate) fn resume(
+        socket: OwnedFd,
+        is_tls_only: bool,
+        file: Option<SocketFile>,
+    ) -> io::Result<Self> {
+        let mut listener = Self::of_kind(socket, file)?;
+        if let Self::Tcp { tls_only, .. } = &mut listener {
+            *tls_only = is_tls_only;
+        }
+        Ok(listener)
+    }
+
+    fn of_kind(socket: OwnedFd, file: Option<SocketFile>) -> io::Result<Self> {
+        let tcp = TcpListener::from(socket.try_clone()?);
+        if let Ok(address) = tcp.local_addr() {
+            return Ok(Self::Tcp {
+                socket: tcp,
+                address,
+                tls_only: false,
+            });
+        }
+        let socket = UnixListener::from(socket);
+        let address = socket.local_addr()?;
+        let path = address.as_pathname().ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Self::Unix {
+            owner: match &file {
+                Some(_) => Owner::Launcher,
+                None => Owner::Manager,
+            },
+            file: match file {
+                Some(file) => file,
+                None => SocketFile::at(path.into())?,
+            },
+            socket,
+        })
+    }
+
+    /// The address that others can reach, if that is one.
+    pub(crate) fn open_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp { address, .. } if !is_loopback(*address) => Some(*address),
+            _ => None,
         }
     }
 
@@ -163,7 +252,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Self::Unix { file, .. } = self {
+        if let Some(file) = self.file() {
             file.remove();
         }
     }
@@ -236,6 +325,7 @@ fn bind_unix(path: &Path) -> Result<Listener, ListenError> {
     Ok(Listener::Unix {
         socket,
         file: SocketFile::at(path.clone()).map_err(failed)?,
+        owner: Owner::Launcher,
     })
 }
 
@@ -346,6 +436,27 @@ mod tests {
         assert!(matches!(bind_unix(&path), Err(ListenError::UnixTaken(_))));
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn sockets_of_a_manager_are_taken_as_they_are_and_stay_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let unix = UnixListener::bind(&path).unwrap();
+        let listener = Listener::of_manager(unix.into(), false).unwrap();
+        assert_eq!(listener.uri(), format!("spice+unix://{}", path.display()));
+        drop(listener);
+        assert!(path.exists(), "it is not ours to remove");
+        let open = || TcpListener::bind("0.0.0.0:0").unwrap();
+        let listener = Listener::of_manager(open().into(), false).unwrap();
+        assert!(listener.is_tls_only() && listener.open_address().is_some());
+        let listener = Listener::of_manager(open().into(), true).unwrap();
+        assert!(!listener.is_tls_only());
+        let (stream, _other) = UnixStream::pair().unwrap();
+        assert!(matches!(
+            Listener::of_manager(stream.into(), false),
+            Err(ListenError::NotAListener)
+        ));
     }
 
     #[test]

@@ -29,14 +29,18 @@ mod supervise;
 mod terminal;
 mod ticket;
 mod top;
+mod units;
 mod uploads;
 mod view;
 mod xorg;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use self::cli::Verb;
+use self::start::Call;
+use self::units::inherited::Inherited;
 
 /// Done.
 const DONE: u8 = 0;
@@ -46,14 +50,30 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = match config::command_line(std::env::args_os().collect()) {
-        Ok(cli) => cli,
-        Err(error) => return ExitCode::from(config::refuse(&error)),
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let inherited = match Inherited::take(&given) {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            terminal::notice(format_args!("cannot take what was passed: {error}"));
+            return ExitCode::from(FAILED);
+        }
+    };
+    let (cli, words) = match &inherited.handover {
+        // What is configured now is for desktops to come.
+        Some(handover) => (config::parse(&handover.words), handover.words.clone()),
+        None => match config::command_line(given) {
+            Ok(completed) => completed,
+            Err(error) => return ExitCode::from(config::refuse(&error)),
+        },
     };
     let status = match cli.verb {
-        Verb::Start(args) => start::run(&args),
+        Verb::Start(args) => start::run(&args, Call { words, inherited }),
         Verb::List(args) => desktops::list(args.json),
         Verb::Status(args) => report(desktops::status(args.name, args.json)),
+        Verb::Enable(args) => report(units::verbs::enable(&args)),
+        Verb::Disable(args) => report(units::verbs::disable(&args)),
+        Verb::Upgrade(args) => report(units::verbs::upgrade(args)),
+        Verb::Graphical(args) => units::graphical::run(&args),
         Verb::Stop(args) => report(desktops::stop(args.name)),
         Verb::Password(args) => match &args.scram {
             Some(user) => report(scram::run(user)),

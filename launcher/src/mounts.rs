@@ -47,6 +47,17 @@ impl Mounts {
         }
     }
 
+    /// Ports at which folders are mounted.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        self.mounted.iter().copied().collect()
+    }
+
+    /// Goes on where another launcher had mounted these.
+    pub(crate) fn resume(&mut self, mounted: &[u16]) {
+        self.mounted = mounted.iter().copied().collect();
+        self.wanted.clone_from(&self.mounted);
+    }
+
     /// Folders are shared at these ports of 127.0.0.1 now, and nowhere else.
     pub(crate) fn follow(&mut self, ports: &[u16]) {
         self.wanted = ports.iter().copied().collect();

@@ -7,10 +7,11 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use crate::logs::SharedLog;
+use crate::logs::{Kept, SharedLog};
+use crate::units::journal::Journal;
 
-/// Where notices are kept, once there is a desktop.
-static KEPT: OnceLock<SharedLog> = OnceLock::new();
+/// Where notices are kept, once there is a desktop: in its log, and in the journal, if that is where stderr leads.
+static KEPT: OnceLock<(SharedLog, Option<Journal>)> = OnceLock::new();
 
 /// Writes what the user asked for, as one line on stdout.
 pub(crate) fn answer(line: impl Display) {
@@ -26,13 +27,17 @@ pub(crate) fn answered(line: impl Display) -> bool {
 /// Tells the user of an event or a failure, as one line on stderr.
 pub(crate) fn notice(line: impl Display) {
     let line = line.to_string();
-    let _ = writeln!(io::stderr().lock(), "caraway: {line}");
-    if let Some(log) = KEPT.get() {
+    let kept = KEPT.get();
+    match kept {
+        Some((_, Some(journal))) => journal.line(Kept::Launcher.identifier(), line.as_bytes()),
+        _ => drop(writeln!(io::stderr().lock(), "caraway: {line}")),
+    }
+    if let Some((log, _)) = kept {
         log.line(line.as_bytes());
     }
 }
 
-/// Keeps notices from now on in `log`, too. Only the first such log counts.
-pub(crate) fn keep_notices(log: SharedLog) {
-    let _ = KEPT.set(log);
+/// Keeps notices from now on in `log`, too; `journal` takes the place of stderr. Only the first such log counts.
+pub(crate) fn keep_notices(log: SharedLog, journal: Option<Journal>) {
+    let _ = KEPT.set((log, journal));
 }

@@ -122,7 +122,11 @@ struct Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.host.take_bell(self.key);
-        self.host.with(|session| session.close(self.key));
+        let now = self.host.now();
+        self.host.with(|session| {
+            session.close(self.key);
+            session.note_departure(now);
+        });
     }
 }
 

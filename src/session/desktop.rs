@@ -21,6 +21,7 @@ use super::display_sender::{DisplaySender, Encoders};
 use super::folders_side::FolderStream;
 use super::image_sender::ImageEncoders;
 use super::picture::Picture;
+use super::presence::Presence;
 use super::registry::{AdmitError, ChannelKey, Registry};
 use super::sound_side::SoundSide;
 use super::video_frames::VideoFrames;
@@ -75,6 +76,7 @@ pub struct Session {
     pub(super) cursor: SharedCursor,
     pub(super) input: SharedInput,
     pub(super) sound: SoundSide,
+    pub(super) presence: Presence,
     pub(super) frames: u64,
     pub(super) framed_at: Micros,
     content: ContentEncoder,
@@ -100,6 +102,7 @@ impl Session {
             cursor: SharedCursor::new(),
             input: SharedInput::new(Leds::default()),
             sound: SoundSide::new(),
+            presence: Presence::default(),
             frames: 0,
             framed_at: Micros(0),
             content: ContentEncoder::new(),
@@ -156,6 +159,7 @@ impl Session {
         let Some(client) = self.admitted.remove(&key) else {
             return Ok(());
         };
+        self.presence.used(now);
         let Linked {
             message,
             mini_header,
@@ -239,6 +243,7 @@ impl Session {
                     inputs.handle(now, number, body, outbox, seat)?;
                     if is_deed(number) {
                         self.agent.acted(now, *client);
+                        self.presence.used(now);
                     }
                 }
                 Role::Webdav(folder) => {

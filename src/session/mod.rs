@@ -11,6 +11,7 @@ pub mod hostile;
 mod image_cache;
 mod image_sender;
 mod picture;
+mod presence;
 mod registry;
 mod screen_side;
 mod sound_side;

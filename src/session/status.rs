@@ -15,6 +15,10 @@ pub struct Status {
     pub height: u32,
     /// Frames read from the screen since the server started.
     pub frames: u64,
+    /// Whole seconds since a client was connected; since the server's start if none was.
+    pub without_clients_s: u64,
+    /// Whole seconds since a client came, or a key or button of one went down.
+    pub idle_s: u64,
     /// Everybody who is connected, oldest first.
     pub clients: Vec<ClientStatus>,
     /// Folders that clients share, with their local addresses.
@@ -76,6 +80,8 @@ impl Session {
             width: self.picture.size().width,
             height: self.picture.size().height,
             frames: self.frames,
+            without_clients_s: self.without_clients_s(now),
+            idle_s: self.presence.idle_s(now),
             clients: clients.collect(),
             shared_folders: self.folder_status(),
         }

@@ -90,9 +90,9 @@ struct Setting {
     origin: Origin,
 }
 
-/// The command line `given` to this program, completed by what is configured. Ends the process with help or a usage
-/// error as clap does.
-pub(crate) fn command_line(given: Vec<OsString>) -> Result<Cli, ConfigError> {
+/// The command line `given` to this program, completed by what is configured, and its words. Ends the process with help
+/// or a usage error as clap does.
+pub(crate) fn command_line(given: Vec<OsString>) -> Result<(Cli, Vec<OsString>), ConfigError> {
     // Half of what an option needs may be configured; what is wrong shows when both are known.
     let said = Cli::command()
         .ignore_errors(true)
@@ -113,9 +113,14 @@ pub(crate) fn command_line(given: Vec<OsString>) -> Result<Cli, ConfigError> {
         }
         _ => given,
     };
+    Ok((parse(&words), words))
+}
+
+/// A command line that is complete. Ends the process as `command_line` does.
+pub(crate) fn parse(words: &[OsString]) -> Cli {
     let parsed = Cli::command().try_get_matches_from(words);
     let cli = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
-    Ok(cli.unwrap_or_else(|error| error.exit()))
+    cli.unwrap_or_else(|error| error.exit())
 }
 
 /// `given` with the options of `settings` behind the verb.

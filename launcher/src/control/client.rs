@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -17,6 +18,11 @@ const REPLY_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Time for a desktop to end: longer than the launcher gives all of its parts together.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Time for a new server to answer.
+const UPGRADE_DEADLINE: Duration = Duration::from_secs(20);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -36,6 +42,8 @@ pub(crate) enum ClientError {
     Refused { name: DesktopName, reason: String },
     #[error("the desktop '{0}' has not ended in time; see its processes: caraway status {0}")]
     StillThere(DesktopName),
+    #[error("the desktop '{0}' has no new server yet; see: caraway logs {0}")]
+    NotReplaced(DesktopName),
 }
 
 fn listed(names: &[DesktopName]) -> String {
@@ -82,6 +90,27 @@ pub(crate) fn set_ticket(name: &DesktopName, ticket: NewTicket) -> Result<(), Cl
     match ask(name, Request::SetTicket(ticket))?.0 {
         Reply::TicketSet => Ok(()),
         other => Err(unexpected(name, other)),
+    }
+}
+
+/// Has the desktop `name` replace its launcher and its server, and waits until the new server answers.
+pub(crate) fn upgrade(name: &DesktopName) -> Result<Desktop, ClientError> {
+    let before = describe(name)?.pids.server;
+    match ask(name, Request::Upgrade)?.0 {
+        Reply::Upgrading => {}
+        other => return Err(unexpected(name, other)),
+    }
+    let deadline = Instant::now() + UPGRADE_DEADLINE;
+    loop {
+        // While one launcher becomes another it does not answer.
+        match describe(name) {
+            Ok(now) if now.server.is_some() && now.pids.server != before => return Ok(now),
+            Err(error) if deadline < Instant::now() => return Err(error),
+            Ok(_) if deadline < Instant::now() => {
+                return Err(ClientError::NotReplaced(name.clone()));
+            }
+            _ => sleep(LOOK_AGAIN),
+        }
     }
 }
 

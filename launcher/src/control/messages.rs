@@ -22,6 +22,8 @@ pub(crate) enum Request {
     WayIn,
     /// Answered with `Reply::TicketSet`.
     SetTicket(NewTicket),
+    /// Answered with `Reply::Upgrading`; launcher and server become the newest that are installed.
+    Upgrade,
     /// Answered with `Reply::Stopping`; the connection closes when the desktop is gone.
     Stop,
 }
@@ -33,6 +35,7 @@ pub(crate) enum Reply {
     Desktop(Desktop),
     WayIn(WayIn),
     TicketSet,
+    Upgrading,
     Stopping,
     /// The request was none, or came from somebody else.
     Refused {

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod lines;
 pub(crate) mod messages;
 
+use std::convert::Infallible;
 use std::io;
 use std::os::unix::net;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use self::lines::LineReader;
@@ -54,6 +55,30 @@ pub(crate) enum Order {
     Stop,
     /// Another password.
     SetTicket(Ticket),
+    /// The newest launcher and server.
+    Upgrade(UpgradeAsked),
+}
+
+/// Somebody who waits to hear whether an upgrade can begin.
+#[derive(Debug)]
+pub(crate) struct UpgradeAsked {
+    answer: oneshot::Sender<Result<(), String>>,
+    /// Closes when the asker has been told.
+    told: oneshot::Receiver<Infallible>,
+}
+
+impl UpgradeAsked {
+    /// It cannot, for this reason.
+    pub(crate) fn refuse(self, reason: String) {
+        let _ = self.answer.send(Err(reason));
+    }
+
+    /// It can; returns when that was said.
+    pub(crate) async fn accept(self) {
+        if self.answer.send(Ok(())).is_ok() {
+            let _ = self.told.await;
+        }
+    }
 }
 
 /// Answers on `socket` until the runtime ends. `orders` gets what is wanted.
@@ -116,6 +141,14 @@ async fn converse(
                     result.map_or_else(|reason| Reply::Refused { reason }, |()| Reply::TicketSet);
                 reply(&mut connection, &result).await?;
             }
+            Ok(Request::Upgrade) => {
+                // Dropped when the reply has been written.
+                let (_telling, told) = oneshot::channel();
+                let result = upgrade(told, orders).await;
+                let result =
+                    result.map_or_else(|reason| Reply::Refused { reason }, |()| Reply::Upgrading);
+                reply(&mut connection, &result).await?;
+            }
             Ok(Request::Stop) => {
                 reply(&mut connection, &Reply::Stopping).await?;
                 let _ = orders.send(Order::Stop).await;
@@ -149,6 +182,18 @@ async fn set_ticket(
     let ticket = Ticket::of(new).map_err(|error| error.to_string())?;
     let sent = orders.send(Order::SetTicket(ticket)).await;
     sent.map_err(|_| "it is ending".into())
+}
+
+async fn upgrade(
+    told: oneshot::Receiver<Infallible>,
+    orders: &mpsc::Sender<Order>,
+) -> Result<(), String> {
+    let (answer, answered) = oneshot::channel();
+    let asked = UpgradeAsked { answer, told };
+    let ending = || "it starts or ends just now".to_owned();
+    let sent = orders.send(Order::Upgrade(asked)).await;
+    sent.map_err(|_| ending())?;
+    answered.await.map_err(|_| ending())?
 }
 
 async fn describe(facts: &watch::Receiver<Facts>) -> Desktop {

@@ -98,7 +98,11 @@ fn start(args: &StartArgs) -> Result<String, DetachError> {
     }
     let words = words_of_launcher(env::args_os().skip(1), &name, &socket);
     let mut detached = match systemd::find() {
-        Some(systemd_run) => systemd::start(&systemd_run, &name, &words)?,
+        Some(systemd_run) => {
+            let mut words = words;
+            words.insert(1, "--unit".into());
+            systemd::start(&systemd_run, &name, &words)?
+        }
         None => daemon::start(&words)?,
     };
     waiting.wait(&name, &mut detached)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DetachError, Detached, daemon, systemd};
+use super::{DetachError, Detached, daemon};
 use crate::listen::bind_private;
 use crate::name::DesktopName;
 use crate::runtime_dir::Base;
@@ -67,7 +67,6 @@ impl Report {
         } else if !self.tell(&Told::Ready(text.into())) {
             return false;
         }
-        systemd::notify_ready();
         true
     }
 

@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,8 +21,17 @@ const MANAGER_SOCKET: &str = "systemd/private";
 /// Where logind notes whose systemd runs without a login.
 const LINGER_DIR: &str = "/var/lib/systemd/linger";
 
-/// Time for the launcher to end all of its parts: more than it gives them together.
-const STOP_TIMEOUT: &str = "TimeoutStopSec=40";
+/// As in `units/caraway@.service`, which says why; but a desktop that has ended by itself is not started again.
+pub(crate) const PROPERTIES: [&str; 8] = [
+    "KillMode=process",
+    "Restart=on-failure",
+    "RestartPreventExitStatus=1 2",
+    "FileDescriptorStoreMax=128",
+    "WatchdogSec=120",
+    "TimeoutStopSec=40",
+    "OOMPolicy=continue",
+    "SyslogIdentifier=caraway",
+];
 
 /// What names the caller's place in a systemd, or its shell's.
 const NOT_PASSED_ON: [&str; 12] = [
@@ -56,17 +65,21 @@ pub(crate) fn advice() -> Result<String, &'static str> {
         "no systemd of yours here, so --detach makes plain processes; \
          apt install dbus-user-session libpam-systemd and log in anew",
     )?;
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
-    let user = user.ok().flatten();
-    let lingers = user.is_some_and(|user| Path::new(LINGER_DIR).join(user.name).exists());
     let program = program.display();
-    Ok(if lingers {
+    Ok(if lingers() {
         format!("{program}")
     } else {
         format!(
             "{program}; detached desktops end with your last login, unless: loginctl enable-linger"
         )
     })
+}
+
+/// Whether this user's systemd runs without a login.
+pub(crate) fn lingers() -> bool {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    let user = user.ok().flatten();
+    user.is_some_and(|user| Path::new(LINGER_DIR).join(user.name).exists())
 }
 
 /// Asks for the unit; the process that asks ends when the launcher has said that it is ready.
@@ -79,7 +92,9 @@ pub(super) fn start(
     command.args(["--user", "--quiet", "--collect", "--service-type=notify"]);
     command.arg(format!("--unit=caraway-{name}.service"));
     command.arg(format!("--description=Caraway desktop {name}"));
-    command.args(["--property=KillMode=mixed", "--property", STOP_TIMEOUT]);
+    for property in PROPERTIES {
+        command.arg("--property").arg(property);
+    }
     let mut directory = OsString::from("--working-directory=");
     directory.push(env::current_dir()?);
     command.arg(directory);
@@ -125,27 +140,6 @@ fn escaped(word: &OsStr) -> OsString {
     }
 }
 
-/// Tells the service manager that started this process, if one did, that the desktop is ready.
-pub(super) fn notify_ready() {
-    let Some(socket) = env::var_os("NOTIFY_SOCKET") else {
-        return;
-    };
-    if let Err(error) = tell(&socket, b"READY=1\n") {
-        crate::terminal::notice(format_args!("cannot tell systemd of the desktop: {error}"));
-    }
-}
-
-fn tell(socket: &OsStr, message: &[u8]) -> io::Result<()> {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::ffi::OsStrExt;
-    let address = match socket.as_bytes().strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name)?,
-        None => SocketAddr::from_pathname(socket)?,
-    };
-    UnixDatagram::unbound()?.send_to_addr(message, &address)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,15 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_is_told_by_path_or_by_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("notify");
-        let socket = UnixDatagram::bind(&path).unwrap();
-        tell(path.as_os_str(), b"READY=1\n").unwrap();
-        let mut heard = [0; 16];
-        let count = socket.recv(&mut heard).unwrap();
-        assert_eq!(&heard[..count], b"READY=1\n");
-        assert!(tell(OsStr::new("@no such name here"), b"x").is_err());
+    fn no_word_is_taken_for_a_variable() {
         assert_eq!(escaped(OsStr::new("echo $HOME $$")), "echo $$HOME $$$$");
     }
 }

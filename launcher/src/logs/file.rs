@@ -26,16 +26,17 @@ struct Log {
 }
 
 impl SharedLog {
-    /// A new file at `path`.
+    /// The file at `path`, a new one where there is none.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         Self::with_limit(path, LOG_BYTES_MAX)
     }
 
     fn with_limit(path: &Path, bytes_max: u64) -> io::Result<Self> {
+        let file = new_file(path)?;
         Ok(Self(Arc::new(Mutex::new(Log {
             path: path.into(),
-            file: new_file(path)?,
-            bytes: 0,
+            bytes: file.metadata()?.len(),
+            file,
             bytes_max,
         }))))
     }

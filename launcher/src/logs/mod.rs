@@ -11,22 +11,27 @@ mod read;
 mod show;
 
 use std::io::{self, PipeWriter};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) use self::file::SharedLog;
 pub(crate) use self::pump::Also;
-use self::pump::Pump;
+use self::pump::{Pump, To};
 pub(crate) use self::read::without_stamp;
 pub(crate) use self::show::{LogsArgs, run};
 use crate::terminal;
+use crate::units::handover::KeptPipe;
+use crate::units::journal::Journal;
 
 /// Between two looks at pumps that have to come to their end.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Whose words a file keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kept {
     /// The launcher's notices.
     Launcher,
@@ -49,6 +54,16 @@ impl Kept {
         Self::Session,
     ];
 
+    /// What the journal calls it.
+    pub(crate) const fn identifier(self) -> &'static str {
+        match self {
+            Self::Launcher => "caraway",
+            Self::Server => "caraway-server",
+            Self::Xorg | Self::XorgOutput => "caraway-xorg",
+            Self::Session => "caraway-session",
+        }
+    }
+
     /// Name of the file in the runtime directory.
     pub(crate) const fn file(self) -> &'static str {
         match self {
@@ -65,31 +80,75 @@ impl Kept {
 #[derive(Debug)]
 pub(crate) struct Logs {
     files: [SharedLog; Kept::ALL.len()],
-    pumps: Mutex<Vec<(Kept, Pump)>>,
+    pumps: Mutex<Vec<Pipe>>,
+    journal: Option<Journal>,
+}
+
+/// A pipe that is read.
+#[derive(Debug)]
+struct Pipe {
+    kept: Kept,
+    also: Also,
+    /// The end that is read, once more, for a launcher in place of this one.
+    reader: OwnedFd,
+    pump: Pump,
 }
 
 impl Logs {
-    /// Makes the files in `dir`; notices are kept from now on.
-    pub(crate) fn keep_in(dir: &Path) -> io::Result<Self> {
+    /// Makes the files in `dir`, or goes on with those that are there; notices are kept from now on. What would go to
+    /// stdout or stderr goes to `journal` where there is one.
+    pub(crate) fn keep_in(dir: &Path, journal: Option<Journal>) -> io::Result<Self> {
         let [launcher, server, xorg, xorg_output, session] =
             Kept::ALL.map(|kept| SharedLog::create(&dir.join(kept.file())));
         let files = [launcher?, server?, xorg?, xorg_output?, session?];
-        terminal::keep_notices(files[0].clone());
+        terminal::keep_notices(files[0].clone(), journal.clone());
         Ok(Self {
             files,
             pumps: Mutex::default(),
+            journal,
         })
     }
 
     /// A pipe whose lines are kept as those of `kept`; its bytes go to `also` as they come.
     pub(crate) fn pipe(&self, kept: Kept, also: Also) -> io::Result<PipeWriter> {
         let (reader, writer) = io::pipe()?;
-        let file = self.files[kept as usize].clone();
-        let pump = Pump::start(reader, file, also)?;
-        let mut pumps = self.pumps.lock().unwrap_or_else(PoisonError::into_inner);
-        pumps.retain(|(_, pump)| !pump.is_over());
-        pumps.push((kept, pump));
+        self.read(kept, also, reader.into())?;
         Ok(writer)
+    }
+
+    /// Reads what comes from `reader` as `pipe` would.
+    pub(crate) fn read(&self, kept: Kept, also: Also, reader: OwnedFd) -> io::Result<()> {
+        let file = self.files[kept as usize].clone();
+        let also_to = match (&self.journal, also) {
+            (Some(journal), Also::Stdout | Also::Stderr) => To::Journal(journal.clone(), kept),
+            _ => To::Stream(also),
+        };
+        let pump = Pump::start(reader.try_clone()?.into(), file, also_to)?;
+        let mut pumps = self.pumps.lock().unwrap_or_else(PoisonError::into_inner);
+        pumps.retain(|pipe| !pipe.pump.is_over());
+        pumps.push(Pipe {
+            kept,
+            also,
+            reader,
+            pump,
+        });
+        Ok(())
+    }
+
+    /// The pipes that are read, each with a name that no other has.
+    pub(crate) fn pipes(&self) -> io::Result<Vec<(KeptPipe, OwnedFd)>> {
+        let pumps = self.pumps.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = pumps.iter().filter(|pipe| !pipe.pump.is_over());
+        open.map(|pipe| {
+            let inode = nix::sys::stat::fstat(&pipe.reader)?.st_ino;
+            let kept = KeptPipe {
+                descriptor: format!("pipe-{inode}"),
+                kept: pipe.kept,
+                also: pipe.also,
+            };
+            Ok((kept, pipe.reader.try_clone()?))
+        })
+        .collect()
     }
 
     /// Waits until all is kept that was said, but no longer than `within`; for when every writer has ended.
@@ -105,7 +164,7 @@ impl Logs {
     fn settle_those(&self, which: impl Fn(Kept) -> bool, within: Duration) {
         let deadline = Instant::now() + within;
         let pumps = self.pumps.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_busy = |(kept, pump): &(Kept, Pump)| which(*kept) && !pump.is_over();
+        let is_busy = |pipe: &Pipe| which(pipe.kept) && !pipe.pump.is_over();
         while pumps.iter().any(is_busy) && Instant::now() < deadline {
             std::thread::sleep(LOOK_AGAIN);
         }
@@ -122,7 +181,7 @@ mod tests {
     #[test]
     fn what_goes_into_a_pipe_is_kept_line_by_line() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = Logs::keep_in(dir.path()).unwrap();
+        let logs = Logs::keep_in(dir.path(), None).unwrap();
         let mut one = logs.pipe(Kept::Session, Also::Nobody).unwrap();
         let mut two = logs.pipe(Kept::Session, Also::Nobody).unwrap();
         one.write_all(b"half a ").unwrap();

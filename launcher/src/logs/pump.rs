@@ -3,8 +3,12 @@
 use std::io::{self, PipeReader, Read, Write};
 use std::thread::{Builder, JoinHandle};
 
+use serde::{Deserialize, Serialize};
+
+use super::Kept;
 use super::file::SharedLog;
 use super::lines::Lines;
+use crate::units::journal::Journal;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 8192;
@@ -14,7 +18,7 @@ const NAME: &str = "log";
 const STACK_BYTES: usize = 128 * 1024;
 
 /// Where bytes go besides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Also {
     /// The launcher's stdout.
     Stdout,
@@ -24,14 +28,23 @@ pub(crate) enum Also {
     Nobody,
 }
 
+/// The same, as it is at hand.
+#[derive(Debug)]
+pub(super) enum To {
+    /// A stream of the launcher's.
+    Stream(Also),
+    /// The journal, line by line, as words of this part.
+    Journal(Journal, Kept),
+}
+
 /// Reads one pipe until all of its writers have ended.
 #[derive(Debug)]
 pub(super) struct Pump(JoinHandle<()>);
 
 impl Pump {
-    pub(super) fn start(from: PipeReader, log: SharedLog, also: Also) -> io::Result<Self> {
+    pub(super) fn start(from: PipeReader, log: SharedLog, also: To) -> io::Result<Self> {
         let thread = Builder::new().name(NAME.into()).stack_size(STACK_BYTES);
-        Ok(Self(thread.spawn(move || pump(from, &log, also))?))
+        Ok(Self(thread.spawn(move || pump(from, &log, &also))?))
     }
 
     /// Whether the pipe has come to its end.
@@ -40,7 +53,7 @@ impl Pump {
     }
 }
 
-fn pump(mut from: PipeReader, log: &SharedLog, also: Also) {
+fn pump(mut from: PipeReader, log: &SharedLog, also: &To) {
     let mut lines = Lines::default();
     let mut bytes = vec![0; READ_BYTES];
     loop {
@@ -51,15 +64,22 @@ fn pump(mut from: PipeReader, log: &SharedLog, also: Also) {
             Err(_) => break,
         };
         // Kept first: the terminal may take its time.
-        lines.push(bytes, |line| log.line(line));
+        lines.push(bytes, |line| keep(log, also, line));
         let _ = match also {
             // A terminal that is gone is nobody's concern.
-            Also::Stdout => write_now(&mut io::stdout().lock(), bytes),
-            Also::Stderr => write_now(&mut io::stderr().lock(), bytes),
-            Also::Nobody => Ok(()),
+            To::Stream(Also::Stdout) => write_now(&mut io::stdout().lock(), bytes),
+            To::Stream(Also::Stderr) => write_now(&mut io::stderr().lock(), bytes),
+            To::Stream(Also::Nobody) | To::Journal(..) => Ok(()),
         };
     }
-    lines.end(|line| log.line(line));
+    lines.end(|line| keep(log, also, line));
+}
+
+fn keep(log: &SharedLog, also: &To, line: &[u8]) {
+    log.line(line);
+    if let To::Journal(journal, kept) = also {
+        journal.line(kept.identifier(), line);
+    }
 }
 
 fn write_now(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! Programs that die with the process that started them, even if that was killed with SIGKILL.
+//! Programs that die with the process that started them, even if that was killed with SIGKILL; unless a service manager
+//! keeps for the next launcher what it needs to take them over.
 //!
 //! The kernel offers this as PR_SET_PDEATHSIG, which has to be set in the child. So the child is this
 //! executable once more: it starts a session of its own (the terminal's Ctrl-C is for the launcher
@@ -22,13 +23,41 @@ const OURSELVES: &str = "/proc/self/exe";
 /// Exit status of a child whose program could not be run, as a shell has it.
 pub(crate) const CANNOT_RUN: u8 = 127;
 
+/// Variables by which a service manager talks to the launcher alone.
+const OF_SERVICE_MANAGER: [&str; 6] = [
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
+/// How long a child may live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It gets this signal when this process ends.
+    Bound(Signal),
+    /// As long as it likes: when this process is killed, another takes it over.
+    Kept,
+}
+
+impl From<Signal> for Life {
+    fn from(signal: Signal) -> Self {
+        Self::Bound(signal)
+    }
+}
+
+/// Number on the command line of a child that lives as long as it likes.
+const NO_SIGNAL: i32 = 0;
+
 /// What the child is told on its command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BoundArgs {
     /// Process whose end the child shall not survive.
     #[arg(long)]
     parent: i32,
-    /// Number of the signal that the child gets then.
+    /// Number of the signal that the child gets then; 0: none, it may survive.
     #[arg(long, default_value_t = Signal::SIGTERM as i32)]
     signal: i32,
     /// The program and its arguments.
@@ -36,11 +65,14 @@ pub(crate) struct BoundArgs {
     program: Vec<OsString>,
 }
 
-/// A command for `program` that gets `signal` when this process ends. Its arguments are still to be
-/// added; its stdin is empty.
-pub(crate) fn command(program: &Path, signal: Signal) -> Command {
+/// A command for `program` that lives as said. Its arguments are still to be added; its stdin is empty.
+pub(crate) fn command(program: &Path, life: impl Into<Life>) -> Command {
     let mut command = ourselves("__exec");
-    command.arg("--signal").arg((signal as i32).to_string());
+    let signal = match life.into() {
+        Life::Bound(signal) => signal as i32,
+        Life::Kept => NO_SIGNAL,
+    };
+    command.arg("--signal").arg(signal.to_string());
     command.arg("--").arg(program);
     command
 }
@@ -55,16 +87,20 @@ pub(crate) fn ourselves(verb: &str) -> Command {
         .arg(getpid().to_string());
     command.stdin(Stdio::null());
     // Xorg would tell the service manager that it is ready, which is the launcher's to say.
-    command.env_remove("NOTIFY_SOCKET");
+    for variable in OF_SERVICE_MANAGER {
+        command.env_remove(variable);
+    }
     command
 }
 
 /// Becomes the program of `args`. Returns an exit status only if that fails.
 pub(crate) fn exec(args: &BoundArgs) -> u8 {
-    let Ok(signal) = Signal::try_from(args.signal) else {
-        return CANNOT_RUN;
+    let life = match Signal::try_from(args.signal) {
+        Ok(signal) => Life::Bound(signal),
+        Err(_) if args.signal == NO_SIGNAL => Life::Kept,
+        Err(_) => return CANNOT_RUN,
     };
-    if let Err(error) = bind(args.parent, signal) {
+    if let Err(error) = bind(args.parent, life) {
         terminal::notice(format_args!("cannot bind a child to its parent: {error}"));
         return CANNOT_RUN;
     }
@@ -74,10 +110,13 @@ pub(crate) fn exec(args: &BoundArgs) -> u8 {
     CANNOT_RUN
 }
 
-/// Gives the calling process a session of its own, and `signal` when `parent` ends.
-pub(crate) fn bind(parent: i32, signal: Signal) -> Result<(), Errno> {
+/// Gives the calling process a session of its own, and the signal of `life` when `parent` ends.
+pub(crate) fn bind(parent: i32, life: impl Into<Life>) -> Result<(), Errno> {
     // Fails only for a process that leads a session already, which is as good.
     let _ = setsid();
+    let Life::Bound(signal) = life.into() else {
+        return Ok(());
+    };
     prctl::set_pdeathsig(signal)?;
     // The parent may have ended before the call: then no signal will come.
     if getppid() == Pid::from_raw(parent) {

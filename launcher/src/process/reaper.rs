@@ -18,6 +18,8 @@ pub(crate) enum Ended {
     Exited(i32),
     /// By the signal of this number.
     Killed(i32),
+    /// It was not our child, or nobody watched: how is not known.
+    Unseen,
 }
 
 impl Ended {
@@ -26,6 +28,7 @@ impl Ended {
         match self {
             Self::Exited(status) => u8::try_from(status).unwrap_or(u8::MAX),
             Self::Killed(signal) => u8::try_from(signal + 128).unwrap_or(u8::MAX),
+            Self::Unseen => u8::MAX,
         }
     }
 }
@@ -35,6 +38,7 @@ impl fmt::Display for Ended {
         match self {
             Self::Exited(status) => write!(f, "exit status {status}"),
             Self::Killed(signal) => write!(f, "signal {signal}"),
+            Self::Unseen => f.write_str("nobody saw how"),
         }
     }
 }

@@ -60,7 +60,8 @@ fn children_except(keep: &[Pid]) -> Vec<Pid> {
         .collect()
 }
 
-fn parent_of(pid: Pid) -> Option<Pid> {
+/// The process that waits for `pid`.
+pub(super) fn parent_of(pid: Pid) -> Option<Pid> {
     parent_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 

@@ -3,22 +3,26 @@
 //! One directory per desktop under a base that only its user can enter. A desktop holds a lock on its
 //! directory; the kernel drops the lock with the launcher, however that ends, so the lock alone, never
 //! a pid, tells a running desktop from the remains of one. Remains are removed by whoever meets them.
+//! Where systemd keeps the lock for the next launcher, a desktop runs also while there is none.
 
 mod base;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use self::base::Base;
 use crate::listen::{SOCKET_PATH_BYTES_MAX, SocketFile};
 use crate::name::DesktopName;
+use crate::process::adopted::{Adopted, Identity};
 use crate::sound;
 use crate::xorg::display;
 
@@ -79,6 +83,9 @@ pub(crate) struct State {
     /// Socket of the user's sound daemon, which has devices of the desktop.
     #[serde(default)]
     pub(crate) sound: Option<PathBuf>,
+    /// Processes that outlive the launcher, for another to take them over.
+    #[serde(default)]
+    pub(crate) kept: Vec<Identity>,
 }
 
 /// The directory of a desktop that this process runs; removed when dropped.
@@ -87,7 +94,7 @@ pub(crate) struct DesktopDir {
     name: DesktopName,
     path: PathBuf,
     base: Base,
-    _lock: File,
+    lock: File,
 }
 
 impl DesktopDir {
@@ -104,6 +111,27 @@ impl DesktopDir {
             }
         }
         Err(RuntimeDirError::TooMany)
+    }
+
+    /// Takes over the directory of `name` from a launcher that held it by `lock`.
+    pub(crate) fn resume(name: &DesktopName, lock: OwnedFd) -> Result<Self, RuntimeDirError> {
+        let base = Base::create()?;
+        let (path, lock) = (base.path().join(name.as_str()), File::from(lock));
+        if !is_at(&lock, &path) {
+            let source = io::ErrorKind::NotFound.into();
+            return Err(RuntimeDirError::Create { path, source });
+        }
+        Ok(Self {
+            name: name.clone(),
+            path,
+            base,
+            lock,
+        })
+    }
+
+    /// The descriptor by which it is held.
+    pub(crate) fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 
     fn create_in(base: &Base, name: &DesktopName) -> Result<Self, RuntimeDirError> {
@@ -137,7 +165,7 @@ impl DesktopDir {
                     name: name.clone(),
                     path,
                     base: base.clone(),
-                    _lock: lock,
+                    lock,
                 });
             }
         }
@@ -237,8 +265,14 @@ fn remove_if_dead(path: &Path) -> Presence {
             launcher,
             sockets,
             sound,
+            kept,
             ..
         } = state(path);
+        // No launcher will take them over any more.
+        for process in kept.into_iter().filter_map(Adopted::take) {
+            process.signal(Signal::SIGTERM);
+            process.signal(Signal::SIGCONT);
+        }
         if let (Some(number), Some(launcher)) = (number, launcher) {
             display::remove_remains(number, launcher);
         }

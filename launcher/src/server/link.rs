@@ -8,6 +8,8 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net;
 use std::time::Duration;
 
@@ -50,6 +52,7 @@ pub(crate) struct Link {
     events: mpsc::Receiver<Event>,
     status: StatusOf,
     tell: mpsc::Sender<Vec<u8>>,
+    socket: net::UnixStream,
 }
 
 /// Asks one server process for its status.
@@ -68,17 +71,28 @@ struct Line {
 impl Link {
     pub(super) fn open(socket: net::UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let (reader, writer) = UnixStream::from_std(socket)?.into_split();
+        let (reader, writer) = UnixStream::from_std(socket.try_clone()?)?.into_split();
         let (send_event, events) = mpsc::channel(WAITING_MAX);
         let (ask, questions) = mpsc::channel(WAITING_MAX);
         let (tell, lines) = mpsc::channel(WAITING_MAX);
         let reader = LineReader::new(reader, LINE_BYTES_MAX);
-        tokio::spawn(converse(reader, writer, send_event, questions, lines));
+        let ours = socket.try_clone()?;
+        tokio::spawn(async move {
+            converse(reader, writer, send_event, questions, lines).await;
+            // Duplicates of it stay open for a launcher in place of this one; the server is to see the end.
+            let _ = ours.shutdown(Shutdown::Both);
+        });
         Ok(Self {
             events,
             status: StatusOf(ask),
             tell,
+            socket,
         })
+    }
+
+    /// This end of it, for a launcher in place of this one.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Gives the server another password. One that does not read any more does not get it, and neither lets anybody in.

@@ -24,7 +24,7 @@ use crate::cli::{Clipboard, ClipboardTypes, Dpi, Resize};
 use crate::listen::Listener;
 use crate::logs::{Also, Kept, Logs};
 use crate::name::DesktopName;
-use crate::process::bound;
+use crate::process::bound::{self, Life};
 use crate::ticket::Ticket;
 use crate::xorg::find::is_executable;
 use crate::xorg::pid_of;
@@ -58,6 +58,8 @@ pub(crate) enum ServerError {
 pub(crate) struct Plan {
     /// The program.
     pub(crate) program: PathBuf,
+    /// Whether it lives on when the launcher is killed.
+    pub(crate) outlives_launcher: bool,
     /// Where the driver listens.
     pub(crate) driver_socket: PathBuf,
     /// The bound sockets; they stay open here when a server ends.
@@ -133,7 +135,11 @@ pub(crate) fn find(beside: &Path) -> Result<PathBuf, ServerError> {
 pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     let (ours, theirs) = UnixStream::pair()?;
     // A server has nothing of its own to tidy up, so it cannot refuse to go with the launcher.
-    let mut command = bound::command(&plan.program, Signal::SIGKILL);
+    let life = match plan.outlives_launcher {
+        true => Life::Kept,
+        false => Life::Bound(Signal::SIGKILL),
+    };
+    let mut command = bound::command(&plan.program, life);
     command.arg("--driver").arg(&plan.driver_socket);
     let mut fds: Vec<OwnedFd> = Vec::new();
     let mut inherit = |fd: OwnedFd| {
@@ -194,6 +200,11 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     let child = command.spawn()?;
     drop(command);
     Ok((pid_of(&child), Link::open(ours)?))
+}
+
+/// Goes on with the line to a server that another launcher opened.
+pub(crate) fn resume(line: OwnedFd) -> io::Result<Link> {
+    Link::open(line.into())
 }
 
 /// What the desktop is called, and what it does for clients beside showing itself.

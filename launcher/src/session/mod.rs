@@ -10,6 +10,7 @@ pub(crate) mod environment;
 mod sound;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use tokio::time::sleep;
 
 pub(crate) use self::bus::find as find_bus;
 use self::sound::SoundDaemon;
-use crate::process::bound::{self, CANNOT_RUN};
+use crate::process::bound::{self, CANNOT_RUN, Life};
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::strays;
 use crate::runtime_dir;
@@ -41,6 +42,9 @@ const XORG_DEADLINE: Duration = Duration::from_secs(5);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// The file with the exit status of a session that outlived its launcher.
+const EXIT_STATUS: &str = "session.exit";
+
 /// What the holder is told on its command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionArgs {
@@ -50,6 +54,9 @@ pub(crate) struct SessionArgs {
     /// The desktop's runtime directory.
     #[arg(long)]
     dir: PathBuf,
+    /// Live on when the launcher is killed; another one will come.
+    #[arg(long)]
+    kept: bool,
     /// The D-Bus daemon, if the session shall have a bus.
     #[arg(long)]
     bus: Option<PathBuf>,
@@ -83,7 +90,11 @@ fn prepare() -> io::Result<()> {
 }
 
 async fn hold_or_clean_up(args: &SessionArgs) -> io::Result<u8> {
-    match bound::bind(args.parent, Signal::SIGTERM) {
+    let life = match args.kept {
+        true => Life::Kept,
+        false => Life::Bound(Signal::SIGTERM),
+    };
+    match bound::bind(args.parent, life) {
         Ok(()) => hold(args).await,
         // The launcher was killed before it could have told us.
         Err(Errno::ESRCH) => {
@@ -144,10 +155,20 @@ async fn hold(args: &SessionArgs) -> io::Result<u8> {
     let last: Vec<Pid> = bus.iter().map(|bus| bus.pid).chain(sound_pid).collect();
     strays::end(&mut reaper, &last, GRACE).await;
     strays::end(&mut reaper, &[], BUS_GRACE).await;
-    if getppid() != Pid::from_raw(args.parent) {
+    let status = ended.unwrap_or(Ended::Exited(0)).shell_status();
+    if args.kept {
+        // A launcher that is no parent has no other means to know.
+        let _ = fs::write(args.dir.join(EXIT_STATUS), status.to_string());
+    } else if getppid() != Pid::from_raw(args.parent) {
         clean_up_for_launcher(&args.dir).await;
     }
-    Ok(ended.unwrap_or(Ended::Exited(0)).shell_status())
+    Ok(status)
+}
+
+/// The exit status of the session that was held in `dir` and has ended, if that outlived a launcher.
+pub(crate) fn exit_status(dir: &Path) -> Option<i32> {
+    let text = fs::read_to_string(dir.join(EXIT_STATUS)).ok()?;
+    text.parse::<u8>().ok().map(i32::from)
 }
 
 async fn restart_due(sound: Option<&SoundDaemon>) {

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use std::os::fd::AsRawFd;
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) use self::release::release;
 use crate::name::DesktopName;
 use crate::xorg::find::is_executable;
@@ -32,7 +34,7 @@ pub(crate) const SCRIPT: &str = "sound.pa";
 const SUSPEND_AFTER_S: u32 = 1;
 
 /// What a desktop's sound goes through.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sound {
     /// The user's daemon, at this socket.
     Users(PathBuf),

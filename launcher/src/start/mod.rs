@@ -3,22 +3,29 @@
 mod announce;
 mod desktop;
 mod interrupts;
+mod limits;
+mod resume;
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use thiserror::Error;
 
 use self::desktop::Desktop;
+use self::limits::{Limits, host_clock_s};
 use crate::certificate::{Certificate, CertificateError};
 use crate::cli::{Auth, Folders, SoundChoice, StartArgs};
 use crate::detach::{self, Report};
-use crate::listen::{self, ListenError};
+use crate::listen::{self, ListenError, Listener};
 use crate::logs::Logs;
+use crate::moment;
 use crate::password::{Password, PasswordError};
 use crate::runtime_dir::{DesktopDir, RuntimeDirError};
 use crate::server::{self, ServerError};
@@ -28,6 +35,10 @@ use crate::sound::Sound;
 use crate::supervise::Outcome;
 use crate::terminal::notice;
 use crate::ticket::Ticket;
+use crate::units::inherited::Inherited;
+use crate::units::journal::Journal;
+use crate::units::keeper::Keeper;
+use crate::units::notify::Manager;
 use crate::uploads;
 use crate::xorg::config::Geometry;
 use crate::xorg::display::Display;
@@ -66,43 +77,79 @@ pub(crate) enum StartError {
     Interrupted,
 }
 
-/// All that is decided and had before the first process starts.
+/// All that a desktop is run with, whether it is started or taken over.
 pub(crate) struct Plan {
-    installation: Installation,
     display: Display,
-    command: SessionCommand,
-    bus: Option<PathBuf>,
+    /// How COMMAND is called in sentences.
+    command: String,
+    has_bus: bool,
     sound: Option<Sound>,
     server: server::Plan,
-    json: bool,
-    /// Whether the password was made here, so that nobody else can tell it.
-    password_is_new: bool,
+    limits: Limits,
+    /// When the desktop was started, RFC 3339.
+    since: String,
+    /// The same on the host's clock that counts from its start on.
+    since_s: u64,
+    /// The command line, for a launcher in place of this one.
+    words: Vec<OsString>,
     logs: Arc<Logs>,
     report: Report,
     // Last, so that the directory goes when everything in it has been closed.
     dir: DesktopDir,
 }
 
-/// Runs a desktop from its start to its end; gives the exit status.
-pub(crate) fn run(args: &StartArgs) -> u8 {
+/// What the start alone needs.
+pub(crate) struct First {
+    installation: Installation,
+    command: SessionCommand,
+    bus: Option<PathBuf>,
+    json: bool,
+    /// Whether the password was made here, so that nobody else can tell it.
+    password_is_new: bool,
+}
+
+/// How this launcher was called.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    /// The command line, completed by what is configured.
+    pub(crate) words: Vec<OsString>,
+    /// What it was given beside that.
+    pub(crate) inherited: Inherited,
+}
+
+/// Runs a desktop from its start to its end, or on from where another launcher was; gives the exit status.
+pub(crate) fn run(args: &StartArgs, mut call: Call) -> u8 {
     if let Some(contradiction) = args.contradiction() {
         notice(contradiction);
         return USAGE;
+    }
+    if let Some(handover) = call.inherited.handover.take() {
+        let outcome =
+            resume::plan(args, &handover, &mut call.inherited).and_then(|(plan, keeper)| {
+                runtime()?.block_on(Desktop::resume(plan, &handover, keeper))
+            });
+        return status(outcome, &Report::to(None));
     }
     if args.detach {
         return detach::run(args);
     }
     let report = Report::to(args.report.as_deref());
-    let outcome = plan(args, &report).and_then(|plan| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(Desktop::run(plan))
-    });
+    let outcome = plan(args, call, &report)
+        .and_then(|(plan, first, keeper)| runtime()?.block_on(Desktop::run(plan, first, keeper)));
+    status(outcome, &report)
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+fn status(outcome: Result<Outcome, StartError>, report: &Report) -> u8 {
     match outcome {
         Ok(Outcome::Done) => DONE,
-        Ok(Outcome::Failed(why)) => failed(&why, &report),
-        Err(error) => failed(&error.to_string(), &report),
+        Ok(Outcome::Failed(why)) => failed(&why, report),
+        Err(error) => failed(&error.to_string(), report),
     }
 }
 
@@ -112,7 +159,15 @@ fn failed(why: &str, report: &Report) -> u8 {
     FAILED
 }
 
-fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
+fn plan(
+    args: &StartArgs,
+    call: Call,
+    report: &Report,
+) -> Result<(Plan, First, Keeper), StartError> {
+    let manager = Manager::find().filter(|_| args.unit);
+    let keeper = Keeper::new(manager);
+    // What a launcher that did not come far had kept is nobody's.
+    keeper.forget(call.inherited.kept.keys());
     let beside = beside();
     let installation = xorg::find::installation(args.xorg.as_deref(), &beside)?;
     let program = server::find(&beside)?;
@@ -123,14 +178,11 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
         (Auth::Ticket, Some(file)) => Some(Password::from_file(file)?),
         (Auth::Ticket, None) => Some(Password::random()?),
     };
-    let password_is_new = password.is_some() && args.password_file.is_none();
-    let sasl = users(args)?;
-    let certificate = certificate(args)?;
-    let listeners = match args.behind_gateway {
-        // Nothing asks for a password here, so whatever is configured, no other way leads in.
-        true => listen::bind_all(&[], &[], args.unix.as_deref())?,
-        false => listen::bind_all(&args.listen, &args.tls_listen, args.unix.as_deref())?,
-    };
+    // A unit's words go to the journal, where no password may stand.
+    let is_told_to_user = !args.unit || args.report.is_some();
+    let password_is_new = password.is_some() && args.password_file.is_none() && is_told_to_user;
+    let listeners = listeners(args, call.inherited.sockets)?;
+    let certificate = certificate(args, &listeners)?;
     xorg::socket_dir::ensure()?;
     let display = Display::take(args.display)?;
     let dir = DesktopDir::create(args.detached_as.as_ref().or(args.name.as_ref()))?;
@@ -139,48 +191,114 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
         path: dir.path().into(),
         source,
     })?;
-    let logs = Arc::new(Logs::keep_in(dir.path())?);
+    let logs = Arc::new(Logs::keep_in(dir.path(), Journal::of(dir.name()))?);
     let bus = session::find_bus();
     if bus.is_none() {
         notice("the desktop runs without a D-Bus session; for one: apt install dbus");
     }
-    let server = server::Plan {
+    let had = Had {
         program,
-        driver_socket: dir.file("driver.sock"),
+        outlives_launcher: keeper.is_manager_there(),
         listeners,
-        behind_gateway: args.behind_gateway,
         certificate,
         ticket: password.map(Ticket::lasting),
         sound: sound.as_ref().map(|sound| sound.socket(dir.path())),
-        sasl,
+        uuid: server::random_uuid().map_err(ServerError::Start)?,
+        display: display.number(),
+        logs: Arc::clone(&logs),
+    };
+    let plan = Plan {
+        display,
+        command: command.name(),
+        has_bus: bus.is_some(),
+        sound,
+        server: server_plan(args, &dir, had)?,
+        limits: limits(args),
+        since: moment::rfc3339(SystemTime::now()),
+        since_s: host_clock_s(),
+        words: call.words,
+        logs,
+        report: report.clone(),
+        dir,
+    };
+    let first = First {
+        installation,
+        command,
+        bus,
+        json: args.json,
+        password_is_new,
+    };
+    Ok((plan, first, keeper))
+}
+
+/// What a server is started with and no option tells.
+struct Had {
+    program: PathBuf,
+    outlives_launcher: bool,
+    listeners: Vec<Listener>,
+    certificate: Option<Certificate>,
+    ticket: Option<Ticket>,
+    sound: Option<PathBuf>,
+    uuid: u128,
+    display: u32,
+    logs: Arc<Logs>,
+}
+
+fn server_plan(args: &StartArgs, dir: &DesktopDir, had: Had) -> Result<server::Plan, StartError> {
+    Ok(server::Plan {
+        program: had.program,
+        outlives_launcher: had.outlives_launcher,
+        driver_socket: dir.file("driver.sock"),
+        listeners: had.listeners,
+        behind_gateway: args.behind_gateway,
+        certificate: had.certificate,
+        ticket: had.ticket,
+        sound: had.sound,
+        sasl: users(args)?,
         name: dir.name().clone(),
         resize: args.resize,
         dpi: args.dpi,
         uploads: uploads::folder(args.uploads.as_ref(), env::home_dir().as_deref()),
         upload_bytes_max: args.upload_max,
-        display: format!(":{}", display.number()),
+        display: format!(":{}", had.display),
         cookie: dir.file("xauth"),
-        uuid: server::random_uuid().map_err(ServerError::Start)?,
+        uuid: had.uuid,
         folders_dir: (args.folders == Folders::On).then(|| dir.path().to_path_buf()),
         clipboard: args.clipboard,
         clipboard_max: args.clipboard_max,
         clipboard_types: args.clipboard_types.clone(),
-        logs: Arc::clone(&logs),
-    };
-    let json = args.json;
-    Ok(Plan {
-        installation,
-        display,
-        command,
-        bus,
-        sound,
-        server,
-        json,
-        password_is_new,
-        logs,
-        report: report.clone(),
-        dir,
+        logs: had.logs,
     })
+}
+
+fn limits(args: &StartArgs) -> Limits {
+    Limits::of_seconds(args.age_limit, args.disconnected_limit, args.idle_limit)
+}
+
+/// The sockets that a service manager has bound, and those that were asked for; where there are neither, the default.
+fn listeners(args: &StartArgs, sockets: Vec<OwnedFd>) -> Result<Vec<Listener>, ListenError> {
+    if args.behind_gateway {
+        // Nothing asks for a password here, so whatever is configured, no other way leads in.
+        return listen::bind_all(&[], &[], args.unix.as_deref());
+    }
+    let of_manager = |socket| Listener::of_manager(socket, args.insecure);
+    let mut listeners: Vec<Listener> = sockets
+        .into_iter()
+        .map(of_manager)
+        .collect::<Result<_, _>>()?;
+    let open = listeners.iter().find_map(Listener::open_address);
+    if let Some(address) = open.filter(|_| args.auth == Auth::None) {
+        return Err(ListenError::OpenToAnybody(address));
+    }
+    let asked = !(args.listen.is_empty() && args.tls_listen.is_empty() && args.unix.is_none());
+    if asked || listeners.is_empty() {
+        listeners.extend(listen::bind_all(
+            &args.listen,
+            &args.tls_listen,
+            args.unix.as_deref(),
+        )?);
+    }
+    Ok(listeners)
 }
 
 /// Whom SASL lets in, where it was asked for.
@@ -193,11 +311,14 @@ fn users(args: &StartArgs) -> io::Result<Option<server::Users>> {
     })
 }
 
-/// TLS is there where it was asked for.
-fn certificate(args: &StartArgs) -> Result<Option<Certificate>, CertificateError> {
+/// TLS is there where it was asked for, or a socket takes nothing else.
+fn certificate(
+    args: &StartArgs,
+    listeners: &[Listener],
+) -> Result<Option<Certificate>, CertificateError> {
     match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => Certificate::of_files(certificate, key).map(Some),
-        _ if args.tls_listen.is_empty() || args.behind_gateway => Ok(None),
+        _ if !listeners.iter().any(Listener::is_tls_only) => Ok(None),
         _ => Certificate::kept_or_made().map(Some),
     }
 }

@@ -9,13 +9,14 @@ mod closing;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::backoff::Backoff;
 use self::closing::Closing;
 use crate::process::reaper::Ended;
 
 /// A process that the launcher started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Part {
     /// The holder of the D-Bus session and the user's COMMAND.
     Session,
@@ -54,6 +55,8 @@ pub(crate) struct Supervisor {
     backoff: Backoff,
     server_since: Duration,
     restart_at: Option<Duration>,
+    /// Whether the server ends because another one is to take its place.
+    replacing: bool,
     closing: Option<Closing>,
     outcome: Outcome,
 }
@@ -67,6 +70,7 @@ impl Supervisor {
             backoff: Backoff::default(),
             server_since: Duration::ZERO,
             restart_at: None,
+            replacing: false,
             closing: None,
             outcome: Outcome::Done,
         }
@@ -92,6 +96,7 @@ impl Supervisor {
             return self.go_on(now);
         }
         match part {
+            Part::Server if std::mem::take(&mut self.replacing) => vec![Action::StartServer],
             Part::Server => self.server_gone(format!("caraway-server ended ({how})"), now),
             Part::Xorg => self.stop(
                 Outcome::Failed(format!("Xorg ended ({how}); the desktop is gone")),
@@ -119,6 +124,16 @@ impl Supervisor {
         vec![Action::Say(format!(
             "{what}; the desktop lives, starting it again in {pause:.1} s"
         ))]
+    }
+
+    /// Another server shall take the place of the one that runs, at once. One that is to be started is new anyway.
+    pub(crate) fn replace_server(&mut self) -> Vec<Action> {
+        if self.closing.is_some() || !self.parts.contains(&Part::Server) {
+            return Vec::new();
+        }
+        self.replacing = true;
+        // It has nothing of its own to tidy up.
+        vec![Action::Signal(Part::Server, Signal::SIGKILL)]
     }
 
     /// The desktop has to end; asked for a second time, it has to end soon. The first outcome stays.
@@ -253,6 +268,23 @@ mod tests {
             panic!("it is over")
         };
         assert_eq!(why, "Xorg ended (signal 9); the desktop is gone");
+    }
+
+    #[test]
+    fn a_server_that_is_replaced_has_its_successor_at_once() {
+        let mut desktop = desktop();
+        assert_eq!(
+            desktop.replace_server(),
+            signal(Part::Server, Signal::SIGKILL)
+        );
+        assert_eq!(
+            desktop.ended(Part::Server, KILLED, at(1)),
+            [Action::StartServer]
+        );
+        assert!(desktop.replace_server().is_empty(), "none runs yet");
+        desktop.started(Part::Server, at(1));
+        let said = desktop.ended(Part::Server, KILLED, at(2));
+        assert!(matches!(&said[..], [Action::Say(_)]), "that was a crash");
     }
 
     #[test]

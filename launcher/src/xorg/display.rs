@@ -9,7 +9,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ const DYING_STEP: Duration = Duration::from_millis(10);
 pub(crate) struct Display {
     number: u32,
     marks: Marks,
-    _abstract_address: OwnedFd,
+    abstract_address: OwnedFd,
 }
 
 /// The files of a display: `/tmp/.XN-lock` and `/tmp/.X11-unix/XN`.
@@ -70,6 +70,22 @@ impl Display {
         })
     }
 
+    /// Takes over display `number` of a launcher that had it before this one, by the `address` that it had bound.
+    pub(crate) fn resume(number: u32, address: OwnedFd) -> io::Result<Self> {
+        let marks = Marks::of(number);
+        marks.relabel(std::process::id())?;
+        Ok(Self {
+            number,
+            marks,
+            abstract_address: address,
+        })
+    }
+
+    /// The descriptor by which the number is had.
+    pub(crate) fn address(&self) -> BorrowedFd<'_> {
+        self.abstract_address.as_fd()
+    }
+
     /// The number.
     pub(crate) fn number(&self) -> u32 {
         self.number
@@ -86,7 +102,7 @@ impl Display {
         Ok(Some(Self {
             number,
             marks,
-            _abstract_address: abstract_address,
+            abstract_address,
         }))
     }
 }
@@ -121,6 +137,18 @@ impl Marks {
     /// Makes the lock of `holder`; false if a living process has it. It appears with its content, so
     /// that no other server takes it for a broken one.
     fn lock(&self, holder: u32) -> io::Result<bool> {
+        let draft = self.draft(holder)?;
+        let made = self.link(&draft);
+        fs::remove_file(&draft)?;
+        made
+    }
+
+    /// Makes the lock that of `holder`, whoever had it.
+    fn relabel(&self, holder: u32) -> io::Result<()> {
+        fs::rename(self.draft(holder)?, &self.lock)
+    }
+
+    fn draft(&self, holder: u32) -> io::Result<PathBuf> {
         let draft = self.lock.with_extension(format!("caraway-{holder}"));
         let _ = fs::remove_file(&draft);
         let mut file = OpenOptions::new()
@@ -128,9 +156,11 @@ impl Marks {
             .create_new(true)
             .mode(0o444)
             .open(&draft)?;
-        let made = writeln!(file, "{holder:>10}").and_then(|()| self.link(&draft));
-        fs::remove_file(&draft)?;
-        made
+        if let Err(error) = writeln!(file, "{holder:>10}") {
+            let _ = fs::remove_file(&draft);
+            return Err(error);
+        }
+        Ok(draft)
     }
 
     fn link(&self, draft: &Path) -> io::Result<bool> {
@@ -244,6 +274,16 @@ mod tests {
             1,
             "no draft stays"
         );
+    }
+
+    #[test]
+    fn who_takes_over_has_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let marks = marks(&dir);
+        marks.lock(NOBODY).unwrap();
+        marks.relabel(std::process::id()).unwrap();
+        assert_eq!(marks.holder(), Some(std::process::id()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -101,6 +101,11 @@ pub(crate) fn is_executable(file: &fs::Metadata) -> bool {
     file.is_file() && file.permissions().mode() & 0o111 != 0
 }
 
+/// Whether there is a program at `path`.
+pub(crate) fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| is_executable(&file))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

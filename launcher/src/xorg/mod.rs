@@ -13,13 +13,12 @@ use std::path::PathBuf;
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::fcntl::OFlag;
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use thiserror::Error;
 use tokio::net::unix::pipe;
 
 use crate::logs::{self, Also, Kept, Logs};
-use crate::process::bound;
+use crate::process::bound::{self, Life};
 use crate::runtime_dir::DesktopDir;
 
 /// Descriptor on which Xorg writes the number of its display when it is ready.
@@ -78,18 +77,19 @@ pub(crate) struct Starting {
     ready: pipe::Receiver,
 }
 
-/// Starts Xorg on display `number` with the files of `dir` (`xauth`, `xorg.conf`).
+/// Starts Xorg, which lives as `life` says, on display `number` with the files of `dir` (`xauth`, `xorg.conf`).
 pub(crate) fn start(
     installation: &Installation,
     dir: &DesktopDir,
     logs: &Logs,
     number: u32,
+    life: Life,
 ) -> Result<Starting, XorgError> {
     fs::create_dir_all(dir.file("xorg.conf.d"))?;
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
     let log = logs.pipe(Kept::Xorg, Also::Nobody)?;
     let output = logs.pipe(Kept::XorgOutput, Also::Nobody)?;
-    let mut command = bound::command(&installation.program, Signal::SIGTERM);
+    let mut command = bound::command(&installation.program, life);
     command.arg(format!(":{number}"));
     command.arg("-displayfd").arg(DISPLAY_FD.to_string());
     command.arg("-config").arg(dir.file("xorg.conf"));

@@ -163,7 +163,10 @@ fn with_systemd_it_is_a_unit() {
             )
         });
         let launcher = pid(&ready, "launcher");
-        assert_eq!(shown, ["active", "notify", "mixed", &launcher.to_string()]);
+        assert_eq!(
+            shown,
+            ["active", "notify", "process", &launcher.to_string()]
+        );
         wait_until("the session runs", || stage.path("home/said").exists());
         let said = fs::read_to_string(stage.path("home/said")).unwrap();
         assert_eq!(said, "name of the shell bus\n", "its words came unchanged");

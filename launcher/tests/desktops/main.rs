@@ -16,3 +16,4 @@ mod lives;
 mod logs;
 mod stage;
 mod top;
+mod units;

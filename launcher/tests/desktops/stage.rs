@@ -92,8 +92,15 @@ impl Stage {
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.path("caraway"));
-        command.args(words).current_dir(self.path("home"));
+        let mut command = self.program(&self.path("caraway"));
+        command.args(words);
+        command
+    }
+
+    /// Any program with this stage's surroundings.
+    pub(crate) fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.path("home"));
         command
             .env("XDG_RUNTIME_DIR", &self.runtime_dir)
             .env("HOME", self.path("home"));
@@ -106,6 +113,14 @@ impl Stage {
             command.uid(user).gid(user);
         }
         command
+    }
+
+    /// Copies a program while no other is being started.
+    pub(crate) fn copy(&self, from: &Path, to: &Path) {
+        let _writing = WRITES_AND_STARTS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        fs::copy(from, to).unwrap();
     }
 
     pub(crate) fn run(&self, words: &[&str]) -> Output {
