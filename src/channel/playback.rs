@@ -136,6 +136,11 @@ impl PlaybackChannel {
         self.mode
     }
 
+    /// Whether it plays as loud as it is told; the others need samples that are as loud as that.
+    pub const fn keeps_volume(&self) -> bool {
+        self.takes_volume
+    }
+
     /// The next 10 ms.
     pub fn push(&mut self, packet: Packet) {
         self.ended = false;
