@@ -15,8 +15,8 @@ use super::channel::{Channel, Role};
 use super::desktop::{Event, Session};
 use super::registry::ChannelKey;
 use crate::audio::{
-    Frame, FrameAssembler, Gain, Microphone, Passage, RawOnly, SilenceGate, SoundCodecs,
-    SoundEncoder, Stamps,
+    FRAME_VALUES, Frame, FrameAssembler, Gain, Microphone, Passage, RawOnly, SilenceGate,
+    SoundCodecs, SoundEncoder, Stamps,
 };
 use crate::base::ClientId;
 use crate::base::Micros;
@@ -193,6 +193,12 @@ impl Session {
     }
 
     fn frame_played(&mut self, now: Micros, frame: &Frame) {
+        // Daemons differ in whether a muted sink's samples are silent.
+        let muted = self.sound.loudness.as_ref();
+        let frame = match muted.is_some_and(|loudness| loudness.is_muted) {
+            true => &[0; FRAME_VALUES],
+            false => frame,
+        };
         let passage = self.sound.gate.pass(frame);
         let begins = passage == Passage::Begins;
         match passage {

@@ -335,10 +335,22 @@ fn the_volume_is_told_to_who_keeps_to_it_and_in_the_samples_of_others() {
         volumes: vec![u16::MAX; 2],
         is_muted: false,
     };
+    world.host.with(|session| session.set_loudness(half(true)));
+    world.run_for(MS(20));
+    play(&mut world, [8000; 120]);
+    let silent = |client: &crate::client::Client| {
+        let heard = samples_of(&client.playback.heard);
+        !client.playback.playing && heard[50..].iter().all(|sample| *sample == 0)
+    };
+    assert!(world.clients.iter().all(silent), "muted is silent for all");
+    let before = encoded.get();
+    for client in &mut world.clients {
+        client.playback.heard.truncate(50);
+    }
     world.host.with(|session| session.set_loudness(full));
     world.run_for(MS(20));
     play(&mut world, [8000; 50]);
-    assert_eq!(encoded.get(), 150, "all get the same again");
+    assert_eq!(encoded.get(), before + 50, "all get the same again");
     let playback = &world.clients[0].playback;
     assert_eq!(playback.volumes, Some(vec![u16::MAX; 2]));
     let old = &world.clients[2].playback;
