@@ -63,8 +63,7 @@ impl Users {
             "--",
             "sh",
             "-c",
-            // With the priority that it has elsewhere by its own means, as far as this user may give it.
-            "ulimit -r 95; pipewire & sleep 0.5; wireplumber & pipewire-pulse & wait",
+            "pipewire & sleep 0.5; wireplumber & pipewire-pulse & wait",
         ]);
         users.wait();
         users
