@@ -220,8 +220,8 @@ impl Session {
     }
 
     /// The newest volume that a client has told since this was last asked: of what it plays, or of its microphone.
-    /// Nothing while there are several clients: who joins does not change what the others hear. Nothing of a client that
-    /// tells no volume at all: spice-gtk says so, and that it is muted, where it cannot know.
+    /// Nothing while there are several clients: who joins does not change what the others hear. Nothing of a client
+    /// that tells no volume at all: spice-gtk says so, and that it is muted, where it cannot know.
     pub fn take_volume_sync(&mut self, is_playback: bool) -> Option<VolumeSync> {
         let place = self.agent.volumes.get_mut(usize::from(!is_playback));
         let volume = place.and_then(Option::take);

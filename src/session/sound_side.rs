@@ -6,8 +6,8 @@
 //! [`is_listened_to`](Session::is_listened_to) again.
 //!
 //! All clients hear the same, so it is encoded once; a second time, softer, for those that cannot be told the volume.
-//! The microphone is that of one client: the one that has been connected longest of those that have one. Who comes later
-//! does not take over a call that is going on.
+//! The microphone is that of one client: the one that has been connected longest of those that have one. Who comes
+//! later does not take over a call that is going on.
 
 use std::sync::Arc;
 
