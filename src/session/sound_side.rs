@@ -302,7 +302,8 @@ impl<'a> Rendering<'a> {
     fn packet(&mut self, mode: AudioMode) -> Option<Arc<[u8]>> {
         let frame = &self.frame;
         if mode != AudioMode::OPUS {
-            return Some(self.raw.get_or_insert_with(|| bytes_of(frame)).clone());
+            let raw = self.raw.get_or_insert_with(|| bytes_of(frame));
+            return Some(Arc::clone(raw));
         }
         let encoder = &mut self.encoder;
         let encoded = self.opus.get_or_insert_with(|| {

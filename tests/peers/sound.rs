@@ -85,13 +85,13 @@ fn a_tone_has_no_gap_while_the_screen_is_drawn_to() {
 }
 
 #[test]
-#[ignore = "four minutes long: run by make benches"]
-fn bench_a_minute_of_tone_has_no_gap_beside_video_and_a_page_that_scrolls() {
+#[ignore = "six minutes long: run by make benches"]
+fn bench_a_minute_of_tone_has_no_gap_beside_video_and_drawing() {
     let _alone = alone();
     let desktop = desktop();
-    let mut watcher = Watcher::new(&desktop);
-    watcher.connect(&desktop);
-    for (name, arguments) in [("film", &["0", "0", "640", "480"]), ("page", &[""; 4])] {
+    let mut watcher = Watcher::connect(&desktop);
+    watcher.begin("idle 1000000");
+    for (name, arguments) in [("film", &["0", "0", "640", "480"]), ("drawing", &[""; 4])] {
         let _drawn = if name == "film" {
             let film = Running::start(x_film(), Stdio::inherit(), |command| {
                 desktop.client(command.args(arguments).arg("100000"));
