@@ -186,7 +186,8 @@ async fn start_services(host: &Rc<Host>, arguments: Arguments) {
         authority: arguments.xauthority,
     });
     let hands = Hands::open(display.as_ref(), &clipboard);
-    let mut hands = hands.following_windows(resize.follow);
+    let hands = hands.following_windows(resize.follow);
+    let mut hands = hands.with_volumes(arguments.sound.is_some());
     if arguments.uploads.as_os_str() != "off" {
         hands = hands.with_uploads(UploadPolicy {
             folder: arguments.uploads,

@@ -8,12 +8,14 @@ pub mod frames;
 pub mod microphone;
 pub mod silence;
 pub mod stamps;
+pub mod volume;
 
 pub use codec::{RawOnly, SoundCodecs, SoundDecoder, SoundEncoder};
 pub use frames::FrameAssembler;
 pub use microphone::Microphone;
 pub use silence::{Passage, SilenceGate};
 pub use stamps::Stamps;
+pub use volume::Gain;
 
 /// Samples of one channel in a second.
 pub const SAMPLE_RATE_HZ: u32 = 48_000;

@@ -5,7 +5,8 @@
 //! that stalls comes back to the sound of now, and has cost a few kilobytes.
 //!
 //! START goes out with the first frame and is stamped like it; MODE before it, because spice-gtk makes its decoder at
-//! START; LATENCY behind it, because spice-gtk forgets the old one there.
+//! START; LATENCY and the volume behind it, because spice-gtk forgets the old one there and has nothing before that it
+//! could set the volume of.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -136,6 +137,11 @@ impl PlaybackChannel {
         self.mode
     }
 
+    /// Whether it plays as loud as it is told; the others need samples that are as loud as that.
+    pub const fn keeps_volume(&self) -> bool {
+        self.takes_volume
+    }
+
     /// The next 10 ms.
     pub fn push(&mut self, packet: Packet) {
         self.ended = false;
@@ -209,6 +215,14 @@ impl PlaybackChannel {
         });
         self.latency_told_ms = 0;
         self.next_probe = now;
+        if self.loudness_told != Loudness::untold() {
+            outbox.send(&Volumes::<{ Volume::TYPE }>(
+                self.loudness_told.volumes.clone(),
+            ));
+            outbox.send(&Mute {
+                mute: u8::from(self.loudness_told.is_muted),
+            });
+        }
     }
 
     /// Asks for a round trip now and then, and tells the client how much it needs to hold.
@@ -354,6 +368,13 @@ mod tests {
         };
         client.channel.set_loudness(louder);
         assert_eq!(client.hear(0), ["mute 0"]);
+        let told = client.play(10);
+        let data = told.iter().position(|what| what == "10");
+        let again = told.iter().position(|what| what == "volume [5, 6]");
+        assert!(
+            again < data && again.is_some(),
+            "with every START: {told:?}"
+        );
         let mut new = Client::new(&EVERYTHING);
         new.channel.set_loudness(Loudness::untold());
         assert!(new.hear(0).is_empty(), "its user's volume is left alone");

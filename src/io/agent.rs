@@ -78,6 +78,13 @@ impl Hands {
         self
     }
 
+    /// Clients tell how loud they play; whoever serves the desktop's sound takes it over.
+    #[must_use]
+    pub const fn with_volumes(mut self, are_taken_over: bool) -> Self {
+        self.services.volume_sync = are_taken_over;
+        self
+    }
+
     /// Takes files from clients, too.
     #[must_use]
     pub fn with_uploads(mut self, policy: UploadPolicy) -> Self {

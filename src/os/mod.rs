@@ -5,6 +5,7 @@
 //! a way that could block or kill us (`docs/security.md`).
 
 pub mod event_fd;
+pub mod folder_watch;
 pub mod frame_buffer;
 pub mod hardening;
 pub mod inherited;
@@ -22,6 +23,7 @@ pub mod turbojpeg;
 pub mod watched;
 
 pub use event_fd::EventFd;
+pub use folder_watch::FolderWatch;
 pub use frame_buffer::FrameBuffer;
 pub use opus::Opus;
 pub use peer_credentials::PeerCredentials;

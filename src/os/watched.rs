@@ -10,6 +10,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::event_fd::EventFd;
+use super::folder_watch::FolderWatch;
 use super::seqpacket::{Outlet, SeqPacket, SeqPacketListener};
 
 /// A descriptor with its readiness. It only gives shared access, so what is watched stays what was registered.
@@ -61,6 +62,10 @@ impl Watchable for EventFd {
     const INTEREST: Interest = Interest::READABLE;
 }
 
+impl Watchable for FolderWatch {
+    const INTEREST: Interest = Interest::READABLE;
+}
+
 /// Keeps [`Watchable`] to this module's promises.
 mod private {
     pub trait Sealed {}
@@ -69,6 +74,7 @@ mod private {
     impl Sealed for super::Outlet {}
     impl Sealed for super::SeqPacketListener {}
     impl Sealed for super::EventFd {}
+    impl Sealed for super::FolderWatch {}
 }
 
 #[cfg(test)]

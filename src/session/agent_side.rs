@@ -221,9 +221,14 @@ impl Session {
     }
 
     /// The newest volume that a client has told since this was last asked: of what it plays, or of its microphone.
+    /// Nothing while there are several clients: who joins does not change what the others hear. Nothing of a client
+    /// that tells no volume at all: spice-gtk says so, and that it is muted, where it cannot know.
     pub fn take_volume_sync(&mut self, is_playback: bool) -> Option<VolumeSync> {
         let place = self.agent.volumes.get_mut(usize::from(!is_playback));
-        place.and_then(Option::take)
+        let volume = place.and_then(Option::take);
+        volume
+            .filter(|volume| volume.volumes.iter().any(|volume| *volume != 0))
+            .filter(|_| self.registry.clients().count() == 1)
     }
 
     /// Hands what the parts have said to the clients' links, and rings for what they want done.
@@ -253,8 +258,10 @@ impl Session {
             }
         }
         let deadline = self.agent.next_deadline();
-        let volume_is_new = std::mem::take(&mut self.agent.volume_is_new);
-        if !self.agent.out.orders.is_empty() || volume_is_new || deadline != self.agent.deadline {
+        if std::mem::take(&mut self.agent.volume_is_new) {
+            self.events.push(Event::Sound);
+        }
+        if !self.agent.out.orders.is_empty() || deadline != self.agent.deadline {
             self.agent.deadline = deadline;
             self.events.push(Event::Agent);
         }

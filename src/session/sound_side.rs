@@ -5,8 +5,9 @@
 //! [`take_microphone`](Session::take_microphone) for what they are to get. [`Event::Sound`] tells it to look at
 //! [`is_listened_to`](Session::is_listened_to) again.
 //!
-//! All clients hear the same, so it is encoded once. The microphone is that of one client: the one that has been
-//! connected longest of those that have one. Who comes later does not take over a call that is going on.
+//! All clients hear the same, so it is encoded once; a second time, softer, for those that cannot be told the volume.
+//! The microphone is that of one client: the one that has been connected longest of those that have one. Who comes
+//! later does not take over a call that is going on.
 
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ use super::channel::{Channel, Role};
 use super::desktop::{Event, Session};
 use super::registry::ChannelKey;
 use crate::audio::{
-    Frame, FrameAssembler, Microphone, Passage, RawOnly, SilenceGate, SoundCodecs, SoundEncoder,
-    Stamps,
+    FRAME_VALUES, Frame, FrameAssembler, Gain, Microphone, Passage, RawOnly, SilenceGate,
+    SoundCodecs, SoundEncoder, Stamps,
 };
 use crate::base::ClientId;
 use crate::base::Micros;
@@ -31,6 +32,10 @@ use crate::wire::playback::AudioMode;
 pub(super) struct SoundSide {
     codecs: Box<dyn SoundCodecs>,
     encoder: Option<Box<dyn SoundEncoder>>,
+    /// For clients that cannot be told the volume.
+    softer_encoder: Option<Box<dyn SoundEncoder>>,
+    /// What those get; nothing while it is what all get.
+    gain: Option<Gain>,
     assembler: FrameAssembler,
     gate: SilenceGate,
     stamps: Stamps,
@@ -46,6 +51,8 @@ impl SoundSide {
         Self {
             codecs: Box::new(RawOnly),
             encoder: None,
+            softer_encoder: None,
+            gain: None,
             assembler: FrameAssembler::new(),
             gate: SilenceGate::new(),
             stamps: Stamps::new(),
@@ -86,6 +93,7 @@ impl Session {
         self.registry.serve(ChannelType::PLAYBACK);
         self.registry.serve(ChannelType::RECORD);
         self.sound.encoder = codecs.encoder();
+        self.sound.softer_encoder = codecs.encoder();
         self.sound.codecs = codecs;
     }
 
@@ -138,8 +146,10 @@ impl Session {
         self.sound.microphone.take(samples);
     }
 
-    /// How loud the desktop's sound is to be played, for clients that keep to it.
+    /// How loud the desktop's sound is to be played. What [`sound_played`](Self::sound_played) is given is as loud as
+    /// if this was full: it is told to clients that keep to it, and in the samples of the others.
     pub fn set_loudness(&mut self, loudness: Loudness) {
+        self.sound.gain = Gain::of(&loudness.volumes);
         for (key, channel) in &mut self.channels {
             if let Role::Playback(playback) = &mut channel.role {
                 playback.set_loudness(loudness.clone());
@@ -183,6 +193,12 @@ impl Session {
     }
 
     fn frame_played(&mut self, now: Micros, frame: &Frame) {
+        // Daemons differ in whether a muted sink's samples are silent.
+        let muted = self.sound.loudness.as_ref();
+        let frame = match muted.is_some_and(|loudness| loudness.is_muted) {
+            true => &[0; FRAME_VALUES],
+            false => frame,
+        };
         let passage = self.sound.gate.pass(frame);
         let begins = passage == Passage::Begins;
         match passage {
@@ -191,21 +207,30 @@ impl Session {
             Passage::Begins | Passage::Sounds => {}
         }
         let time = self.sound.stamps.stamp(now, begins);
-        if let Some(encoder) = self.sound.encoder.as_mut().filter(|_| begins) {
-            encoder.reset();
+        let SoundSide {
+            encoder,
+            softer_encoder,
+            gain,
+            ..
+        } = &mut self.sound;
+        if begins {
+            encoder.iter_mut().for_each(|encoder| encoder.reset());
+            softer_encoder
+                .iter_mut()
+                .for_each(|encoder| encoder.reset());
         }
-        let (mut opus, mut raw) = (None, None);
+        let mut told = Rendering::new(encoder.as_deref_mut(), *frame);
+        let mut untold =
+            gain.map(|gain| Rendering::new(softer_encoder.as_deref_mut(), gain.of_frame(frame)));
         for (key, channel) in &mut self.channels {
             let Role::Playback(playback) = &mut channel.role else {
                 continue;
             };
-            let encoder = &mut self.sound.encoder;
-            let data = if playback.mode() == AudioMode::OPUS {
-                opus.get_or_insert_with(|| encode(encoder.as_deref_mut(), frame))
-            } else {
-                raw.get_or_insert_with(|| Some(bytes_of(frame)))
+            let rendering = match &mut untold {
+                Some(softer) if !playback.keeps_volume() => softer,
+                _ => &mut told,
             };
-            if let Some(data) = data.clone() {
+            if let Some(data) = rendering.packet(playback.mode()) {
                 playback.push(Packet { time, data });
                 self.events.push(Event::Wake(*key));
             }
@@ -255,10 +280,39 @@ impl Session {
     }
 }
 
-/// The packet of a frame; none where the encoder fails, and the client is 10 ms short.
-fn encode(encoder: Option<&mut (dyn SoundEncoder + 'static)>, frame: &Frame) -> Option<Arc<[u8]>> {
-    let mut packet = Vec::new();
-    encoder?.encode(frame, &mut packet).then(|| packet.into())
+/// A frame as packets for clients, each made when the first client needs it.
+struct Rendering<'a> {
+    encoder: Option<&'a mut (dyn SoundEncoder + 'static)>,
+    frame: Frame,
+    /// Tried once: none where the encoder fails, and clients are 10 ms short.
+    opus: Option<Option<Arc<[u8]>>>,
+    raw: Option<Arc<[u8]>>,
+}
+
+impl<'a> Rendering<'a> {
+    const fn new(encoder: Option<&'a mut (dyn SoundEncoder + 'static)>, frame: Frame) -> Self {
+        Self {
+            encoder,
+            frame,
+            opus: None,
+            raw: None,
+        }
+    }
+
+    fn packet(&mut self, mode: AudioMode) -> Option<Arc<[u8]>> {
+        let frame = &self.frame;
+        if mode != AudioMode::OPUS {
+            let raw = self.raw.get_or_insert_with(|| bytes_of(frame));
+            return Some(Arc::clone(raw));
+        }
+        let encoder = &mut self.encoder;
+        let encoded = self.opus.get_or_insert_with(|| {
+            let mut packet = Vec::new();
+            let done = encoder.as_mut()?.encode(frame, &mut packet);
+            done.then(|| packet.into())
+        });
+        encoded.clone()
+    }
 }
 
 fn bytes_of(frame: &Frame) -> Arc<[u8]> {

@@ -19,6 +19,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The dummy driver takes no faster modes than 300 MHz.
 const CLOCK_MHZ_MAX: f64 = 290.0;
 
+/// Beginnings of variables that lead programs to their sound.
+const SOUND: [&str; 3] = ["ALSA_CONFIG_PATH", "PIPEWIRE_NODE", "PULSE_"];
+
 /// Lines of a log that go into a failure's message.
 const LOG_LINES: usize = 30;
 
@@ -123,7 +126,7 @@ impl Desktop {
             sound: environment
                 .lines()
                 .filter_map(|line| line.split_once('='))
-                .filter(|(name, _)| name.starts_with("PULSE_"))
+                .filter(|(name, _)| SOUND.iter().any(|of_sound| name.starts_with(of_sound)))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             process,

@@ -8,7 +8,7 @@
  * the time of CLOCK_MONOTONIC in microseconds:
  *
  *   open AT              the playback channel is connected
- *   start AT CHANNELS RATE | stop AT | latency AT MS | mute AT 0|1
+ *   start AT CHANNELS RATE | stop AT | latency AT MS | mute AT 0|1 | volume AT 0..65535
  *   data AT BYTES        so many bytes were given
  *   record-start AT | record-stop AT
  *   closed AT            the main channel has gone
@@ -77,6 +77,16 @@ static void on_mute(GObject *channel, GParamSpec *property, gpointer user)
     (void)property, (void)user;
     g_object_get(channel, "mute", &mute, NULL);
     printf("mute %" G_GINT64_FORMAT " %d\n", g_get_monotonic_time(), mute);
+}
+
+static void on_volume(GObject *channel, GParamSpec *property, gpointer user)
+{
+    guint16 *volumes = NULL;
+
+    (void)property, (void)user;
+    g_object_get(channel, "volume", &volumes, NULL);
+    if (volumes)
+        printf("volume %" G_GINT64_FORMAT " %d\n", g_get_monotonic_time(), volumes[0]);
 }
 
 /* Sends what a sound card would have taken by now. */
@@ -148,6 +158,7 @@ static void on_channel_new(SpiceSession *session, SpiceChannel *channel, gpointe
         g_signal_connect(channel, "playback-stop", G_CALLBACK(on_stop), NULL);
         g_signal_connect(channel, "notify::min-latency", G_CALLBACK(on_latency), NULL);
         g_signal_connect(channel, "notify::mute", G_CALLBACK(on_mute), NULL);
+        g_signal_connect(channel, "notify::volume", G_CALLBACK(on_volume), NULL);
         spice_channel_connect(channel);
     } else if (SPICE_IS_RECORD_CHANNEL(channel)) {
         g_signal_connect(channel, "record-start", G_CALLBACK(on_record_start), NULL);

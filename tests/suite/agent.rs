@@ -190,9 +190,9 @@ fn the_newest_volume_of_a_client_is_told_once() {
         });
         world.clients[0].say_agent(world.now, &message);
     }
-    world.host.agent_rung = false;
+    world.host.sound_rung = false;
     world.run_for(MS(10));
-    assert!(world.host.agent_rung);
+    assert!(world.host.sound_rung);
     let take = |world: &mut World, playback| {
         let sync = world
             .host
@@ -201,5 +201,25 @@ fn the_newest_volume_of_a_client_is_told_once() {
     };
     assert_eq!(take(&mut world, true), Some(vec![2, 2]));
     assert_eq!(take(&mut world, false), Some(vec![3, 3]));
+    assert_eq!(take(&mut world, true), None);
+    // spice-gtk without a sound card.
+    let unknown = AgentMessage::VolumeSync(VolumeSync {
+        is_playback: true,
+        mute: true,
+        volumes: vec![0; 2],
+    });
+    world.clients[0].say_agent(world.now, &unknown);
+    world.run_for(MS(10));
+    assert_eq!(take(&mut world, true), None);
+    // Who joins does not change what the others hear.
+    let second = world.join(Profile::Gtk, Line::LAN);
+    world.run_for(MS(200));
+    let message = AgentMessage::VolumeSync(VolumeSync {
+        is_playback: true,
+        mute: true,
+        volumes: vec![9; 2],
+    });
+    world.clients[second].say_agent(world.now, &message);
+    world.run_for(MS(10));
     assert_eq!(take(&mut world, true), None);
 }

@@ -312,6 +312,52 @@ fn what_is_muted_in_the_desktop_is_told() {
 }
 
 #[test]
+fn the_volume_is_told_to_who_keeps_to_it_and_in_the_samples_of_others() {
+    let profiles = [Profile::Gtk, Profile::Html5, Profile::Old, Profile::Gtk];
+    let (mut world, encoded) = world(&profiles, Line::LAN);
+    let half = |is_muted| Loudness {
+        volumes: vec![u16::MAX / 2, u16::MAX / 2],
+        is_muted,
+    };
+    world.host.with(|session| session.set_loudness(half(false)));
+    world.run_for(MS(20));
+    play(&mut world, [8000; 50]);
+    assert_eq!(encoded.get(), 100, "once as it is and once softer");
+    for client in &world.clients {
+        let keeps = client.profile == Profile::Gtk;
+        let playback = &client.playback;
+        assert_eq!(playback.volumes.is_some(), keeps);
+        // A slider at half is an eighth of the sound.
+        let expected = if keeps { 8000 } else { 999 };
+        assert_eq!(samples_of(&playback.heard), [expected; 50]);
+    }
+    let full = Loudness {
+        volumes: vec![u16::MAX; 2],
+        is_muted: false,
+    };
+    world.host.with(|session| session.set_loudness(half(true)));
+    world.run_for(MS(20));
+    play(&mut world, [8000; 120]);
+    let silent = |client: &crate::client::Client| {
+        let heard = samples_of(&client.playback.heard);
+        !client.playback.playing && heard[50..].iter().all(|sample| *sample == 0)
+    };
+    assert!(world.clients.iter().all(silent), "muted is silent for all");
+    let before = encoded.get();
+    for client in &mut world.clients {
+        client.playback.heard.truncate(50);
+    }
+    world.host.with(|session| session.set_loudness(full));
+    world.run_for(MS(20));
+    play(&mut world, [8000; 50]);
+    assert_eq!(encoded.get(), before + 50, "all get the same again");
+    let playback = &world.clients[0].playback;
+    assert_eq!(playback.volumes, Some(vec![u16::MAX; 2]));
+    let old = &world.clients[2].playback;
+    assert_eq!(samples_of(&old.heard)[50..], [8000; 50]);
+}
+
+#[test]
 fn a_desktop_without_sound_lists_no_channels_of_it() {
     let mut world = World::new(SIZE);
     let anna = world.join(Profile::Gtk, Line::LAN);

@@ -3,8 +3,9 @@
 //! PulseAudio, and PipeWire in its place, are reached at one socket and speak one protocol. In the user's daemon a
 //! desktop has a sink and a microphone that are named after it; caraway-server makes them there (`io::sound::devices`)
 //! and [`release`] takes them away. A daemon of the desktop's own has nothing else in it, and ends with the desktop.
-//! Programs find either through their environment.
+//! Programs find either through their environment: those that speak PulseAudio's protocol, PipeWire's own, or ALSA.
 
+mod alsa;
 mod release;
 
 use std::env;
@@ -62,32 +63,40 @@ impl Sound {
         &self,
         dir: &Path,
         name: &DesktopName,
-    ) -> [(&'static str, OsString); 3] {
+    ) -> Vec<(&'static str, OsString)> {
         let mut server = OsString::from("unix:");
         server.push(self.socket(dir));
         let names = Names::of(name);
-        [
+        let mut variables = vec![
             ("PULSE_SERVER", server),
+            // Both ways: the microphone has this name as its path.
+            ("PIPEWIRE_NODE", names.sink.clone().into()),
             ("PULSE_SINK", names.sink.into()),
             ("PULSE_SOURCE", names.microphone.into()),
-        ]
+        ];
+        if let Some(path) = alsa::config_path(dir) {
+            variables.push(("ALSA_CONFIG_PATH", path.into()));
+        }
+        variables
     }
 
-    /// Writes what the desktop's own daemon needs to `dir`, if it has one.
+    /// Writes what programs and the desktop's own daemon need to `dir`.
     pub(crate) fn write_files(&self, dir: &Path, name: &DesktopName) -> io::Result<()> {
-        if matches!(self, Self::Users(_)) {
-            return Ok(());
+        for (file, text) in alsa::files(dir) {
+            write_new(&dir.join(file), &text)?;
         }
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let mut file = options.open(dir.join(SCRIPT))?;
-        io::Write::write_all(&mut file, script(&dir.join(SOCKET), name).as_bytes())
+        match self {
+            Self::Users(_) => Ok(()),
+            Self::Own(_) => write_new(&dir.join(SCRIPT), &script(&dir.join(SOCKET), name)),
+        }
     }
 }
 
 /// Names of a desktop's devices; caraway-server has the same.
 struct Names {
     sink: String,
+    /// What the sink plays to in PulseAudio.
+    output: String,
     feed: String,
     microphone: String,
 }
@@ -96,6 +105,7 @@ impl Names {
     fn of(desktop: &DesktopName) -> Self {
         let sink = format!("caraway-{desktop}");
         Self {
+            output: format!("{sink}-output"),
             feed: format!("{sink}-microphone-feed"),
             microphone: format!("{sink}-microphone"),
             sink,
@@ -103,16 +113,31 @@ impl Names {
     }
 }
 
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    io::Write::write_all(&mut options.open(path)?, text.as_bytes())
+}
+
 /// The devices come before the socket, so that no program finds a daemon without them.
 fn script(socket: &Path, name: &DesktopName) -> String {
     let Names {
         sink,
+        output,
         feed,
         microphone,
     } = Names::of(name);
     let null = "load-module module-null-sink rate=48000 channels=2 norewinds=1";
+    let desktop = format!("sink_properties=\"device.description='Caraway desktop {name}'\"");
+    // The volume of a virtual sink is not in what is heard at its monitor; it is told to clients.
     format!(
-        "{null} sink_name={sink} sink_properties=\"device.description='Caraway desktop {name}'\"\n\
+        ".ifexists module-virtual-sink.so\n\
+         {null} sink_name={output} sink_properties=\"device.description='Caraway output {name}'\"\n\
+         load-module module-virtual-sink sink_name={sink} master={output} rate=48000 channels=2 \
+         use_volume_sharing=no {desktop}\n\
+         .else\n\
+         {null} sink_name={sink} {desktop}\n\
+         .endif\n\
          {null} sink_name={feed} sink_properties=\"device.description='Caraway microphone feed {name}'\"\n\
          load-module module-remap-source master={feed}.monitor source_name={microphone} \
          source_properties=\"device.description='Caraway microphone {name}'\"\n\
@@ -178,7 +203,8 @@ mod tests {
         let variables = own.environment(dir, &name);
         assert_eq!(variables[0].1, "unix:/run/x/sound.sock");
         assert_eq!(variables[1].1, "caraway-desk");
-        assert_eq!(variables[2].1, "caraway-desk-microphone");
+        assert_eq!(variables[2].1, "caraway-desk");
+        assert_eq!(variables[3].1, "caraway-desk-microphone");
         let users = Sound::Users("/run/user/1/pulse/native".into());
         let variables = users.environment(dir, &name);
         assert_eq!(variables[0].1, "unix:/run/user/1/pulse/native");
@@ -188,14 +214,17 @@ mod tests {
     fn the_own_daemon_has_its_devices_before_its_socket() {
         let dir = tempfile::tempdir().unwrap();
         let name = "desk".parse().unwrap();
+        let other = tempfile::tempdir().unwrap();
         Sound::Users("/x".into())
-            .write_files(dir.path(), &name)
+            .write_files(other.path(), &name)
             .unwrap();
-        assert!(!dir.path().join(SCRIPT).exists());
+        assert!(!other.path().join(SCRIPT).exists());
         let own = Sound::Own("/usr/bin/pulseaudio".into());
         own.write_files(dir.path(), &name).unwrap();
         let script = fs::read_to_string(dir.path().join(SCRIPT)).unwrap();
+        assert!(dir.path().join("asound.conf").exists());
         let places = [
+            "sink_name=caraway-desk-output ",
             "sink_name=caraway-desk ",
             "source_name=caraway-desk-microphone ",
             "sound.sock",

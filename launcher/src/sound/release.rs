@@ -43,7 +43,7 @@ fn unload(socket: &Path, names: &Names) -> Result<(), ProtocolError> {
     daemon.greet()?;
     daemon.say(&Command::GetModuleInfoList)?;
     let (_, modules): (_, ModuleInfoList) = read_reply_message(&mut daemon.stream, daemon.version)?;
-    // The newest first: the microphone stands on its feed.
+    // The newest first: the microphone stands on its feed, the sink on its output.
     for module in modules.iter().rev() {
         if module
             .argument
@@ -61,6 +61,7 @@ fn unload(socket: &Path, names: &Names) -> Result<(), ProtocolError> {
 fn is_of(argument: &CStr, names: &Names) -> bool {
     let own = [
         format!("sink_name={}", names.sink),
+        format!("sink_name={}", names.output),
         format!("sink_name={}", names.feed),
         format!("source_name={}", names.microphone),
     ];
@@ -112,6 +113,7 @@ mod tests {
         for own in [
             c"sink_name=caraway-desk rate=48000",
             c"rate=48000 sink_name=caraway-desk-microphone-feed",
+            c"sink_name=caraway-desk-output rate=48000",
             c"master=caraway-desk-microphone-feed.monitor source_name=caraway-desk-microphone",
         ] {
             assert!(is_of(own, &names), "{own:?}");

@@ -1,9 +1,10 @@
 //! The desktop's sound: between the daemon that its programs play to and the session.
 //!
 //! One task. It connects to the daemon, sees to it that the desktop's devices are there, takes what is played as long
-//! as any client listens, and feeds the microphone as long as a client speaks. When the daemon goes it tries again,
-//! ever later up to [`PAUSE_MAX`]; the session never notices more than silence.
+//! as any client listens, and feeds the microphone as long as a client speaks. When the daemon goes it tries again
+//! ([`Attempts`]); the session never notices more than silence.
 
+mod attempts;
 mod daemon;
 mod devices;
 
@@ -15,16 +16,11 @@ use pulseaudio::protocol::{Command, SubscriptionEvent, SubscriptionEventFacility
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use self::attempts::Attempts;
 use self::daemon::{Daemon, DaemonError, Said};
 use self::devices::Devices;
 use super::host::Host;
-use crate::audio::{CHANNELS, FRAME_BYTES};
-use crate::channel::playback::Loudness;
-use crate::wire::playback::VOLUME_FULL;
-
-/// Pauses between attempts to reach the daemon double from the first to the last.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+use crate::audio::FRAME_BYTES;
 
 /// A sound has ended when nothing of it has come for this long: the daemon has suspended the sink.
 const QUIET: Duration = Duration::from_millis(300);
@@ -45,8 +41,7 @@ pub struct SoundPlace {
 
 /// Serves the sound of a desktop for ever.
 pub async fn serve(host: Rc<Host>, place: SoundPlace) {
-    let mut pause = PAUSE_MIN;
-    let mut complained = false;
+    let mut attempts = Attempts::new();
     loop {
         let (attached, error) = attach(&host, &place).await;
         host.with(|session| {
@@ -54,15 +49,12 @@ pub async fn serve(host: Rc<Host>, place: SoundPlace) {
             session.sound_recorded_by(false);
         });
         if attached {
-            pause = PAUSE_MIN;
-            complained = false;
+            attempts.succeeded();
         }
-        // Once in a row: a daemon that is not there is not there a second later. One that is being started is no news.
-        if pause == PAUSE_MAX && !std::mem::replace(&mut complained, true) {
+        if attempts.is_news() {
             tracing::warn!(%error, "no sound for now");
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        attempts.wait(&place.socket).await;
     }
 }
 
@@ -110,8 +102,9 @@ struct Attachment<'a> {
 impl Attachment<'_> {
     async fn run(&mut self) -> Result<std::convert::Infallible, DaemonError> {
         self.look_at_recorders().await?;
-        self.tell_muted().await?;
+        self.tell_loudness().await?;
         loop {
+            self.follow_volumes().await?;
             self.follow_clients().await?;
             let host = self.host;
             let sounding = host.with(|session| session.is_sounding());
@@ -162,7 +155,7 @@ impl Attachment<'_> {
             self.look_at_recorders().await?;
         }
         if self.devices.concerns(event) {
-            self.tell_muted().await?;
+            self.tell_loudness().await?;
         }
         Ok(())
     }
@@ -183,17 +176,25 @@ impl Attachment<'_> {
         Ok(())
     }
 
-    /// The volume is in the samples already; that the desktop is muted clients may show.
-    async fn tell_muted(&mut self) -> Result<(), DaemonError> {
-        let (sink, microphone) = self.devices.are_muted(&mut self.daemon).await?;
-        let loudness = |is_muted| Loudness {
-            volumes: vec![VOLUME_FULL; CHANNELS],
-            is_muted,
-        };
+    async fn tell_loudness(&mut self) -> Result<(), DaemonError> {
+        let (sink, microphone) = self.devices.loudness(&mut self.daemon).await?;
         self.host.with(|session| {
-            session.set_loudness(loudness(sink));
-            session.set_microphone_loudness(loudness(microphone));
+            session.set_loudness(sink);
+            session.set_microphone_loudness(microphone);
         });
+        Ok(())
+    }
+
+    /// A client has told how loud it plays and whether its microphone is muted: the desktop's mixer shows the same.
+    async fn follow_volumes(&mut self) -> Result<(), DaemonError> {
+        for is_playback in [true, false] {
+            let told = self
+                .host
+                .with(|session| session.take_volume_sync(is_playback));
+            if let Some(told) = told {
+                self.devices.take_over(&mut self.daemon, &told).await?;
+            }
+        }
         Ok(())
     }
 

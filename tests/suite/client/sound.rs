@@ -23,6 +23,7 @@ pub(crate) struct PlaybackModel {
     pub(crate) heard: Vec<Heard>,
     pub(crate) starts: usize,
     pub(crate) muted: bool,
+    pub(crate) volumes: Option<Vec<u16>>,
     pub(crate) latency_ms: Option<u32>,
     newest: u32,
 }
@@ -67,7 +68,10 @@ impl PlaybackModel {
             }
             ServerMessage::Stop(_) => assert!(std::mem::replace(&mut self.playing, false)),
             ServerMessage::Mute(mute) => self.muted = mute.mute != 0,
-            ServerMessage::Volume(volume) => assert_eq!(volume.0.len(), 2),
+            ServerMessage::Volume(volume) => {
+                assert_eq!(volume.0.len(), 2);
+                self.volumes = Some(volume.0);
+            }
             ServerMessage::Latency(latency) => {
                 assert!(self.playing, "START would make the client forget it");
                 self.latency_ms = Some(latency.latency_ms);

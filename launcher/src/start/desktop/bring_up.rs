@@ -158,7 +158,7 @@ impl Desktop {
         let sound = sound
             .as_ref()
             .map(|sound| sound.environment(dir.path(), dir.name()));
-        let sound = sound.as_ref().map_or(&[][..], |variables| variables);
+        let sound = sound.as_deref().unwrap_or_default();
         let variables = environment::for_session(env::vars_os(), &display, &cookie, sound);
         command.env_clear().envs(variables);
         // The one object shall stay alone on stdout.
