@@ -9,6 +9,7 @@ use caraway_server::agent::clipboard::{ClipboardDirection, ClipboardPolicy};
 use caraway_server::agent::resize::ResizePolicy;
 use caraway_server::agent::resize_layout::DpiPolicy;
 use caraway_server::base::limits::CLIPBOARD_BYTES_MAX;
+use caraway_server::session::Joining;
 
 /// Largest content of the clipboard that the protocol's part takes, in MB.
 const CLIPBOARD_MB_MAX: u16 = 100;
@@ -65,6 +66,9 @@ pub(crate) struct Arguments {
     /// Where dots per inch come from.
     #[arg(long, value_enum, default_value_t = Dpi::Fixed)]
     pub(crate) dpi: Dpi,
+    /// What may do who comes with all rights while another client uses the desktop.
+    #[arg(long, value_enum, default_value_t = JoiningChoice::Full)]
+    pub(crate) joining: JoiningChoice,
     /// The X display behind the driver; without it there are no selections.
     #[arg(long)]
     pub(crate) display: Option<String>,
@@ -127,6 +131,23 @@ pub(crate) enum Folders {
     On,
     /// Not at all.
     Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JoiningChoice {
+    /// The same.
+    Full,
+    /// Watch.
+    ViewOnly,
+}
+
+impl From<JoiningChoice> for Joining {
+    fn from(choice: JoiningChoice) -> Self {
+        match choice {
+            JoiningChoice::Full => Self::Full,
+            JoiningChoice::ViewOnly => Self::ViewOnly,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -168,6 +168,7 @@ fn session(arguments: &Arguments) -> Result<Session, ServerError> {
     let mut session = Session::new(identity, Size::default());
     offer_encoders(&mut session);
     session.set_resize_policy(arguments.resize_policy());
+    session.set_joining(arguments.joining.into());
     session.set_clipboard_policy(arguments.clipboard_policy());
     if arguments.folders == Folders::On {
         session.serve_folders();

@@ -1,5 +1,6 @@
 //! The `caraway` command: starts desktops, watches them, lists, shows and ends them.
 
+mod access;
 mod certificate;
 mod cli;
 mod config;
@@ -13,6 +14,7 @@ mod logs;
 mod moment;
 mod mounts;
 mod name;
+mod others;
 mod password;
 mod password_command;
 mod process;
@@ -28,6 +30,7 @@ mod ticket;
 mod top;
 mod uploads;
 mod view;
+mod visitors;
 mod xorg;
 
 use std::path::{Path, PathBuf};
@@ -49,14 +52,25 @@ fn main() -> ExitCode {
     };
     let status = match cli.verb {
         Verb::Start(args) => start::run(&args),
+        Verb::List(args) if args.all => report(others::list(args.json)),
         Verb::List(args) => desktops::list(args.json),
-        Verb::Status(args) => report(desktops::status(args.name, args.json)),
-        Verb::Stop(args) => report(desktops::stop(args.name)),
+        Verb::Status(args) => args
+            .of
+            .instead()
+            .unwrap_or_else(|| report(desktops::status(args.name, args.json))),
+        Verb::Stop(args) => args
+            .of
+            .instead()
+            .unwrap_or_else(|| report(desktops::stop(args.name))),
+        Verb::Message(args) => args
+            .of
+            .instead()
+            .unwrap_or_else(|| report(desktops::message(args.name, args.text))),
         Verb::Password(args) => match &args.scram {
             Some(user) => report(scram::run(user)),
             None => report(password_command::run(&args)),
         },
-        Verb::View(args) => report(view::run(args.name)),
+        Verb::View(args) => report(view::run(&args)),
         Verb::Config(args) => config::run(args),
         Verb::Logs(args) => report(logs::run(args)),
         Verb::Top(args) => top::run(&args),

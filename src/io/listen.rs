@@ -128,6 +128,7 @@ async fn accept_tcp(
             kernel,
             origin: Origin {
                 peer: address.to_string(),
+                user: None,
                 path,
             },
         },
@@ -148,6 +149,7 @@ async fn accept_unix(listener: &UnixListener, host: &Rc<Host>) -> std::io::Resul
                 kernel: Kernel::of_unix(),
                 origin: Origin {
                     peer: "unix".into(),
+                    user: None,
                     path: Path::Unix,
                 },
             },

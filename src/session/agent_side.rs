@@ -168,6 +168,7 @@ impl Session {
             channels,
             events,
             agent,
+            registry,
             ..
         } = self;
         for (key, channel) in channels {
@@ -177,6 +178,7 @@ impl Session {
                 client,
                 ..
             } = channel
+                && registry.access(*client).acts()
             {
                 if main.agent.serve(services, outbox) {
                     agent.left(*client);

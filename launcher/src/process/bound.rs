@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getpid, getppid, setsid};
+use nix::unistd::{Gid, Pid, Uid, getpid, getppid, setgid, setgroups, setsid, setuid};
 
 use crate::terminal;
 
@@ -31,6 +31,9 @@ pub(crate) struct BoundArgs {
     /// Number of the signal that the child gets then.
     #[arg(long, default_value_t = Signal::SIGTERM as i32)]
     signal: i32,
+    /// User and group that the program shall run as; only root can.
+    #[arg(long = "as", value_names = ["UID", "GID"], num_args = 2)]
+    identity: Option<Vec<u32>>,
     /// The program and its arguments.
     #[arg(last = true, required = true, num_args = 1..)]
     program: Vec<OsString>,
@@ -64,7 +67,8 @@ pub(crate) fn exec(args: &BoundArgs) -> u8 {
     let Ok(signal) = Signal::try_from(args.signal) else {
         return CANNOT_RUN;
     };
-    if let Err(error) = bind(args.parent, signal) {
+    let identity = args.identity.as_deref().map_or(Ok(()), become_user);
+    if let Err(error) = identity.and_then(|()| bind(args.parent, signal)) {
         terminal::notice(format_args!("cannot bind a child to its parent: {error}"));
         return CANNOT_RUN;
     }
@@ -72,6 +76,17 @@ pub(crate) fn exec(args: &BoundArgs) -> u8 {
     let error = Command::new(program).args(&args.program[1..]).exec();
     terminal::notice(format_args!("cannot run {}: {error}", program.display()));
     CANNOT_RUN
+}
+
+/// Gives up root's rights for those of a user, in a session of its own: that user reaches no terminal of root's.
+fn become_user(identity: &[u32]) -> Result<(), Errno> {
+    let &[uid, gid] = identity else {
+        return Err(Errno::EINVAL);
+    };
+    setsid()?;
+    setgroups(&[])?;
+    setgid(Gid::from_raw(gid))?;
+    setuid(Uid::from_raw(uid))
 }
 
 /// Gives the calling process a session of its own, and `signal` when `parent` ends.

@@ -20,7 +20,7 @@ pub(crate) use self::link::{Event, Link, StatusOf};
 use clap::ValueEnum;
 
 use crate::certificate::Certificate;
-use crate::cli::{Clipboard, Dpi, Resize};
+use crate::cli::{Clipboard, Dpi, Joining, Resize};
 use crate::listen::Listener;
 use crate::logs::{Also, Kept, Logs};
 use crate::name::DesktopName;
@@ -88,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) cookie: PathBuf,
     /// Identifies the desktop to clients, whichever server they talk to.
     pub(crate) uuid: u128,
+    /// What a further client may do.
+    pub(crate) joining: Joining,
     /// Which way the clipboard passes.
     pub(crate) clipboard: Clipboard,
     /// And at most how many MB at a time.
@@ -209,6 +211,9 @@ fn say_features(command: &mut Command, plan: &Plan) {
         Some(dir) => command.arg("--folders-dir").arg(dir),
         None => command.args(["--folders", "off"]),
     };
+    if let Some(joining) = plan.joining.to_possible_value() {
+        command.args(["--joining", joining.get_name()]);
+    }
     let clipboard = plan.clipboard.to_possible_value();
     if let Some(way) = &clipboard {
         command.args(["--clipboard", way.get_name()]);

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::interrupts::Interrupts;
 use super::{Plan, StartError, announce, start_directory};
+use crate::access::Access;
 use crate::certificate::Certificate;
 use crate::control::messages::{self, Pids};
 use crate::control::{self, Facts, Order};
@@ -30,6 +31,7 @@ use crate::sound::{self, Sound};
 use crate::supervise::{Action, Outcome, Part, Supervisor};
 use crate::terminal::notice;
 use crate::ticket::Ticket;
+use crate::visitors::Visitors;
 use crate::xorg::{self, XorgError, failure, pid_of};
 
 /// Time for Xorg to start on a busy host (0.1 s on an idle one).
@@ -57,6 +59,7 @@ pub(super) struct Desktop {
     /// A password that was set while the desktop started.
     late_ticket: Option<Ticket>,
     mounts: Mounts,
+    visitors: Visitors,
     state: State,
     start: Instant,
 }
@@ -66,6 +69,7 @@ enum Happening {
     Ended(Part, Ended),
     StopAsked,
     NewTicket(Ticket),
+    Message(String),
     Server(Option<Event>),
     Due,
 }
@@ -136,6 +140,8 @@ impl Desktop {
             desktop,
             server: None,
             ticket,
+            view_only: None,
+            by_users: plan.server.sasl.is_some(),
             authority,
         });
         let (order, orders) = mpsc::channel(1);
@@ -143,6 +149,7 @@ impl Desktop {
         let bus_socket = plan.bus.as_ref().map(|_| plan.dir.file("bus"));
         Ok(Self {
             mounts: Mounts::new(bus_socket.as_deref()),
+            visitors: Visitors::new(plan.dir.name(), plan.hooks(), bus_socket.as_deref()),
             supervisor: Supervisor::new(plan.command.name()),
             plan,
             reaper,
@@ -299,6 +306,9 @@ impl Desktop {
     fn start_server(&mut self) -> Result<Link, ServerError> {
         let (pid, link) = server::start(&self.plan.server)?;
         self.started(Part::Server, pid);
+        if let Some(ticket) = &self.facts.borrow().view_only {
+            link.set_ticket(ticket)?;
+        }
         self.facts.send_modify(|facts| {
             facts.desktop.pids.server = Some(pid.as_raw());
             facts.server = Some(link.status());
@@ -327,6 +337,8 @@ impl Desktop {
                 () = self.interrupts.next() => return Err(Early::Interrupted),
                 order = self.orders.recv() => match order {
                     Some(Order::SetTicket(ticket)) => self.late_ticket = Some(ticket),
+                    // Nobody is connected yet.
+                    Some(Order::Message(_)) => {}
                     Some(Order::Stop) | None => return Err(Early::Interrupted),
                 },
             }
@@ -348,12 +360,15 @@ impl Desktop {
                     notice(format_args!("caraway-server: {message}"));
                 }
                 Happening::Server(Some(Event::Ready)) => {}
-                Happening::Server(Some(Event::Spent)) => self.spend_ticket(),
+                Happening::Server(Some(Event::Spent(access))) => self.spend_ticket(access),
+                Happening::Server(Some(Event::Visit(visit))) => self.visitors.happened(&visit),
                 Happening::NewTicket(ticket) => self.set_ticket(ticket),
+                Happening::Message(text) => self.pass_on(&text),
                 Happening::Server(Some(Event::Folders(ports))) => self.mounts.follow(&ports),
                 Happening::Server(None) => {
                     self.link = None;
                     self.mounts.follow(&[]);
+                    self.visitors.all_gone();
                 }
                 Happening::Due => {
                     let actions = self.supervisor.due(self.start.elapsed());
@@ -384,11 +399,13 @@ impl Desktop {
                         return Happening::Ended(part, how);
                     }
                     self.mounts.ended(pid);
+                    self.visitors.ended(pid);
                 }
                 () = self.interrupts.next() => return Happening::StopAsked,
                 Some(order) = self.orders.recv() => return match order {
                     Order::Stop => Happening::StopAsked,
                     Order::SetTicket(ticket) => Happening::NewTicket(ticket),
+                    Order::Message(text) => Happening::Message(text),
                 },
                 event = from_server => return Happening::Server(event),
                 () = due => return Happening::Due,
@@ -399,8 +416,7 @@ impl Desktop {
     /// From now on this is the password. A server that does not take it is replaced by one that does.
     fn set_ticket(&mut self, ticket: Ticket) {
         let told = self.link.as_ref().map(|link| link.set_ticket(&ticket));
-        self.plan.server.ticket = Some(ticket.clone());
-        self.facts.send_modify(|facts| facts.ticket = Some(ticket));
+        self.keep_ticket(ticket);
         if let Some(Err(error)) = told {
             notice(format_args!(
                 "caraway-server does not take the new password and is started again: {error}"
@@ -409,13 +425,45 @@ impl Desktop {
         }
     }
 
-    /// The single client that the password was for has come.
-    fn spend_ticket(&mut self) {
-        if let Some(ticket) = &mut self.plan.server.ticket {
-            ticket.spend();
-            let ticket = ticket.clone();
-            self.facts.send_modify(|facts| facts.ticket = Some(ticket));
+    /// Every server is given this ticket from now on, but one for a client that is expected within a minute.
+    fn keep_ticket(&mut self, ticket: Ticket) {
+        match ticket.access() {
+            Access::Full => {
+                self.plan.server.ticket = Some(ticket.clone());
+                self.facts.send_modify(|facts| facts.ticket = Some(ticket));
+            }
+            Access::ViewOnly => self
+                .facts
+                .send_modify(|facts| facts.view_only = Some(ticket)),
+            Access::Shadow => {}
         }
+    }
+
+    /// The single client that the password was for has come.
+    fn spend_ticket(&mut self, access: Access) {
+        let facts = self.facts.borrow();
+        let ticket = match access {
+            Access::Full => facts.ticket.clone(),
+            _ => facts
+                .view_only
+                .clone()
+                .filter(|_| access == Access::ViewOnly),
+        };
+        drop(facts);
+        if let Some(mut ticket) = ticket {
+            ticket.spend();
+            self.keep_ticket(ticket);
+        }
+    }
+
+    /// Tells clients, and shows whoever sits in front of one.
+    fn pass_on(&mut self, text: &str) {
+        if let Some(link) = &self.link
+            && let Err(error) = link.message(text)
+        {
+            notice(format_args!("clients are not told: {error}"));
+        }
+        self.visitors.show(text);
     }
 
     fn stop(&mut self, outcome: Outcome) {
@@ -480,10 +528,10 @@ enum Early {
 async fn ready(link: &mut Link) -> Result<(), ServerError> {
     match link.next().await {
         // Folders come with clients, which come later.
-        Some(Event::Ready | Event::Folders(_)) => Ok(()),
+        Some(Event::Ready | Event::Folders(_) | Event::Visit(_)) => Ok(()),
         Some(Event::Fatal(message)) => Err(ServerError::Failed(message)),
         // A server that says anything else first is none of ours.
-        Some(Event::Spent) => Err(ServerError::Failed("it speaks out of turn".into())),
+        Some(Event::Spent(_)) => Err(ServerError::Failed("it speaks out of turn".into())),
         // It has ended, or is about to: how it ended says more.
         None => std::future::pending().await,
     }

@@ -16,6 +16,7 @@ use thiserror::Error;
 use self::desktop::Desktop;
 use crate::certificate::{Certificate, CertificateError};
 use crate::cli::{Auth, Folders, SoundChoice, StartArgs};
+use crate::config::{self, ConfigError};
 use crate::detach::{self, Report};
 use crate::listen::{self, ListenError};
 use crate::logs::Logs;
@@ -29,6 +30,7 @@ use crate::supervise::Outcome;
 use crate::terminal::notice;
 use crate::ticket::Ticket;
 use crate::uploads;
+use crate::visitors::Hooks;
 use crate::xorg::config::Geometry;
 use crate::xorg::display::Display;
 use crate::xorg::keyboard::Keyboard;
@@ -39,6 +41,8 @@ use crate::{DONE, FAILED, USAGE, beside, cookie};
 /// Why a desktop did not start, whosever fault it was.
 #[derive(Debug, Error)]
 pub(crate) enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error(transparent)]
     Xorg(#[from] XorgError),
     #[error(transparent)]
@@ -79,8 +83,28 @@ pub(crate) struct Plan {
     password_is_new: bool,
     logs: Arc<Logs>,
     report: Report,
+    on_connect: Option<String>,
+    on_disconnect: Option<String>,
     // Last, so that the directory goes when everything in it has been closed.
     dir: DesktopDir,
+}
+
+impl Plan {
+    /// The commands for clients, with the way to the desktop.
+    fn hooks(&self) -> Hooks {
+        let file = |name: &str| self.dir.file(name).display().to_string();
+        let mut environment = vec![
+            ("CARAWAY_DESKTOP", self.dir.name().to_string()),
+            ("DISPLAY", self.server.display.clone()),
+            ("XAUTHORITY", file("xauth")),
+        ];
+        if self.bus.is_some() {
+            let address = format!("unix:path={}", file("bus"));
+            environment.push(("DBUS_SESSION_BUS_ADDRESS", address));
+        }
+        let (come, go) = (self.on_connect.clone(), self.on_disconnect.clone());
+        Hooks::new(come, go, environment)
+    }
 }
 
 /// Runs a desktop from its start to its end; gives the exit status.
@@ -128,7 +152,8 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
     let listeners = listen::bind_all(&args.listen, &args.tls_listen, args.unix.as_deref())?;
     xorg::socket_dir::ensure()?;
     let display = Display::take(args.display)?;
-    let dir = DesktopDir::create(args.detached_as.as_ref().or(args.name.as_ref()))?;
+    let name = args.detached_as.as_ref().or(args.name.as_ref());
+    let dir = DesktopDir::create(name, config::desktops_max(args.desktops_max)?)?;
     let sound = sound(args.sound);
     write_files(&dir, args.geometry, sound.as_ref()).map_err(|source| StartError::Files {
         path: dir.path().into(),
@@ -156,6 +181,7 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,
         folders_dir: (args.folders == Folders::On).then(|| dir.path().to_path_buf()),
+        joining: args.joining,
         clipboard: args.clipboard,
         clipboard_max: args.clipboard_max,
         logs: Arc::clone(&logs),
@@ -172,6 +198,8 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
         password_is_new,
         logs,
         report: report.clone(),
+        on_connect: args.on_connect.clone(),
+        on_disconnect: args.on_disconnect.clone(),
         dir,
     })
 }
