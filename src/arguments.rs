@@ -66,6 +66,9 @@ pub(crate) struct Arguments {
     /// Where dots per inch come from.
     #[arg(long, value_enum, default_value_t = Dpi::Fixed)]
     pub(crate) dpi: Dpi,
+    /// An inherited listening unix socket where monitoring is answered.
+    #[arg(long, value_name = "FD")]
+    pub(crate) metrics_fd: Option<RawFd>,
     /// What may do who comes with all rights while another client uses the desktop.
     #[arg(long, value_enum, default_value_t = JoiningChoice::Full)]
     pub(crate) joining: JoiningChoice,

@@ -12,6 +12,7 @@ pub mod channel;
 pub mod display;
 pub mod image;
 pub mod io;
+pub mod metrics;
 pub mod os;
 pub mod ring;
 pub mod session;

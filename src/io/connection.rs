@@ -253,6 +253,7 @@ async fn sasl_answer(
 
 /// Counts a wrong password that came at `asked`, and holds its answer back.
 async fn deny(host: &Rc<Host>, source: Option<Source>, asked: tokio::time::Instant) {
+    host.denied.set(host.denied.get() + 1);
     let shut = host.door.borrow_mut().failed(host.now(), source);
     if let Some(time) = shut {
         let seconds = time.0 / 1_000_000;

@@ -21,6 +21,7 @@ use crate::auth::ticket::{Ticket, TicketPolicy};
 use crate::auth::tickets::Tickets;
 use crate::base::limits::INPUT_WAITING_MAX;
 use crate::base::{Access, Micros};
+use crate::metrics::Exposition;
 use crate::ring::InputRecord;
 use crate::session::{ChannelKey, Event, FolderStream, Session, Status, Visit};
 
@@ -76,6 +77,9 @@ pub struct Host {
     pub(super) door: RefCell<Doorkeeper>,
     /// Rung when the place of one who has not authenticated is taken away.
     places: RefCell<BTreeMap<Place, Rc<Notify>>>,
+    /// Wrong passwords, and connections that were refused before they said a word.
+    pub(super) denied: Cell<u64>,
+    pub(super) refused: Cell<u64>,
     /// What was last refused at the door.
     pub(super) refusals: RefCell<Complaints>,
     /// Rung when the agent has orders, or another deadline.
@@ -109,6 +113,8 @@ impl Host {
             driver: Notify::new(),
             door: RefCell::new(Doorkeeper::new()),
             places: RefCell::new(BTreeMap::new()),
+            denied: Cell::new(0),
+            refused: Cell::new(0),
             refusals: RefCell::new(Complaints::default()),
             agent: Notify::new(),
             folders: Notify::new(),
@@ -210,6 +216,17 @@ impl Host {
             }
         }
         status
+    }
+
+    /// Figures for monitoring.
+    pub(super) fn expose(&self, exposition: &mut Exposition) {
+        self.session.borrow().expose(self.now(), exposition);
+        let help = "Wrong passwords.";
+        let denied = self.denied.get();
+        exposition.counter("caraway_authentication_failures_total", help, denied);
+        let help = "Connections refused for what their address did before.";
+        let refused = self.refused.get();
+        exposition.counter("caraway_connections_refused_total", help, refused);
     }
 
     /// Where the folders that are shared now are to be found.

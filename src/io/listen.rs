@@ -164,6 +164,7 @@ fn spawn(host: &Rc<Host>, arrival: Arrival) {
     let place = match host.waiting_place(arrival.source) {
         Ok(place) => place,
         Err(refusal) => {
+            host.refused.set(host.refused.get() + 1);
             let (peer, now) = (&arrival.origin.peer, host.now());
             // The kinds, not the seconds left: a flood fills no log.
             let kind = format!("{:?}", std::mem::discriminant(&refusal));

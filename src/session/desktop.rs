@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::agent_side::AgentSide;
 use super::channel::{Channel, ChannelError, Origin, Role, message_limit};
 use super::display_sender::{DisplaySender, Encoders};
+use super::figures::Past;
 use super::folders_side::FolderStream;
 use super::image_sender::ImageEncoders;
 use super::picture::Picture;
@@ -88,6 +89,7 @@ pub struct Session {
     /// Streams with news, for as long as one call lasts.
     pub(super) folder_news: Vec<StreamId>,
     pub(super) visits: VecDeque<Visit>,
+    pub(super) past: Past,
 }
 
 impl Session {
@@ -113,6 +115,7 @@ impl Session {
             events: Vec::new(),
             folder_news: Vec::new(),
             visits: VecDeque::new(),
+            past: Past::default(),
         }
     }
 
@@ -380,13 +383,11 @@ impl Session {
     /// A connection has ended.
     pub fn close(&mut self, key: ChannelKey) {
         self.admitted.remove(&key);
-        if let Some(Channel {
-            client,
-            role: Role::Main(_),
-            ..
-        }) = self.channels.get(&key)
-        {
-            self.note_visit(*client, false);
+        if let Some(channel) = self.channels.get(&key) {
+            self.past.ended(channel);
+            if matches!(channel.role, Role::Main(_)) {
+                self.note_visit(channel.client, false);
+            }
         }
         match self.channels.remove(&key) {
             Some(Channel {

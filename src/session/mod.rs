@@ -4,6 +4,7 @@ mod agent_side;
 mod channel;
 pub mod desktop;
 mod display_sender;
+mod figures;
 mod folders_side;
 pub mod frame_clock;
 #[cfg(any(test, fuzzing))]

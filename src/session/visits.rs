@@ -40,6 +40,9 @@ impl Session {
         let Some(channel) = main.and_then(|key| self.channels.get(&key)) else {
             return;
         };
+        if has_come {
+            self.past.came(self.registry.access(client));
+        }
         if self.visits.len() == VISITS_WAITING_MAX {
             self.visits.pop_front();
         }

@@ -21,7 +21,7 @@ pub(crate) use self::report::Report;
 use self::report::Waiting;
 use crate::cli::StartArgs;
 use crate::name::DesktopName;
-use crate::runtime_dir::{DESKTOPS_MAX, self, Base, RuntimeDirError};
+use crate::runtime_dir::{self, Base, DESKTOPS_MAX, RuntimeDirError};
 use crate::terminal::{answer, notice};
 use crate::{DONE, FAILED};
 

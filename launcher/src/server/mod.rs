@@ -6,7 +6,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -88,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) cookie: PathBuf,
     /// Identifies the desktop to clients, whichever server they talk to.
     pub(crate) uuid: u128,
+    /// Where every server answers for monitoring.
+    pub(crate) metrics: Option<UnixListener>,
     /// What a further client may do.
     pub(crate) joining: Joining,
     /// Which way the clipboard passes.
@@ -171,6 +173,10 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         (None, None) => {
             command.args(["--auth", "none"]);
         }
+    }
+    if let Some(socket) = &plan.metrics {
+        let socket = socket.try_clone()?;
+        command.arg("--metrics-fd").arg(inherit(socket.into()));
     }
     command.arg("--control-fd").arg(inherit(theirs.into()));
     say_features(&mut command, plan);

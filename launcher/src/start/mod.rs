@@ -38,6 +38,9 @@ use crate::xorg::socket_dir::SocketDirError;
 use crate::xorg::{self, Installation, XorgError};
 use crate::{DONE, FAILED, USAGE, beside, cookie};
 
+/// File name of the socket that answers for monitoring.
+const METRICS_SOCKET: &str = "metrics.sock";
+
 /// Why a desktop did not start, whosever fault it was.
 #[derive(Debug, Error)]
 pub(crate) enum StartError {
@@ -181,6 +184,7 @@ fn plan(args: &StartArgs, report: &Report) -> Result<Plan, StartError> {
         cookie: dir.file("xauth"),
         uuid: server::random_uuid().map_err(ServerError::Start)?,
         folders_dir: (args.folders == Folders::On).then(|| dir.path().to_path_buf()),
+        metrics: Some(listen::bind_private(&dir.file(METRICS_SOCKET))?),
         joining: args.joining,
         clipboard: args.clipboard,
         clipboard_max: args.clipboard_max,

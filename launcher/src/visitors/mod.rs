@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 pub(crate) use self::hooks::Hooks;
 use self::notifications::Notifications;
+pub(crate) use self::notifications::find as find_gdbus;
 use crate::access::Access;
 use crate::name::DesktopName;
 use crate::terminal::notice;
