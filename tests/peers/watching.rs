@@ -239,3 +239,49 @@ fn metrics(desktop: &Desktop) -> String {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     answer
 }
+
+/// Presses of one figure.
+const PRESSES: usize = 100;
+
+/// Milliseconds from a key press to its pixel in spice-gtk's library, sorted.
+fn key_times_ms(watcher: &mut Watcher) -> Vec<f64> {
+    let press = |_| {
+        let answer = watcher.order("key-to-pixel 0x1e 100 100 2000");
+        watcher.idle(Duration::from_millis(30));
+        answer["key_to_pixel_us"].as_f64().unwrap() / 1000.0
+    };
+    let mut times: Vec<f64> = (0..PRESSES).map(press).collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// What somebody's typing loses to others' videos on the same host.
+#[test]
+#[ignore = "a figure of two processors that others share: run by make bench"]
+fn bench_a_key_beside_the_videos_of_others() {
+    let _alone = crate::alone();
+    let typist = Desktop::subject("1024x768");
+    let typing = typist.draw(&["typing"]);
+    typing.event("ready", PATIENCE);
+    let mut watcher = Watcher::connect(&typist);
+    watcher.idle(Duration::from_millis(500));
+    let mut films = Vec::new();
+    for count in 0..3 {
+        if count != 0 {
+            let other = Desktop::subject("1280x1024");
+            let viewer = Watcher::connect(&other);
+            let film = crate::video::film(&other, "100 100 1024 576", 100_000);
+            film.event("playing", PATIENCE);
+            watcher.idle(Duration::from_secs(2));
+            films.push((film, viewer, other));
+        }
+        let times = key_times_ms(&mut watcher);
+        let part = |percent: usize| times[(times.len() - 1) * percent / 100];
+        eprintln!(
+            "figure: key to pixel beside {count} videos of others: {:.2} ms, p95 {:.2}, worst {:.2}",
+            part(50),
+            part(95),
+            part(100)
+        );
+    }
+}
