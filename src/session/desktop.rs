@@ -286,23 +286,6 @@ impl Session {
         Ok(())
     }
 
-    fn key_pressed(&mut self, client: ClientId, now: Micros) {
-        for key in self.registry.channels(client) {
-            if let Some(Role::Display(display)) =
-                self.channels.get_mut(&key).map(|one| &mut one.role)
-            {
-                display.tally.key(now);
-            }
-        }
-    }
-
-    /// It took this long to make what `transmit` gave.
-    pub fn encoded(&mut self, key: ChannelKey, taken: Micros) {
-        if let Some(Role::Display(display)) = self.channels.get_mut(&key).map(|one| &mut one.role) {
-            display.tally.encode_us += taken.0;
-        }
-    }
-
     /// Appends what a channel has to send to `out`, at most about one image. Returns whether there is more right now.
     pub fn transmit(&mut self, key: ChannelKey, now: Micros, out: &mut Vec<u8>) -> bool {
         let Some(Channel {

@@ -2,8 +2,9 @@
 
 use super::channel::{Channel, Role};
 use super::desktop::Session;
+use super::registry::ChannelKey;
 use super::tally::Tally;
-use crate::base::{Access, Micros};
+use crate::base::{Access, ClientId, Micros};
 use crate::metrics::{Exposition, Histogram, seconds};
 
 /// What those have had who are gone, and how many came.
@@ -44,6 +45,24 @@ impl Past {
 }
 
 impl Session {
+    /// A client has pressed a key.
+    pub(super) fn key_pressed(&mut self, client: ClientId, now: Micros) {
+        for key in self.registry.channels(client) {
+            if let Some(Role::Display(display)) =
+                self.channels.get_mut(&key).map(|one| &mut one.role)
+            {
+                display.tally.key(now);
+            }
+        }
+    }
+
+    /// It took this long to make what `transmit` gave.
+    pub fn encoded(&mut self, key: ChannelKey, taken: Micros) {
+        if let Some(Role::Display(display)) = self.channels.get_mut(&key).map(|one| &mut one.role) {
+            display.tally.encode_us += taken.0;
+        }
+    }
+
     /// Figures since the server started.
     pub fn expose(&self, now: Micros, exposition: &mut Exposition) {
         let mut all = self.past.clone();

@@ -1,5 +1,7 @@
 //! A desktop's processes: started in order, then kept by what `supervise` decides.
 
+mod tickets;
+
 use std::env;
 use std::io;
 use std::pin::pin;
@@ -13,7 +15,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::interrupts::Interrupts;
 use super::{Plan, StartError, announce, start_directory};
-use crate::access::Access;
 use crate::certificate::Certificate;
 use crate::control::messages::{self, Pids};
 use crate::control::{self, Facts, Order};
@@ -411,59 +412,6 @@ impl Desktop {
                 () = due => return Happening::Due,
             }
         }
-    }
-
-    /// From now on this is the password. A server that does not take it is replaced by one that does.
-    fn set_ticket(&mut self, ticket: Ticket) {
-        let told = self.link.as_ref().map(|link| link.set_ticket(&ticket));
-        self.keep_ticket(ticket);
-        if let Some(Err(error)) = told {
-            notice(format_args!(
-                "caraway-server does not take the new password and is started again: {error}"
-            ));
-            self.signal(Part::Server, Signal::SIGKILL);
-        }
-    }
-
-    /// Every server is given this ticket from now on, but one for a client that is expected within a minute.
-    fn keep_ticket(&mut self, ticket: Ticket) {
-        match ticket.access() {
-            Access::Full => {
-                self.plan.server.ticket = Some(ticket.clone());
-                self.facts.send_modify(|facts| facts.ticket = Some(ticket));
-            }
-            Access::ViewOnly => self
-                .facts
-                .send_modify(|facts| facts.view_only = Some(ticket)),
-            Access::Shadow => {}
-        }
-    }
-
-    /// The single client that the password was for has come.
-    fn spend_ticket(&mut self, access: Access) {
-        let facts = self.facts.borrow();
-        let ticket = match access {
-            Access::Full => facts.ticket.clone(),
-            _ => facts
-                .view_only
-                .clone()
-                .filter(|_| access == Access::ViewOnly),
-        };
-        drop(facts);
-        if let Some(mut ticket) = ticket {
-            ticket.spend();
-            self.keep_ticket(ticket);
-        }
-    }
-
-    /// Tells clients, and shows whoever sits in front of one.
-    fn pass_on(&mut self, text: &str) {
-        if let Some(link) = &self.link
-            && let Err(error) = link.message(text)
-        {
-            notice(format_args!("clients are not told: {error}"));
-        }
-        self.visitors.show(text);
     }
 
     fn stop(&mut self, outcome: Outcome) {
