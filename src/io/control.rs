@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | server | `{"event":"ready"}` | attached to the driver, clients are accepted |
 //! | launcher | `{"request":"status"}` | asks for the next one |
-//! | launcher | `{"request":"ticket","password":"…"}` | the password from now on; with `expires_s`, `once`, `access` |
+//! | launcher | `{"request":"ticket","password":"…"}` | the password; with `expires_s`, `once`, `access` |
 //! | launcher | `{"request":"message","text":"…"}` | what clients are to be told |
 //! | server | `{"event":"spent","access":"full"}` | the password that was good for one client has let that one in |
 //! | server | `{"event":"visit","has_come":true,…}` | a client came or went: `id`, `peer`, `user`, `access` |

@@ -1,7 +1,8 @@
 //! Monitoring: a unix socket that answers HTTP's GET with the desktop's figures.
 //!
 //! The socket is the launcher's, 0600 in a directory of the user's own, and who connects is asked of the kernel
-//! besides: the user and root are answered. A request is read to the end of its head and no further; each gets one answer.
+//! besides: the user and root are answered. A request is read to the end of its head and no further; each gets one
+//! answer.
 
 use std::os::fd::RawFd;
 use std::rc::Rc;

@@ -91,10 +91,20 @@ fn run(gdbus: &Path, bus_address: &str, heading: &str, text: &str) -> io::Result
     command.args(["--dest", "org.freedesktop.Notifications"]);
     command.args(["--object-path", "/org/freedesktop/Notifications"]);
     command.args(["--method", "org.freedesktop.Notifications.Notify", "--"]);
-    command.args([&quoted("Caraway"), "0", &quoted("dialog-information")]);
-    command.args([&quoted(heading), &quoted(&escaped(text)), "[]", "{}"]);
+    // With their types: where nobody answers there is nobody to ask for them.
+    command.args([
+        &quoted("Caraway"),
+        "uint32 0",
+        &quoted("dialog-information"),
+    ]);
+    command.args([
+        &quoted(heading),
+        &quoted(&escaped(text)),
+        "@as []",
+        "@a{sv} {}",
+    ]);
     command
-        .arg(SHOWN_MS)
+        .arg(format!("int32 {SHOWN_MS}"))
         .env("DBUS_SESSION_BUS_ADDRESS", bus_address)
         .stdout(Stdio::null())
         .stderr(Stdio::null());
