@@ -72,7 +72,7 @@ fn accesses(name: &str) -> Vec<String> {
         .collect()
 }
 
-fn key(event: &Event) -> Option<u8> {
+fn key(event: Event) -> Option<u8> {
     match event {
         Event::KeyPress(key) => Some(key.detail),
         _ => None,
@@ -110,7 +110,7 @@ fn who_only_watches_sees_and_does_nothing() {
     // What the watcher pressed would have come before this.
     full.order("key 0x30 down");
     full.order("key 0x30 up");
-    let pressed = x.wait_for(PATIENCE, |event| key(event));
+    let pressed = x.wait_for(PATIENCE, key);
     assert_eq!(pressed, Some(0x30 + 8), "the first key is who acts");
     assert_eq!(x.pointer(), before);
     assert!(eve.wait_exact(PATIENCE).is_ok(), "it sees");
