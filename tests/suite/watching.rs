@@ -66,6 +66,7 @@ fn what_a_watcher_does_reaches_nothing() {
         client.say(now, INPUTS, &KeyUp { code: 30 | 0x80 });
         let (button, buttons) = (MouseButton::LEFT, MouseButtons::LEFT);
         client.say(now, INPUTS, &MousePress { button, buttons });
+        client.inputs.motions_open = 8;
         for _ in 0..8 {
             let (dx, dy, buttons) = (5, 5, MouseButtons::NONE);
             client.say(now, INPUTS, &MouseMotion { dx, dy, buttons });
@@ -85,6 +86,7 @@ fn what_a_watcher_does_reaches_nothing() {
         let ordered = orders(&mut world);
         assert!(ordered.is_empty(), "{ordered:?}");
         let eves = &world.clients[eve];
+        assert_eq!(eves.inputs.motions_open, 0, "motions are acknowledged");
         assert!(eves.is_connected() && !eves.main.agent.is_there);
         assert_eq!(eves.main.mode, MouseModes::SERVER);
         assert!(world.clients[anna].main.agent.is_there);
@@ -224,7 +226,9 @@ fn words_reach_every_client_and_are_cut_between_characters() {
         .host
         .with(|session| session.notify_clients(now, &text));
     assert_eq!(told, 2);
-    // Clients check each message that comes.
     world.run_for(MS(200));
-    assert!(world.clients.iter().all(|client| client.is_connected()));
+    for client in &world.clients {
+        let main = client.connection(ChannelType::MAIN).expect("it stays");
+        assert_eq!(main.stream.notices, ["ä".repeat(NOTICE_BYTES_MAX / 2)]);
+    }
 }

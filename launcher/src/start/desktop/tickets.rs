@@ -1,4 +1,4 @@
-//! The passwords of a desktop that runs, and words for its clients: what is told to the server and kept for the next one.
+//! The passwords of a desktop that runs, and words for its clients: what is told to the server and kept for the next.
 
 use nix::sys::signal::Signal;
 
