@@ -189,7 +189,13 @@ fn root_sees_and_reaches_the_desktops_of_others() {
     const NOBODY: u32 = 65_534;
     let name = format!("theirs-{}", std::process::id());
     let mut desktop = Desktop::caraway_as(&["-g", "640x480", "--name", &name], NOBODY, |command| {
-        command.env_remove("XDG_RUNTIME_DIR");
+        command
+            .env_remove("XDG_RUNTIME_DIR")
+            .env("HOME", "/nonexistent");
+        command
+            .env_remove("XAUTHORITY")
+            .env_remove("DBUS_SESSION_BUS_ADDRESS");
+        command.current_dir("/");
     });
     let all = json(&["list", "--all", "--json"]);
     let listed = all
