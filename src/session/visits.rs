@@ -59,7 +59,8 @@ impl Session {
     /// Sends every client these words of an administrator; at most [`NOTICE_BYTES_MAX`] bytes of them. Gives how many
     /// clients there are to take them.
     pub fn notify_clients(&mut self, now: Micros, text: &str) -> usize {
-        let message = text.get(..text.floor_char_boundary(NOTICE_BYTES_MAX));
+        let mut ends = (0..=NOTICE_BYTES_MAX).rev();
+        let message = ends.find_map(|end| text.get(..end.min(text.len())));
         let notify = Notify {
             timestamp: now.0.saturating_mul(1000),
             severity: NotifySeverity::INFO,
