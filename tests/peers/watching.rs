@@ -213,7 +213,7 @@ fn root_sees_and_reaches_the_desktops_of_others() {
     let mut shadow = connect(&desktop, password);
     assert!(shadow.wait_exact(PATIENCE).is_ok());
     caraway(&["stop", &name, "--user", &user]);
-    assert!(wait_until(PATIENCE, || !desktop.server_pid().is_some()));
+    assert!(wait_until(PATIENCE, || desktop.server_pid().is_none()));
     desktop.stop();
 }
 
