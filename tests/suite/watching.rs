@@ -213,8 +213,8 @@ fn sample(world: &World, name: &str) -> f64 {
     let value = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let value = value.unwrap_or_else(|| panic!("no {name} in {text}"));
-    value.parse().expect("a number")
+    let number = value.and_then(|value| value.parse().ok());
+    number.expect(name)
 }
 
 #[test]
