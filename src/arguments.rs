@@ -13,6 +13,7 @@ use caraway_server::agent::clipboard::{ClipboardDirection, ClipboardPolicy};
 use caraway_server::agent::resize::ResizePolicy;
 use caraway_server::agent::resize_layout::DpiPolicy;
 use caraway_server::base::limits::CLIPBOARD_BYTES_MAX;
+use caraway_server::session::Joining;
 
 /// Largest content of the clipboard that the protocol's part takes, in MB.
 const CLIPBOARD_MB_MAX: u16 = 100;
@@ -72,6 +73,12 @@ pub(crate) struct Arguments {
     /// Where dots per inch come from.
     #[arg(long, value_enum, default_value_t = Dpi::Fixed)]
     pub(crate) dpi: Dpi,
+    /// An inherited listening unix socket where monitoring is answered.
+    #[arg(long, value_name = "FD")]
+    pub(crate) metrics_fd: Option<RawFd>,
+    /// What may do who comes with all rights while another client uses the desktop.
+    #[arg(long, value_enum, default_value_t = JoiningChoice::Full)]
+    pub(crate) joining: JoiningChoice,
     /// The X display behind the driver; without it there are no selections.
     #[arg(long)]
     pub(crate) display: Option<String>,
@@ -142,6 +149,23 @@ pub(crate) enum Folders {
     On,
     /// Not at all.
     Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JoiningChoice {
+    /// The same.
+    Full,
+    /// Watch.
+    ViewOnly,
+}
+
+impl From<JoiningChoice> for Joining {
+    fn from(choice: JoiningChoice) -> Self {
+        match choice {
+            JoiningChoice::Full => Self::Full,
+            JoiningChoice::ViewOnly => Self::ViewOnly,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

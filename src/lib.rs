@@ -13,6 +13,7 @@ pub mod display;
 pub mod gateway;
 pub mod image;
 pub mod io;
+pub mod metrics;
 pub mod os;
 pub mod ring;
 pub mod session;

@@ -27,6 +27,7 @@ use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{Encryption, ListenError, Listener};
 use caraway_server::io::login;
+use caraway_server::io::metrics;
 use caraway_server::io::sasl::{Sasl, SaslFileError};
 use caraway_server::io::screen_loop;
 use caraway_server::io::shared_folders;
@@ -130,6 +131,10 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
         Some(sasl) => host.with_sasl(sasl),
         None => host,
     });
+    if let Some(fd) = arguments.metrics_fd {
+        let listener = metrics::adopt(fd)?;
+        tokio::task::spawn_local(metrics::serve(Rc::clone(&host), listener));
+    }
     start_services(&host, arguments).await;
     for listener in listeners {
         tokio::task::spawn_local(listener.serve(Rc::clone(&host)));
@@ -168,6 +173,7 @@ fn session(arguments: &Arguments) -> Result<Session, ServerError> {
     let mut session = Session::new(identity, Size::default());
     offer_encoders(&mut session);
     session.set_resize_policy(arguments.resize_policy());
+    session.set_joining(arguments.joining.into());
     session.set_clipboard_policy(arguments.clipboard_policy());
     if arguments.folders == Folders::On {
         session.serve_folders();

@@ -10,7 +10,9 @@ use crate::config::ConfigArgs;
 use crate::listen::{ListenAddress, is_loopback};
 use crate::logs::LogsArgs;
 use crate::name::DesktopName;
+use crate::others::UserArgs;
 use crate::process::bound::BoundArgs;
+use crate::runtime_dir::DESKTOPS_MAX;
 use crate::session::SessionArgs;
 use crate::top::TopArgs;
 use crate::units::graphical::GraphicalArgs;
@@ -55,7 +57,9 @@ pub(crate) enum Verb {
     /// Replace launcher and server of running desktops by the newest that are installed
     Upgrade(UpgradeArgs),
     /// Open a desktop in remote-viewer, or say how to
-    View(NameArgs),
+    View(ViewArgs),
+    /// Tell a desktop's user and clients something
+    Message(MessageArgs),
     /// Show a desktop's password, or replace it
     Password(PasswordArgs),
     /// Show what is configured
@@ -173,6 +177,15 @@ pub(crate) enum ClipboardTypes {
     Files,
 }
 
+/// What a client may do that comes with all rights while another one uses the desktop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Joining {
+    /// Use it, too
+    Full,
+    /// Watch
+    ViewOnly,
+}
+
 /// Largest content of the clipboard in MB that clients and server take.
 const CLIPBOARD_MB_MAX: u16 = 100;
 
@@ -221,6 +234,19 @@ pub(crate) struct StartArgs {
     /// Listen unencrypted on addresses that others can reach
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// What may do who connects while somebody uses the desktop
+    #[arg(long, value_enum, default_value_t = Joining::Full)]
+    pub(crate) joining: Joining,
+    /// A line for the shell when a client has connected; it finds the client in CARAWAY_CLIENT_* variables
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) on_connect: Option<String>,
+    /// The same when a client has gone
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) on_disconnect: Option<String>,
+    /// Desktops that you may have at a time; the host's configuration may allow fewer
+    #[arg(long, value_name = "N", default_value_t = DESKTOPS_MAX,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(DESKTOPS_MAX)))]
+    pub(crate) desktops_max: u16,
     /// Whether clients may share folders with the desktop
     #[arg(long, value_enum, default_value_t = Folders::On)]
     pub(crate) folders: Folders,
@@ -334,6 +360,9 @@ pub(crate) struct ListArgs {
     /// Print a JSON array
     #[arg(long)]
     pub(crate) json: bool,
+    /// List every user's desktops; root alone can
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// `status`.
@@ -344,6 +373,34 @@ pub(crate) struct StatusArgs {
     /// Print a JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) of: UserArgs,
+}
+
+/// `view`.
+#[derive(Debug, Args)]
+pub(crate) struct ViewArgs {
+    /// The desktop [default: the only one]
+    pub(crate) name: Option<DesktopName>,
+    /// Only watch; the desktop's user is told
+    #[arg(long)]
+    pub(crate) shadow: bool,
+    /// Print a JSON object with all that a client needs
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) of: UserArgs,
+}
+
+/// `message`.
+#[derive(Debug, Args)]
+pub(crate) struct MessageArgs {
+    /// What is to be told
+    pub(crate) text: String,
+    /// The desktop [default: the only one]
+    pub(crate) name: Option<DesktopName>,
+    #[command(flatten)]
+    pub(crate) of: UserArgs,
 }
 
 /// `password`.
@@ -363,11 +420,14 @@ pub(crate) struct PasswordArgs {
     /// The new password lets in a single client
     #[arg(long)]
     pub(crate) once: bool,
+    /// The password of who only watches: no keys, pointer, clipboard, files or microphone of theirs come in
+    #[arg(long)]
+    pub(crate) view_only: bool,
     /// Ask for a password and print this user's line for a --sasl-file; no desktop is needed
     #[arg(
         long,
         value_name = "USER",
-        conflicts_with_all = ["name", "new", "file", "expires_in", "once"]
+        conflicts_with_all = ["name", "new", "file", "expires_in", "once", "view_only"]
     )]
     pub(crate) scram: Option<String>,
 }
@@ -377,6 +437,8 @@ pub(crate) struct PasswordArgs {
 pub(crate) struct NameArgs {
     /// The desktop [default: the only one]
     pub(crate) name: Option<DesktopName>,
+    #[command(flatten)]
+    pub(crate) of: UserArgs,
 }
 
 /// `doctor`.

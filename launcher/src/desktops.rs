@@ -75,6 +75,11 @@ pub(crate) fn stop(name: Option<DesktopName>) -> Result<(), ClientError> {
     client::stop(&client::resolve(name)?)
 }
 
+/// Tells a desktop's clients and user something.
+pub(crate) fn message(name: Option<DesktopName>, text: String) -> Result<(), ClientError> {
+    client::message(&client::resolve(name)?, text)
+}
+
 fn listed(desktop: &Desktop) -> Listed<'_> {
     Listed {
         name: &desktop.name,

@@ -1,5 +1,6 @@
 //! The `caraway` command: starts desktops, watches them, lists, shows and ends them.
 
+mod access;
 mod certificate;
 mod cli;
 mod completions;
@@ -16,6 +17,7 @@ mod manual;
 mod moment;
 mod mounts;
 mod name;
+mod others;
 mod password;
 mod password_command;
 mod process;
@@ -32,6 +34,7 @@ mod top;
 mod units;
 mod uploads;
 mod view;
+mod visitors;
 mod xorg;
 
 use std::ffi::OsString;
@@ -68,18 +71,29 @@ fn main() -> ExitCode {
     };
     let status = match cli.verb {
         Verb::Start(args) => start::run(&args, Call { words, inherited }),
+        Verb::List(args) if args.all => report(others::list(args.json)),
         Verb::List(args) => desktops::list(args.json),
-        Verb::Status(args) => report(desktops::status(args.name, args.json)),
+        Verb::Status(args) => args
+            .of
+            .instead()
+            .unwrap_or_else(|| report(desktops::status(args.name, args.json))),
         Verb::Enable(args) => report(units::verbs::enable(&args)),
         Verb::Disable(args) => report(units::verbs::disable(&args)),
         Verb::Upgrade(args) => report(units::verbs::upgrade(args)),
         Verb::Graphical(args) => units::graphical::run(&args),
-        Verb::Stop(args) => report(desktops::stop(args.name)),
+        Verb::Stop(args) => args
+            .of
+            .instead()
+            .unwrap_or_else(|| report(desktops::stop(args.name))),
+        Verb::Message(args) => args
+            .of
+            .instead()
+            .unwrap_or_else(|| report(desktops::message(args.name, args.text))),
         Verb::Password(args) => match &args.scram {
             Some(user) => report(scram::run(user)),
             None => report(password_command::run(&args)),
         },
-        Verb::View(args) => report(view::run(args.name)),
+        Verb::View(args) => report(view::run(&args)),
         Verb::Config(args) => config::run(args),
         Verb::Logs(args) => report(logs::run(args)),
         Verb::Top(args) => top::run(&args),

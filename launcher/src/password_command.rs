@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::access::Access;
 use crate::cli::PasswordArgs;
 use crate::control::client::{self, ClientError};
 use crate::password::{Password, PasswordError};
@@ -15,6 +16,8 @@ pub(crate) enum PasswordCommandError {
     Desktop(#[from] ClientError),
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error("nobody can only watch; make a password for that: caraway password --view-only --new")]
+    NoneToWatch,
     #[error(
         "this desktop's password is used up or has expired; for another: caraway password --new, \
          or it asks for none"
@@ -36,10 +39,17 @@ pub(crate) fn run(args: &PasswordArgs) -> Result<(), PasswordCommandError> {
                 password: password.reveal().into(),
                 expires_s: args.expires_in,
                 once: args.once,
+                access: match args.view_only {
+                    true => Access::ViewOnly,
+                    false => Access::Full,
+                },
             };
             client::set_ticket(&name, new)?;
             password.reveal().to_owned()
         }
+        None if args.view_only => client::view_only_way_in(&name)?
+            .password
+            .ok_or(PasswordCommandError::NoneToWatch)?,
         None => client::way_in(&name)?
             .password
             .ok_or(PasswordCommandError::None)?,

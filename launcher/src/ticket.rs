@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::password::Password;
 
 /// What a desktop asks clients for.
@@ -15,6 +16,7 @@ pub(crate) struct Ticket {
     password: Password,
     expires: Option<Instant>,
     once: bool,
+    access: Access,
 }
 
 /// How it goes over the lines to the launcher and to the server.
@@ -26,6 +28,9 @@ pub(crate) struct NewTicket {
     pub(crate) expires_s: Option<u64>,
     #[serde(default)]
     pub(crate) once: bool,
+    /// What it gives.
+    #[serde(default, skip_serializing_if = "Access::is_full")]
+    pub(crate) access: Access,
 }
 
 impl std::fmt::Debug for NewTicket {
@@ -33,6 +38,7 @@ impl std::fmt::Debug for NewTicket {
         f.debug_struct("NewTicket")
             .field("expires_s", &self.expires_s)
             .field("once", &self.once)
+            .field("access", &self.access)
             .finish_non_exhaustive()
     }
 }
@@ -44,6 +50,7 @@ impl Ticket {
             password,
             expires: None,
             once: false,
+            access: Access::Full,
         }
     }
 
@@ -55,6 +62,7 @@ impl Ticket {
             // A time that the clock cannot hold is no end.
             expires: expires.and_then(|time| Instant::now().checked_add(time)),
             once: new.once,
+            access: new.access,
         })
     }
 
@@ -64,7 +72,18 @@ impl Ticket {
             password: self.password.reveal().into(),
             expires_s: self.left_s(),
             once: self.once,
+            access: self.access,
         }
+    }
+
+    /// What it gives.
+    pub(crate) const fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Whether it is of the same word as `other`: two that give different things must not be.
+    pub(crate) fn is_same_word(&self, other: &Self) -> bool {
+        self.password == other.password
     }
 
     /// The password if it is still good.
@@ -120,6 +139,7 @@ mod tests {
             password,
             expires_s,
             once,
+            access: Access::ViewOnly,
         })
         .unwrap()
     }
@@ -128,6 +148,7 @@ mod tests {
     fn what_is_left_is_told_on() {
         assert_eq!(ticket(None, false).told().expires_s, None);
         let told = ticket(Some(100), true).told();
+        assert_eq!(told.access, Access::ViewOnly);
         assert!(told.once && (99..=100).contains(&told.expires_s.unwrap()));
         assert!(!format!("{told:?}").contains("secret"));
         assert!(ticket(Some(u64::MAX), false).password().is_some());

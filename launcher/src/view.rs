@@ -10,9 +10,11 @@ use std::process::Command;
 
 use thiserror::Error;
 
+use crate::cli::ViewArgs;
 use crate::control::client::{self, ClientError};
 use crate::control::messages::WayIn;
 use crate::name::DesktopName;
+use crate::others::{self, OthersError};
 use crate::runtime_dir::Base;
 use crate::terminal::answer;
 
@@ -23,6 +25,12 @@ const VIEWER: &str = "remote-viewer";
 pub(crate) enum ViewError {
     #[error(transparent)]
     Desktop(#[from] ClientError),
+    #[error(transparent)]
+    Others(#[from] OthersError),
+    #[error(
+        "this desktop lets in users alone (--auth sasl) and has no unix socket to watch it through"
+    )]
+    NoWayToWatch,
     #[error("cannot write the connection file {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("cannot run {VIEWER}: {0}")]
@@ -30,9 +38,25 @@ pub(crate) enum ViewError {
 }
 
 /// Becomes remote-viewer where there is a screen for it; otherwise says how to connect.
-pub(crate) fn run(name: Option<DesktopName>) -> Result<(), ViewError> {
-    let name = client::resolve(name)?;
-    let way_in = client::way_in(&name)?;
+pub(crate) fn run(args: &ViewArgs) -> Result<(), ViewError> {
+    let (name, way_in) = match &args.of.user {
+        Some(user) => others::view(user, args)?,
+        None => {
+            let name = client::resolve(args.name.clone())?;
+            let way_in = match args.shadow {
+                true => client::shadow(&name)?,
+                false => client::way_in(&name)?,
+            };
+            (name, way_in)
+        }
+    };
+    if way_in.uris.is_empty() {
+        return Err(ViewError::NoWayToWatch);
+    }
+    if args.json {
+        answer(serde_json::json!({ "name": name, "way_in": way_in }));
+        return Ok(());
+    }
     let has_screen = ["DISPLAY", "WAYLAND_DISPLAY"]
         .iter()
         .any(|name| env::var_os(name).is_some());
@@ -99,15 +123,14 @@ impl<'a> Door<'a> {
     }
 }
 
-/// Writes a connection file of virt-viewer, private to the user, into the desktop's directory. The
-/// viewer deletes it when it has read it; what no viewer takes goes with the desktop.
+/// Writes a connection file of virt-viewer, private to the user, into the desktop's directory, or beside those of
+/// others if it is another user's. The viewer deletes it when it has read it; what no viewer takes goes with the
+/// desktop.
 fn write_file(name: &DesktopName, door: &Door<'_>, way_in: &WayIn) -> Result<PathBuf, ViewError> {
-    let base = Base::find().ok_or_else(|| ClientError::Unknown(name.clone()))?;
-    let own = std::process::id();
-    let path = base
-        .path()
-        .join(name.as_str())
-        .join(format!("view-{own}.vv"));
+    let base = Base::create().map_err(|_| ClientError::Unknown(name.clone()))?;
+    let own = base.path().join(name.as_str());
+    let dir = if own.is_dir() { &own } else { base.path() };
+    let path = dir.join(format!("view-{}.vv", std::process::id()));
     let failed = |source| ViewError::File {
         path: path.clone(),
         source,

@@ -5,3 +5,4 @@ pub mod sasl;
 pub mod scram;
 pub mod stored_keys;
 pub mod ticket;
+pub mod tickets;

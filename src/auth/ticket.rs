@@ -39,8 +39,8 @@ impl TicketPolicy {
         match self {
             Self::Anybody => true,
             Self::Password(ticket) => {
-                let matches = plaintext.is_some_and(|text| ticket.matches(now, text));
-                matches && ticket.serves(connection_id)
+                let is = plaintext.is_some_and(|text| ticket.is(text));
+                is && ticket.holds(now) && ticket.serves(connection_id)
             }
         }
     }
@@ -49,11 +49,8 @@ impl TicketPolicy {
     /// this client's other channels, and for nobody else.
     pub fn spend(&mut self, connection_id: u32) -> bool {
         match self {
-            Self::Password(ticket) if ticket.uses == Uses::Once => {
-                ticket.uses = Uses::SpentBy(connection_id);
-                true
-            }
-            _ => false,
+            Self::Password(ticket) => ticket.spend(connection_id),
+            Self::Anybody => false,
         }
     }
 }
@@ -106,7 +103,22 @@ impl Ticket {
         self
     }
 
-    const fn serves(&self, connection_id: u32) -> bool {
+    /// A new client got in under this connection id. Returns whether that has used it up.
+    pub(super) fn spend(&mut self, connection_id: u32) -> bool {
+        let is_spent = self.uses == Uses::Once;
+        if is_spent {
+            self.uses = Uses::SpentBy(connection_id);
+        }
+        is_spent
+    }
+
+    /// Whether it has not expired.
+    pub(super) fn holds(&self, now: Micros) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+
+    /// Whether it is good for a channel that presents this connection id.
+    pub(super) const fn serves(&self, connection_id: u32) -> bool {
         match self.uses {
             Uses::Unlimited => true,
             Uses::Once => connection_id == 0,
@@ -114,7 +126,8 @@ impl Ticket {
         }
     }
 
-    fn matches(&self, now: Micros, plaintext: &[u8]) -> bool {
+    /// Whether `plaintext` is this password with its NUL.
+    pub(super) fn is(&self, plaintext: &[u8]) -> bool {
         // Both sides are compared padded with NULs: a password holds none, so padding cannot make two equal.
         let mut padded = Zeroizing::new([0; PASSWORD_MAX + 1]);
         let fits = match padded.get_mut(..plaintext.len()) {
@@ -125,8 +138,7 @@ impl Ticket {
             None => false,
         };
         let equal: bool = self.password.as_slice().ct_eq(padded.as_slice()).into();
-        let current = self.expires.is_none_or(|expires| now < expires);
-        fits && equal && current
+        fits && equal
     }
 }
 

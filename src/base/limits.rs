@@ -156,6 +156,15 @@ pub const TLS_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Clients (main channels) of one desktop.
 pub const CLIENTS_MAX: usize = 32;
 
+/// Of these, clients that only watch: who acts finds a place however many watch.
+pub const WATCHERS_MAX: usize = 24;
+
+/// News of clients that came or went and that the launcher has not taken.
+pub const VISITS_WAITING_MAX: usize = 256;
+
+/// Characters of a message from an administrator to clients.
+pub const NOTICE_BYTES_MAX: usize = 1024;
+
 /// Characters of a ticket: what fits the client's RSA-1024 OAEP block.
 pub const PASSWORD_MAX: usize = 60;
 

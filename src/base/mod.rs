@@ -1,5 +1,6 @@
 //! The nouns that everything else is made of: geometry, regions, byte cursors, time, ids and limits.
 
+pub mod access;
 pub mod bytes;
 pub mod client_id;
 #[cfg(test)]
@@ -13,6 +14,7 @@ pub mod shared_bytes;
 pub mod time;
 pub mod workers;
 
+pub use access::Access;
 pub use bytes::{ByteReader, ByteWriter, Truncated};
 pub use client_id::ClientId;
 pub use geometry::{Point, Rect, Size};

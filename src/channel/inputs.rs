@@ -134,6 +134,26 @@ impl InputsChannel {
         Ok(())
     }
 
+    /// As [`handle`](Self::handle) for a client that only watches: its motions are acknowledged, or it would wait, and
+    /// nothing else comes of what it does.
+    ///
+    /// # Errors
+    /// [`InputsError`] ends the connection.
+    pub fn pass_over(
+        &mut self,
+        number: u16,
+        body: &[u8],
+        outbox: &mut Outbox,
+    ) -> Result<(), InputsError> {
+        match ClientMessage::decode(number, body)? {
+            ClientMessage::MouseMotion(_) | ClientMessage::MousePosition(_) => {
+                self.count_motion(outbox);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// The lights of the desktop have changed; [`transmit`](Self::transmit) tells the newest.
     pub const fn leds_changed(&mut self, leds: Leds) {
         self.leds = leds;

@@ -16,8 +16,8 @@ use crate::wire::main::{
 /// Bytes of video memory that INIT tells: spice-gtk makes its GLZ window half of it, within 12 and 64 MB.
 const RAM_HINT: u32 = 64 * 1024 * 1024;
 
-/// Both modes: the driver has an absolute and a relative pointer.
-const SUPPORTED_MODES: MouseModes = MouseModes::SERVER.with(MouseModes::CLIENT);
+/// Who acts has both modes: the driver has an absolute and a relative pointer.
+const ACTING_MODES: MouseModes = MouseModes::SERVER.with(MouseModes::CLIENT);
 
 /// What a client wants of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +53,21 @@ pub struct Identity {
     pub uuid: [u8; 16],
 }
 
+/// What a client is offered.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Whether what it does reaches the desktop. Who only watches hears of no agent, and is told where the pointer is.
+    pub acts: bool,
+    /// What the agent does.
+    pub services: AgentServices,
+    /// Channels that it may have, one of each.
+    pub served: Vec<ChannelType>,
+}
+
 /// The main channel's state.
 #[derive(Debug)]
 pub struct MainChannel {
+    supported: MouseModes,
     mode: MouseModes,
     /// The list of channels, until it is sent: clients warn at a second one.
     unlisted: Option<ChannelsList>,
@@ -65,19 +77,25 @@ pub struct MainChannel {
 
 impl MainChannel {
     /// Sends INIT, and the desktop's name where the client understands it. `connection_id` is what the client's
-    /// other channels will present, `served` which channels those may be.
+    /// other channels will present.
     pub fn start(
         connection_id: u32,
         identity: &Identity,
-        services: AgentServices,
-        served: &[ChannelType],
+        offer: Offer,
         client_caps: &Caps,
         now: Micros,
         outbox: &mut Outbox,
     ) -> Self {
         // Client mode from the start: the driver always has an absolute pointer, and a client that would have to
-        // ask grabs the pointer until the answer comes.
-        let mode = MouseModes::CLIENT;
+        // ask grabs the pointer until the answer comes. Clients are told where the pointer is in server mode alone.
+        let (supported, mode, services) = match offer.acts {
+            true => (ACTING_MODES, MouseModes::CLIENT, offer.services),
+            false => (
+                MouseModes::SERVER,
+                MouseModes::SERVER,
+                AgentServices::default(),
+            ),
+        };
         let agent = AgentLink::new(
             services,
             client_caps.has(caps::main::AGENT_CONNECTED_TOKENS),
@@ -85,7 +103,7 @@ impl MainChannel {
         outbox.send(&Init {
             session_id: connection_id,
             display_channels_hint: 1,
-            supported_mouse_modes: u32::from(SUPPORTED_MODES.0),
+            supported_mouse_modes: u32::from(supported.0),
             current_mouse_mode: u32::from(mode.0),
             agent_connected: agent.is_served().into(),
             agent_tokens: AGENT_TOKENS,
@@ -101,8 +119,9 @@ impl MainChannel {
             });
         }
         Self {
+            supported,
             mode,
-            unlisted: Some(channels_list(served)),
+            unlisted: Some(channels_list(&offer.served)),
             agent,
         }
     }
@@ -156,12 +175,12 @@ impl MainChannel {
     /// Answers with the mode that holds; a request for none or both changes nothing.
     fn request_mode(&mut self, wanted: MouseModes, outbox: &mut Outbox) -> MainEvent {
         let known = wanted == MouseModes::CLIENT || wanted == MouseModes::SERVER;
-        let changed = known && wanted != self.mode;
+        let changed = known && self.supported.contains(wanted) && wanted != self.mode;
         if changed {
             self.mode = wanted;
         }
         outbox.send(&MouseMode {
-            supported: SUPPORTED_MODES,
+            supported: self.supported,
             current: self.mode,
         });
         if changed {
@@ -188,6 +207,10 @@ mod tests {
     use crate::channel::Inbox;
 
     fn started() -> (MainChannel, Outbox) {
+        started_as(true)
+    }
+
+    fn started_as(acts: bool) -> (MainChannel, Outbox) {
         let mut outbox = Outbox::new(true, Micros(0));
         let identity = Identity {
             name: "desk".into(),
@@ -197,8 +220,14 @@ mod tests {
         let main = MainChannel::start(
             77,
             &identity,
-            AgentServices::default(),
-            &[ChannelType::DISPLAY],
+            Offer {
+                acts,
+                services: AgentServices {
+                    uploads: !acts,
+                    ..AgentServices::default()
+                },
+                served: vec![ChannelType::DISPLAY],
+            },
             &caps,
             Micros(0),
             &mut outbox,
@@ -240,6 +269,17 @@ mod tests {
             MainEvent::MouseMode(MouseModes::CLIENT)
         );
         assert_eq!(numbers(&mut outbox)[4..], [105; 5]);
+    }
+
+    #[test]
+    fn who_watches_stays_in_server_mode_and_hears_of_no_agent() {
+        let (mut main, mut outbox) = started_as(false);
+        assert_eq!(main.mouse_mode(), MouseModes::SERVER);
+        let asked = main.handle(105, &2u16.to_le_bytes(), &mut outbox);
+        assert_eq!(asked, Ok(MainEvent::None));
+        assert_eq!(main.mouse_mode(), MouseModes::SERVER);
+        assert!(!main.agent.is_served());
+        assert_eq!(numbers(&mut outbox), [3, 103, 113, 114, 105]);
     }
 
     #[test]

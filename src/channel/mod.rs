@@ -30,5 +30,5 @@ pub mod webdav_requests;
 
 pub use agent_link::{AgentError, AgentLink, AgentServices, Incoming};
 pub use inbox::{FramingError, Inbox};
-pub use main::{Identity, MainChannel, MainError, MainEvent};
+pub use main::{Identity, MainChannel, MainError, MainEvent, Offer};
 pub use outbox::{Answer, CommonError, Outbox};

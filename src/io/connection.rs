@@ -15,8 +15,8 @@ use super::sasl::Attempt;
 use super::transport::Transport;
 use super::unsent::Unsent;
 use crate::auth::doorkeeper::Source;
-use crate::base::Micros;
 use crate::base::limits::{FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE};
+use crate::base::{Access, Micros};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::channel::link_sasl::{SaslAnswer, SaslTurn};
 use crate::os::ticket_key::TicketKey;
@@ -86,10 +86,10 @@ pub(super) async fn serve(
         source,
         encryption,
         kernel,
-        origin,
+        mut origin,
     } = arrival;
     let deadline = Duration::from_micros(HANDSHAKE_DEADLINE.0);
-    let (stream, guard, linked) = tokio::select! {
+    let (stream, mut guard, linked) = tokio::select! {
         linked = handshake(host, stream, source, &encryption, &origin.peer) => linked.inspect_err(|error| {
             if let ConnectionError::Link(LinkError::PermissionDenied) = error {
                 // The words are a promise: tools that shut addresses out look for them.
@@ -101,6 +101,7 @@ pub(super) async fn serve(
     };
     drop(place);
     let key = guard.key;
+    origin.user = guard.user.take();
     let is_inputs = linked.message.channel_type == ChannelType::INPUTS;
     let tls = stream.is_tls();
     let unsent = Unsent::new(&stream, linked.mini_header);
@@ -117,6 +118,8 @@ struct Admitted {
     host: Rc<Host>,
     key: ChannelKey,
     bell: Rc<Bell>,
+    /// Who has authenticated.
+    user: Option<String>,
 }
 
 impl Drop for Admitted {
@@ -181,18 +184,18 @@ async fn handshake(
             Step::CheckTicket(ticket) => {
                 let plaintext = ticket_key.take().and_then(|key| key.decrypt(&ticket));
                 let text = plaintext.as_ref().map(|text| text.as_slice());
-                let verdict = match is_ticket_good(host, &link, source, text).await {
-                    true => admit(host, &link)?,
-                    false => Err(LinkError::PermissionDenied),
+                let verdict = match access(host, &link, source, text).await {
+                    Some(access) => admit(host, &link, access, None)?,
+                    None => Err(LinkError::PermissionDenied),
                 };
                 link.decide(verdict.map(|guard| admitted = Some(guard)));
             }
             Step::Sasl(turn) => {
-                let verdict = sasl_answer(host, &mut attempt, &turn, (source, peer)).await;
+                let (verdict, user) = sasl_answer(host, &mut attempt, &turn, (source, peer)).await;
                 let is_accepted = matches!(verdict, SaslAnswer::Accepted(_));
                 link.answer_sasl(verdict);
                 if is_accepted {
-                    let verdict = admit(host, &link)?;
+                    let verdict = admit(host, &link, Access::Full, user)?;
                     link.decide(verdict.map(|guard| admitted = Some(guard)));
                 }
             }
@@ -205,32 +208,31 @@ async fn handshake(
     }
 }
 
-/// Whether a decrypted ticket lets in; a wrong one is counted, and judged late.
-async fn is_ticket_good(
+/// What a decrypted ticket gives; a wrong one is counted, and judged late.
+async fn access(
     host: &Rc<Host>,
     link: &Link,
     source: Option<Source>,
     text: Option<&[u8]>,
-) -> bool {
+) -> Option<Access> {
     let asked = tokio::time::Instant::now();
     let connection_id = link.message().map_or(0, |message| message.connection_id);
-    let admits = host.admits(text, connection_id);
-    if admits && !host.door.borrow().is_shut(host.now(), source) {
-        host.door.borrow_mut().succeeded(source);
-        true
-    } else {
-        deny(host, source, asked).await;
-        false
+    let is_shut = host.door.borrow().is_shut(host.now(), source);
+    let access = host.access(text, connection_id).filter(|_| !is_shut);
+    match access {
+        Some(_) => host.door.borrow_mut().succeeded(source),
+        None => deny(host, source, asked).await,
     }
+    access
 }
 
-/// What the server's mechanism says to the client's; what it denies is counted, and said late.
+/// What the server's mechanism says to the client's, and whom it accepts; what it denies is counted, and said late.
 async fn sasl_answer(
     host: &Rc<Host>,
     attempt: &mut Option<Attempt>,
     turn: &SaslTurn,
     (source, peer): (Option<Source>, &str),
-) -> SaslAnswer {
+) -> (SaslAnswer, Option<String>) {
     let asked = tokio::time::Instant::now();
     let (answer, user) = match (&host.sasl, attempt) {
         (Some(sasl), Some(attempt)) => sasl.answer(attempt, turn, peer).await,
@@ -246,16 +248,16 @@ async fn sasl_answer(
         SaslAnswer::Continue(_) => {}
         SaslAnswer::Accepted(_) => {
             host.door.borrow_mut().succeeded(source);
-            let user = user.unwrap_or_default();
-            tracing::info!(peer, ?user, "authenticated");
+            tracing::info!(peer, user = ?user.as_deref().unwrap_or_default(), "authenticated");
         }
         SaslAnswer::Denied(_) => deny(host, source, asked).await,
     }
-    answer
+    (answer, user)
 }
 
 /// Counts a wrong password that came at `asked`, and holds its answer back.
 async fn deny(host: &Rc<Host>, source: Option<Source>, asked: tokio::time::Instant) {
+    host.denied.set(host.denied.get() + 1);
     let shut = host.door.borrow_mut().failed(host.now(), source);
     if let Some(time) = shut {
         let seconds = time.0 / 1_000_000;
@@ -264,25 +266,31 @@ async fn deny(host: &Rc<Host>, source: Option<Source>, asked: tokio::time::Insta
     tokio::time::sleep_until(asked + Duration::from_micros(FAILURE_ANSWERED_AFTER.0)).await;
 }
 
-fn admit(host: &Rc<Host>, link: &Link) -> Result<Result<Admitted, LinkError>, ConnectionError> {
+fn admit(
+    host: &Rc<Host>,
+    link: &Link,
+    access: Access,
+    user: Option<String>,
+) -> Result<Result<Admitted, LinkError>, ConnectionError> {
     let entropy = getrandom::u32().map_err(|_| ConnectionError::NoKeys)?;
     let Some(message) = link.message() else {
         return Ok(Err(LinkError::Refused));
     };
     let is_new = message.connection_id == 0;
     let result = host.with(|session| {
-        let key = session.admit(message, entropy)?;
+        let key = session.admit(message, access, entropy)?;
         Ok((key, session.connection_id(key)))
     });
     Ok(match result {
         Ok((key, connection_id)) => {
             if let Some(connection_id) = connection_id.filter(|_| is_new) {
-                host.let_in(connection_id);
+                host.let_in(access, connection_id);
             }
             Ok(Admitted {
                 host: Rc::clone(host),
                 key,
                 bell: host.hang_bell(key),
+                user,
             })
         }
         Err(AdmitError::UnknownConnection) => Err(LinkError::UnknownConnection),
@@ -290,7 +298,9 @@ fn admit(host: &Rc<Host>, link: &Link) -> Result<Result<Admitted, LinkError>, Co
             message.channel_type,
             message.channel_id,
         )),
-        Err(AdmitError::TooManyClients | AdmitError::AlreadyConnected) => Err(LinkError::Refused),
+        Err(
+            AdmitError::TooManyClients | AdmitError::TooManyWatchers | AdmitError::AlreadyConnected,
+        ) => Err(LinkError::Refused),
     })
 }
 

@@ -4,8 +4,10 @@
 //! |---|---|---|
 //! | server | `{"event":"ready"}` | attached to the driver, clients are accepted |
 //! | launcher | `{"request":"status"}` | asks for the next one |
-//! | launcher | `{"request":"ticket","password":"…"}` | from now on this is the password; with `expires_s`, `once` |
-//! | server | `{"event":"spent"}` | the password that was good for one client has let that one in |
+//! | launcher | `{"request":"ticket","password":"…"}` | the password; with `expires_s`, `once`, `access` |
+//! | launcher | `{"request":"message","text":"…"}` | what clients are to be told |
+//! | server | `{"event":"spent","access":"full"}` | the password that was good for one client has let that one in |
+//! | server | `{"event":"visit","has_come":true,…}` | a client came or went: `id`, `peer`, `user`, `access` |
 //! | server | `{"event":"status","clients":[…],…}` | [`Status`] |
 //! | server | `{"event":"folders","ports":[…]}` | where on 127.0.0.1 clients share folders now |
 //! | server | `{"event":"fatal","message":"…"}` | why it is about to end |
@@ -19,12 +21,12 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::host::Host;
-use crate::auth::ticket::{Ticket, TicketPolicy};
-use crate::base::Micros;
-use crate::session::Status;
+use crate::auth::ticket::Ticket;
+use crate::base::{Access, Micros};
+use crate::session::{Status, Visit};
 
 /// Bytes of one request line.
-pub const REQUEST_BYTES_MAX: usize = 4096;
+pub const REQUEST_BYTES_MAX: usize = 8 * 1024;
 
 /// The longest time that a password can be good for, in seconds: a hundred years.
 const EXPIRY_S_MAX: u64 = 100 * 366 * 24 * 3600;
@@ -35,6 +37,7 @@ const EXPIRY_S_MAX: u64 = 100 * 366 * 24 * 3600;
 enum Request {
     Status,
     Ticket(NewTicket),
+    Message { text: String },
 }
 
 /// A password that replaces the one before.
@@ -47,6 +50,8 @@ pub struct NewTicket {
     /// Whether it lets in a single client.
     #[serde(default)]
     pub once: bool,
+    /// What it gives: `full`, `view-only` or `shadow`; all rights if nothing is said.
+    pub access: Option<String>,
 }
 
 impl std::fmt::Debug for NewTicket {
@@ -54,6 +59,7 @@ impl std::fmt::Debug for NewTicket {
         f.debug_struct("NewTicket")
             .field("expires_s", &self.expires_s)
             .field("once", &self.once)
+            .field("access", &self.access)
             .finish_non_exhaustive()
     }
 }
@@ -64,9 +70,22 @@ impl std::fmt::Debug for NewTicket {
 enum Event<'a> {
     Ready,
     Status(&'a Status),
-    Spent,
-    Folders { ports: Vec<u16> },
-    Fatal { message: &'a str },
+    Spent {
+        access: &'static str,
+    },
+    Visit {
+        id: u64,
+        has_come: bool,
+        peer: &'a str,
+        user: Option<&'a str>,
+        access: &'static str,
+    },
+    Folders {
+        ports: Vec<u16>,
+    },
+    Fatal {
+        message: &'a str,
+    },
 }
 
 /// The server's end of the line.
@@ -104,8 +123,8 @@ impl Control {
         self.send(&Event::Fatal { message }).await
     }
 
-    /// Answers requests until the launcher's end closes, and tells when the password is used up or the ports of shared
-    /// folders have changed.
+    /// Answers requests until the launcher's end closes, and tells when a password is used up, who comes and goes, and
+    /// when the ports of shared folders have changed.
     ///
     /// # Errors
     /// When reading or writing fails, or a line is not a request.
@@ -115,8 +134,17 @@ impl Control {
             // What was read of a line stays in it when another branch comes first.
             let read = tokio::select! {
                 read = read_line(&mut self.stream, &mut line) => read?,
-                () = host.password_spent.notified() => {
-                    self.send(&Event::Spent).await?;
+                spent = host.spent() => {
+                    for access in spent {
+                        let access = access.word();
+                        self.send(&Event::Spent { access }).await?;
+                    }
+                    continue;
+                }
+                visits = host.visits() => {
+                    for visit in &visits {
+                        self.send(&told(visit)).await?;
+                    }
                     continue;
                 }
                 ports = host.folder_ports() => {
@@ -129,7 +157,14 @@ impl Control {
             }
             match serde_json::from_slice(&line)? {
                 Request::Status => self.send(&Event::Status(&host.status())).await?,
-                Request::Ticket(ticket) => host.set_policy(policy(host, &ticket)?),
+                Request::Ticket(new) => {
+                    let (access, ticket) = ticket(host, &new)?;
+                    host.set_ticket(access, ticket);
+                }
+                Request::Message { text } => {
+                    let clients = host.with(|session| session.notify_clients(host.now(), &text));
+                    tracing::info!(clients, "an administrator's message was passed on");
+                }
             }
             zeroize::Zeroize::zeroize(&mut line);
             line.clear();
@@ -166,14 +201,25 @@ async fn read_line(
     }
 }
 
-fn policy(host: &Host, new: &NewTicket) -> std::io::Result<TicketPolicy> {
+fn told(visit: &Visit) -> Event<'_> {
+    Event::Visit {
+        id: visit.id,
+        has_come: visit.has_come,
+        peer: &visit.peer,
+        user: visit.user.as_deref(),
+        access: visit.access.word(),
+    }
+}
+
+fn ticket(host: &Host, new: &NewTicket) -> std::io::Result<(Access, Ticket)> {
+    let access = match &new.access {
+        None => Access::Full,
+        // A word that is not known gives nothing away.
+        Some(word) => Access::of_word(word).ok_or(std::io::ErrorKind::InvalidData)?,
+    };
     let expires = new
         .expires_s
         .map(|seconds| host.now() + Micros::from_secs(seconds.min(EXPIRY_S_MAX)));
     let ticket = Ticket::new(new.password.as_bytes(), expires).map_err(std::io::Error::other)?;
-    Ok(TicketPolicy::Password(if new.once {
-        ticket.once()
-    } else {
-        ticket
-    }))
+    Ok((access, if new.once { ticket.once() } else { ticket }))
 }

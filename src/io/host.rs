@@ -17,11 +17,13 @@ use super::key_pool::KeyPool;
 use super::sasl::Sasl;
 use crate::agent::resize_layout::ScreenLayout;
 use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
-use crate::auth::ticket::TicketPolicy;
-use crate::base::Micros;
+use crate::auth::ticket::{Ticket, TicketPolicy};
+use crate::auth::tickets::Tickets;
 use crate::base::limits::INPUT_WAITING_MAX;
+use crate::base::{Access, Micros};
+use crate::metrics::Exposition;
 use crate::ring::InputRecord;
-use crate::session::{ChannelKey, Event, FolderStream, Session, Status};
+use crate::session::{ChannelKey, Event, FolderStream, Session, Status, Visit};
 
 /// A connection's bell.
 #[derive(Debug, Default)]
@@ -53,11 +55,14 @@ impl FolderAddress {
 pub struct Host {
     session: RefCell<Session>,
     started: Instant,
-    policy: RefCell<TicketPolicy>,
+    tickets: RefCell<Tickets>,
     /// In place of tickets on TCP; a unix socket's clients are known by their credentials.
     pub(super) sasl: Option<Sasl>,
-    /// Rung when the password was used up.
-    pub(super) password_spent: Notify,
+    /// Passwords that were used up, until the launcher is told.
+    spent: RefCell<Vec<Access>>,
+    password_spent: Notify,
+    /// Rung when a client has come or gone.
+    visits: Notify,
     pub(super) keys: Mutex<KeyPool>,
     bells: RefCell<BTreeMap<ChannelKey, Rc<Bell>>>,
     input: RefCell<VecDeque<InputRecord>>,
@@ -72,6 +77,9 @@ pub struct Host {
     pub(super) door: RefCell<Doorkeeper>,
     /// Rung when the place of one who has not authenticated is taken away.
     places: RefCell<BTreeMap<Place, Rc<Notify>>>,
+    /// Wrong passwords, and connections that were refused before they said a word.
+    pub(super) denied: Cell<u64>,
+    pub(super) refused: Cell<u64>,
     /// What was last refused at the door.
     pub(super) refusals: RefCell<Complaints>,
     /// Rung when the agent has orders, or another deadline.
@@ -91,9 +99,11 @@ impl Host {
         Self {
             session: RefCell::new(session),
             started: Instant::now(),
-            policy: RefCell::new(policy),
+            tickets: RefCell::new(Tickets::new(policy)),
             sasl: None,
+            spent: RefCell::default(),
             password_spent: Notify::new(),
+            visits: Notify::new(),
             keys: Mutex::new(keys),
             bells: RefCell::new(BTreeMap::new()),
             input: RefCell::new(VecDeque::new()),
@@ -103,6 +113,8 @@ impl Host {
             driver: Notify::new(),
             door: RefCell::new(Doorkeeper::new()),
             places: RefCell::new(BTreeMap::new()),
+            denied: Cell::new(0),
+            refused: Cell::new(0),
             refusals: RefCell::new(Complaints::default()),
             agent: Notify::new(),
             folders: Notify::new(),
@@ -153,27 +165,42 @@ impl Host {
                     }
                 }
                 Event::Sound => self.sound.notify_one(),
+                Event::Visits => self.visits.notify_one(),
             }
         }
         result
     }
 
-    /// From now on this lets clients in. Who is connected stays, and opens no further channel.
-    pub fn set_policy(&self, policy: TicketPolicy) {
-        self.policy.replace(policy);
+    /// From now on this lets clients in that get this access. Who is connected stays, and opens no further channel.
+    pub fn set_ticket(&self, access: Access, ticket: Ticket) {
+        self.tickets.borrow_mut().set(access, ticket);
+        self.spent.borrow_mut().retain(|spent| *spent != access);
     }
 
-    /// Whether a decrypted ticket lets a channel with this connection id in now.
-    pub(super) fn admits(&self, plaintext: Option<&[u8]>, connection_id: u32) -> bool {
-        let policy = self.policy.borrow();
-        policy.admits(self.now(), plaintext, connection_id)
+    /// What a decrypted ticket gives a channel with this connection id now.
+    pub(super) fn access(&self, plaintext: Option<&[u8]>, connection_id: u32) -> Option<Access> {
+        let tickets = self.tickets.borrow();
+        tickets.access(self.now(), plaintext, connection_id)
     }
 
     /// A new client got in under this connection id.
-    pub(super) fn let_in(&self, connection_id: u32) {
-        if self.policy.borrow_mut().spend(connection_id) {
+    pub(super) fn let_in(&self, access: Access, connection_id: u32) {
+        if self.tickets.borrow_mut().spend(access, connection_id) {
+            self.spent.borrow_mut().push(access);
             self.password_spent.notify_one();
         }
+    }
+
+    /// Waits until a password has been used up; gives what those gave that have been since. One waits at a time.
+    pub(super) async fn spent(&self) -> Vec<Access> {
+        self.password_spent.notified().await;
+        self.spent.take()
+    }
+
+    /// Waits until clients have come or gone; gives which. One waits at a time.
+    pub(super) async fn visits(&self) -> Vec<Visit> {
+        self.visits.notified().await;
+        self.session.borrow_mut().take_visits()
     }
 
     /// A snapshot for people.
@@ -189,6 +216,17 @@ impl Host {
             }
         }
         status
+    }
+
+    /// Figures for monitoring.
+    pub(super) fn expose(&self, exposition: &mut Exposition) {
+        self.session.borrow().expose(self.now(), exposition);
+        let help = "Wrong passwords.";
+        let denied = self.denied.get();
+        exposition.counter("caraway_authentication_failures_total", help, denied);
+        let help = "Connections refused for what their address did before.";
+        let refused = self.refused.get();
+        exposition.counter("caraway_connections_refused_total", help, refused);
     }
 
     /// Where the folders that are shared now are to be found.

@@ -141,6 +141,7 @@ async fn accept_tcp(
             kernel,
             origin: Origin {
                 peer: address.to_string(),
+                user: None,
                 path,
             },
         },
@@ -165,6 +166,7 @@ async fn accept_unix(listener: &UnixListener, path: Path, host: &Rc<Host>) -> st
                 kernel: Kernel::of_unix(),
                 origin: Origin {
                     peer: "unix".into(),
+                    user: None,
                     path,
                 },
             },
@@ -179,6 +181,7 @@ fn spawn(host: &Rc<Host>, arrival: Arrival) {
     let place = match host.waiting_place(arrival.source) {
         Ok(place) => place,
         Err(refusal) => {
+            host.refused.set(host.refused.get() + 1);
             let (peer, now) = (&arrival.origin.peer, host.now());
             // The kinds, not the seconds left: a flood fills no log.
             let kind = format!("{:?}", std::mem::discriminant(&refusal));

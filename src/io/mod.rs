@@ -13,6 +13,7 @@ mod kernel;
 pub mod key_pool;
 pub mod listen;
 pub mod login;
+pub mod metrics;
 pub mod sasl;
 pub mod screen_loop;
 pub mod shared_folders;

@@ -169,6 +169,7 @@ impl Session {
             channels,
             events,
             agent,
+            registry,
             ..
         } = self;
         for (key, channel) in channels {
@@ -178,6 +179,7 @@ impl Session {
                 client,
                 ..
             } = channel
+                && registry.access(*client).acts()
             {
                 if main.agent.serve(services, outbox) {
                     agent.left(*client);

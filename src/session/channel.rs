@@ -18,6 +18,8 @@ use crate::wire::link::ChannelType;
 pub struct Origin {
     /// Address of the client, for people.
     pub peer: String,
+    /// As whom it has authenticated, if it said.
+    pub user: Option<String>,
     /// How it comes to this machine.
     pub path: Path,
 }

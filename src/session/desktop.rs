@@ -13,11 +13,12 @@
 //! After every call [`take_events`](Session::take_events) and [`take_input`](Session::take_input) tell what else is
 //! to be done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::agent_side::AgentSide;
 use super::channel::{Channel, ChannelError, Origin, Role, message_limit};
 use super::display_sender::{DisplaySender, Encoders};
+use super::figures::Past;
 use super::folders_side::FolderStream;
 use super::image_sender::ImageEncoders;
 use super::picture::Picture;
@@ -25,8 +26,9 @@ use super::presence::Presence;
 use super::registry::{AdmitError, ChannelKey, Registry};
 use super::sound_side::SoundSide;
 use super::video_frames::VideoFrames;
+use super::visits::Visit;
+use crate::base::{Access, ClientId, Micros, Size};
 use crate::base::{Alone, Workers};
-use crate::base::{ClientId, Micros, Size};
 use crate::channel::cursor::{CursorChannel, SharedCursor};
 use crate::channel::held::Holder;
 use crate::channel::inputs::{InputsChannel, Seat, SharedInput, is_deed};
@@ -34,7 +36,7 @@ use crate::channel::link::Linked;
 use crate::channel::playback::Told;
 use crate::channel::pointer::MouseMode;
 use crate::channel::webdav::{StreamId, WebdavChannel};
-use crate::channel::{Identity, Inbox, MainChannel, MainEvent, Outbox};
+use crate::channel::{Identity, Inbox, MainChannel, MainEvent, Offer, Outbox};
 use crate::display::Path;
 use crate::image::content::{ContentEncoder, JpegBackends};
 use crate::ring::{InputRecord, Leds};
@@ -60,6 +62,8 @@ pub enum Event {
     FolderStream(FolderStream),
     /// A client that listens or has a microphone came or went.
     Sound,
+    /// A client has come or gone.
+    Visits,
 }
 
 /// One desktop.
@@ -86,6 +90,8 @@ pub struct Session {
     pub(super) events: Vec<Event>,
     /// Streams with news, for as long as one call lasts.
     pub(super) folder_news: Vec<StreamId>,
+    pub(super) visits: VecDeque<Visit>,
+    pub(super) past: Past,
 }
 
 impl Session {
@@ -111,6 +117,8 @@ impl Session {
             records: Vec::new(),
             events: Vec::new(),
             folder_news: Vec::new(),
+            visits: VecDeque::new(),
+            past: Past::default(),
         }
     }
 
@@ -125,16 +133,22 @@ impl Session {
         self.workers = workers;
     }
 
-    /// Makes room for a channel that has authenticated; `entropy` is a fresh random number.
+    /// Makes room for a channel that has authenticated, which gives it `access`; `entropy` is a fresh random number.
     ///
     /// # Errors
     /// [`AdmitError`]: the link is to be refused.
-    pub fn admit(&mut self, message: &LinkMessage, entropy: u32) -> Result<ChannelKey, AdmitError> {
+    pub fn admit(
+        &mut self,
+        message: &LinkMessage,
+        access: Access,
+        entropy: u32,
+    ) -> Result<ChannelKey, AdmitError> {
         let (client, key) = self.registry.admit(
             message.connection_id,
             message.channel_type,
             message.channel_id,
             entropy,
+            access,
         )?;
         self.admitted.insert(key, client);
         Ok(key)
@@ -180,6 +194,9 @@ impl Session {
                 drained: true,
             },
         );
+        if message.channel_type == ChannelType::MAIN {
+            self.note_visit(client, true);
+        }
         if matches!(
             message.channel_type,
             ChannelType::PLAYBACK | ChannelType::RECORD
@@ -212,6 +229,7 @@ impl Session {
             ..
         } = channel;
         let mode = self.modes.get(client).copied().unwrap_or(MouseMode::Client);
+        let acts = self.registry.access(*client).acts();
         let mut is_key = false;
         inbox.push(bytes);
         while let Some((number, body)) = inbox.next_message()? {
@@ -230,6 +248,7 @@ impl Session {
                     MainEvent::Agent => self.agent.receive(now, *client, &mut main.agent),
                 },
                 Role::Display(display) => display.handle(number, body)?,
+                Role::Inputs(inputs) if !acts => inputs.pass_over(number, body, outbox)?,
                 Role::Inputs(inputs) => {
                     is_key |= number == KeyDown::TYPE;
                     let screen = self.picture.pointer_screen();
@@ -270,23 +289,6 @@ impl Session {
         self.deliver_agent();
         self.tell_folder_news(key);
         Ok(())
-    }
-
-    fn key_pressed(&mut self, client: ClientId, now: Micros) {
-        for key in self.registry.channels(client) {
-            if let Some(Role::Display(display)) =
-                self.channels.get_mut(&key).map(|one| &mut one.role)
-            {
-                display.tally.key(now);
-            }
-        }
-    }
-
-    /// It took this long to make what `transmit` gave.
-    pub fn encoded(&mut self, key: ChannelKey, taken: Micros) {
-        if let Some(Role::Display(display)) = self.channels.get_mut(&key).map(|one| &mut one.role) {
-            display.tally.encode_us += taken.0;
-        }
     }
 
     /// Appends what a channel has to send to `out`, at most about one image. Returns whether there is more right now.
@@ -369,6 +371,12 @@ impl Session {
     /// A connection has ended.
     pub fn close(&mut self, key: ChannelKey) {
         self.admitted.remove(&key);
+        if let Some(channel) = self.channels.get(&key) {
+            self.past.ended(channel);
+            if matches!(channel.role, Role::Main(_)) {
+                self.note_visit(channel.client, false);
+            }
+        }
         match self.channels.remove(&key) {
             Some(Channel {
                 client,
@@ -441,11 +449,19 @@ impl Session {
             ChannelType::RECORD => Role::Record(Box::new(self.sound.record(caps))),
             _ => {
                 let connection_id = self.registry.connection_id(client).unwrap_or_default();
+                let access = self.registry.access(client);
+                let offer = Offer {
+                    acts: access.acts(),
+                    services: self.agent.services(),
+                    served: self.registry.served(access),
+                };
+                if !access.acts() {
+                    self.modes.insert(client, MouseMode::Server);
+                }
                 Role::Main(Box::new(MainChannel::start(
                     connection_id,
                     &self.identity,
-                    self.agent.services(),
-                    self.registry.served(),
+                    offer,
                     caps,
                     now,
                     outbox,

@@ -16,7 +16,7 @@ use self::viewer::Viewer;
 use super::{ChannelKey, Event, Origin, Session};
 use crate::base::limits::{IMAGE_PIXELS_MAX, OUTPUT_BYTES_MAX};
 use crate::base::script::{Script, pieces};
-use crate::base::{Micros, Point, Size};
+use crate::base::{Access, Micros, Point, Size};
 use crate::channel::Identity;
 use crate::channel::link::Linked;
 use crate::display::Path;
@@ -128,7 +128,11 @@ impl Stage {
             common_caps: Caps::default(),
             channel_caps: Caps::of([&[][..], &[1], &[1, 5], &[5]][usize::from(flags & 3)]),
         };
-        let Ok(key) = self.session.admit(&message, u32::from(flags >> 4)) else {
+        let access = match flags & 3 {
+            3 => Access::ViewOnly,
+            _ => Access::Full,
+        };
+        let Ok(key) = self.session.admit(&message, access, u32::from(flags >> 4)) else {
             return;
         };
         let mini_header = flags & 4 == 0;
@@ -139,6 +143,7 @@ impl Stage {
         };
         let origin = Origin {
             peer: "peer".to_owned(),
+            user: None,
             path: if flags & 8 == 0 {
                 Path::Network
             } else {

@@ -4,6 +4,7 @@ mod agent_side;
 mod channel;
 pub mod desktop;
 mod display_sender;
+mod figures;
 mod folders_side;
 pub mod frame_clock;
 #[cfg(any(test, fuzzing))]
@@ -20,10 +21,12 @@ mod status;
 mod stream_sender;
 mod tally;
 mod video_frames;
+mod visits;
 
 pub use channel::{ChannelError, Origin};
 pub use desktop::{Event, Session};
 pub use folders_side::FolderStream;
 pub use frame_clock::{Activity, FrameClock, Step, WakeFor};
-pub use registry::{AdmitError, ChannelKey};
+pub use registry::{AdmitError, ChannelKey, Joining};
 pub use status::{ClientStatus, FolderStatus, Status};
+pub use visits::Visit;

@@ -45,6 +45,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Access;
     use crate::base::Size;
     use crate::channel::Identity;
     use crate::wire::link::ChannelType;
@@ -61,7 +62,10 @@ mod tests {
         };
         let mut session = Session::new(identity, Size::default());
         assert_eq!(session.without_clients_s(at(9)), 9, "since the start");
-        let (_, key) = session.registry.admit(0, ChannelType::MAIN, 0, 7).unwrap();
+        let main = session
+            .registry
+            .admit(0, ChannelType::MAIN, 0, 7, Access::Full);
+        let (_, key) = main.unwrap();
         session.note_departure(at(10));
         assert_eq!(session.without_clients_s(at(20)), 0, "one is there still");
         session.registry.remove(key);

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::ClientId;
-use crate::base::limits::CLIENTS_MAX;
+use crate::base::limits::{CLIENTS_MAX, WATCHERS_MAX};
+use crate::base::{Access, ClientId};
 use crate::wire::link::ChannelType;
 
 /// One channel of one client, for as long as it is connected; never used again afterwards.
@@ -26,7 +26,10 @@ pub enum AdmitError {
     /// The desktop has as many clients as it may have.
     #[error("{CLIENTS_MAX} clients are connected already")]
     TooManyClients,
-    /// No client has this connection id.
+    /// As many watch as may.
+    #[error("{WATCHERS_MAX} clients watch already")]
+    TooManyWatchers,
+    /// No client has this connection id and came in with this access.
     #[error("connection id belongs to no client")]
     UnknownConnection,
     /// The client has this channel already.
@@ -37,9 +40,22 @@ pub enum AdmitError {
     NoSuchChannel,
 }
 
+/// What a further client may do that comes in with all rights while another one acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Joining {
+    /// The same.
+    #[default]
+    Full,
+    /// Watch, until it comes again when nobody acts.
+    ViewOnly,
+}
+
 #[derive(Debug)]
 struct Client {
     connection_id: u32,
+    /// What its channels have to come in with.
+    entered: Access,
+    access: Access,
     main: ChannelKey,
     channels: Vec<(ChannelType, ChannelKey)>,
 }
@@ -50,6 +66,7 @@ pub(super) struct Registry {
     clients: BTreeMap<ClientId, Client>,
     /// Channels that a client may have beside its main channel, one of each.
     served: Vec<ChannelType>,
+    joining: Joining,
     next: u64,
 }
 
@@ -63,6 +80,7 @@ impl Registry {
                 ChannelType::CURSOR,
                 ChannelType::INPUTS,
             ],
+            joining: Joining::Full,
             next: 0,
         }
     }
@@ -74,13 +92,28 @@ impl Registry {
         }
     }
 
-    /// What a client may have beside its main channel.
-    pub(super) fn served(&self) -> &[ChannelType] {
-        &self.served
+    /// What a client with this access may have beside its main channel.
+    pub(super) fn served(&self, access: Access) -> Vec<ChannelType> {
+        let served = self.served.iter().copied();
+        served
+            .filter(|channel_type| access.acts() || !brings(*channel_type))
+            .collect()
+    }
+
+    /// From now on clients join as this says.
+    pub(super) const fn set_joining(&mut self, joining: Joining) {
+        self.joining = joining;
+    }
+
+    /// What a client may do; nothing for one that is not there.
+    pub(super) fn access(&self, client: ClientId) -> Access {
+        let client = self.clients.get(&client);
+        client.map_or(Access::ViewOnly, |client| client.access)
     }
 
     /// Admits a channel that has authenticated. A main channel (`connection_id` 0 from the client) starts a client
-    /// under the id drawn from `entropy`, a fresh random number.
+    /// under the id drawn from `entropy`, a fresh random number. What it came in with gives `access`; the client's
+    /// other channels have to come in with the same.
     ///
     /// # Errors
     /// [`AdmitError`] says why not; nothing has changed then.
@@ -90,9 +123,10 @@ impl Registry {
         channel_type: ChannelType,
         channel_id: u8,
         entropy: u32,
+        access: Access,
     ) -> Result<(ClientId, ChannelKey), AdmitError> {
         if channel_type == ChannelType::MAIN {
-            return self.admit_client(entropy);
+            return self.admit_client(entropy, access);
         }
         if !self.served.contains(&channel_type) || channel_id != 0 {
             return Err(AdmitError::NoSuchChannel);
@@ -101,8 +135,11 @@ impl Registry {
         let (id, client) = self
             .clients
             .iter_mut()
-            .find(|(_, client)| client.connection_id == connection_id)
+            .find(|(_, client)| client.connection_id == connection_id && client.entered == access)
             .ok_or(AdmitError::UnknownConnection)?;
+        if !client.access.acts() && brings(channel_type) {
+            return Err(AdmitError::NoSuchChannel);
+        }
         if client
             .channels
             .iter()
@@ -155,9 +192,22 @@ impl Registry {
         Vec::new()
     }
 
-    fn admit_client(&mut self, entropy: u32) -> Result<(ClientId, ChannelKey), AdmitError> {
+    fn admit_client(
+        &mut self,
+        entropy: u32,
+        entered: Access,
+    ) -> Result<(ClientId, ChannelKey), AdmitError> {
         if CLIENTS_MAX <= self.clients.len() {
             return Err(AdmitError::TooManyClients);
+        }
+        let clients = self.clients.values();
+        let acting = clients.filter(|client| client.access.acts()).count();
+        let access = match self.joining {
+            Joining::ViewOnly if entered.acts() && acting != 0 => Access::ViewOnly,
+            _ => entered,
+        };
+        if !access.acts() && WATCHERS_MAX <= self.clients.len() - acting {
+            return Err(AdmitError::TooManyWatchers);
         }
         let taken = |id: u32| {
             self.clients
@@ -175,12 +225,19 @@ impl Registry {
             id,
             Client {
                 connection_id,
+                entered,
+                access,
                 main,
                 channels: Vec::new(),
             },
         );
         Ok((id, main))
     }
+}
+
+/// Whether clients bring something into the desktop by channels of this kind, and get nothing of it.
+fn brings(channel_type: ChannelType) -> bool {
+    matches!(channel_type, ChannelType::RECORD | ChannelType::WEBDAV)
 }
 
 #[cfg(test)]
@@ -190,41 +247,55 @@ mod tests {
     #[test]
     fn channels_need_their_clients_id() {
         let mut registry = Registry::new();
-        let (first, _) = registry.admit(0, ChannelType::MAIN, 0, 77).unwrap();
-        let (second, _) = registry.admit(0, ChannelType::MAIN, 0, 77).unwrap();
+        let (first, _) = registry
+            .admit(0, ChannelType::MAIN, 0, 77, Access::Full)
+            .unwrap();
+        let (second, _) = registry
+            .admit(0, ChannelType::MAIN, 0, 77, Access::Full)
+            .unwrap();
         assert_ne!(
             registry.connection_id(first),
             registry.connection_id(second)
         );
         let id = registry.connection_id(second).unwrap();
-        let (owner, _) = registry.admit(id, ChannelType::DISPLAY, 0, 1).unwrap();
+        let (owner, _) = registry
+            .admit(id, ChannelType::DISPLAY, 0, 1, Access::Full)
+            .unwrap();
         assert_eq!(owner, second);
-        let again = registry.admit(id, ChannelType::DISPLAY, 0, 1);
+        let again = registry.admit(id, ChannelType::DISPLAY, 0, 1, Access::Full);
         assert_eq!(again, Err(AdmitError::AlreadyConnected));
-        let stranger = registry.admit(5, ChannelType::DISPLAY, 0, 1);
+        let stranger = registry.admit(5, ChannelType::DISPLAY, 0, 1, Access::Full);
         assert_eq!(stranger, Err(AdmitError::UnknownConnection));
-        let nobody = registry.admit(0, ChannelType::INPUTS, 0, 1);
+        let nobody = registry.admit(0, ChannelType::INPUTS, 0, 1, Access::Full);
         assert_eq!(nobody, Err(AdmitError::UnknownConnection));
-        let second_display = registry.admit(id, ChannelType::DISPLAY, 1, 1);
+        let second_display = registry.admit(id, ChannelType::DISPLAY, 1, 1, Access::Full);
         assert_eq!(second_display, Err(AdmitError::NoSuchChannel));
     }
 
     #[test]
     fn a_client_ends_with_its_main_channel() {
         let mut registry = Registry::new();
-        let (client, main) = registry.admit(0, ChannelType::MAIN, 0, 9).unwrap();
-        let (_, display) = registry.admit(9, ChannelType::DISPLAY, 0, 0).unwrap();
-        let (_, inputs) = registry.admit(9, ChannelType::INPUTS, 0, 0).unwrap();
+        let (client, main) = registry
+            .admit(0, ChannelType::MAIN, 0, 9, Access::Full)
+            .unwrap();
+        let (_, display) = registry
+            .admit(9, ChannelType::DISPLAY, 0, 0, Access::Full)
+            .unwrap();
+        let (_, inputs) = registry
+            .admit(9, ChannelType::INPUTS, 0, 0, Access::Full)
+            .unwrap();
         assert_eq!(registry.remove(display), []);
         assert!(
-            registry.admit(9, ChannelType::DISPLAY, 0, 0).is_ok(),
+            registry
+                .admit(9, ChannelType::DISPLAY, 0, 0, Access::Full)
+                .is_ok(),
             "may come again"
         );
         let gone = registry.remove(main);
         assert!(gone.contains(&inputs) && gone.len() == 2);
         assert_eq!(registry.connection_id(client), None);
         assert_eq!(
-            registry.admit(9, ChannelType::CURSOR, 0, 0),
+            registry.admit(9, ChannelType::CURSOR, 0, 0, Access::Full),
             Err(AdmitError::UnknownConnection)
         );
     }
@@ -233,11 +304,75 @@ mod tests {
     fn the_number_of_clients_is_limited() {
         let mut registry = Registry::new();
         for _ in 0..CLIENTS_MAX {
-            registry.admit(0, ChannelType::MAIN, 0, 0).unwrap();
+            registry
+                .admit(0, ChannelType::MAIN, 0, 0, Access::Full)
+                .unwrap();
         }
         assert_eq!(
-            registry.admit(0, ChannelType::MAIN, 0, 0),
+            registry.admit(0, ChannelType::MAIN, 0, 0, Access::Full),
             Err(AdmitError::TooManyClients)
         );
+    }
+
+    #[test]
+    fn watchers_leave_places_for_who_acts() {
+        let mut registry = Registry::new();
+        let mut admit = |access| registry.admit(0, ChannelType::MAIN, 0, 0, access);
+        for _ in 0..WATCHERS_MAX {
+            admit(Access::ViewOnly).unwrap();
+        }
+        assert_eq!(admit(Access::Shadow), Err(AdmitError::TooManyWatchers));
+        for _ in WATCHERS_MAX..CLIENTS_MAX {
+            admit(Access::Full).unwrap();
+        }
+        assert_eq!(admit(Access::Full), Err(AdmitError::TooManyClients));
+    }
+
+    #[test]
+    fn channels_come_in_as_their_client_did_and_watchers_bring_nothing() {
+        let mut registry = Registry::new();
+        registry.serve(ChannelType::RECORD);
+        registry
+            .admit(0, ChannelType::MAIN, 0, 7, Access::Full)
+            .unwrap();
+        registry
+            .admit(0, ChannelType::MAIN, 0, 9, Access::ViewOnly)
+            .unwrap();
+        let mut admit = |id, kind, access| registry.admit(id, kind, 0, 0, access).map(|_| ());
+        let foreign = Err(AdmitError::UnknownConnection);
+        assert_eq!(admit(7, ChannelType::INPUTS, Access::ViewOnly), foreign);
+        assert_eq!(admit(9, ChannelType::INPUTS, Access::Full), foreign);
+        assert_eq!(admit(9, ChannelType::INPUTS, Access::ViewOnly), Ok(()));
+        let none = Err(AdmitError::NoSuchChannel);
+        assert_eq!(admit(9, ChannelType::RECORD, Access::ViewOnly), none);
+        assert_eq!(admit(7, ChannelType::RECORD, Access::Full), Ok(()));
+        assert!(
+            !registry
+                .served(Access::Shadow)
+                .contains(&ChannelType::RECORD)
+        );
+    }
+
+    #[test]
+    fn the_second_only_watches_where_that_is_the_policy() {
+        let mut registry = Registry::new();
+        registry.set_joining(Joining::ViewOnly);
+        let (first, main) = registry
+            .admit(0, ChannelType::MAIN, 0, 1, Access::Full)
+            .unwrap();
+        let (second, _) = registry
+            .admit(0, ChannelType::MAIN, 0, 2, Access::Full)
+            .unwrap();
+        assert!(registry.access(first).acts() && !registry.access(second).acts());
+        assert!(
+            registry
+                .admit(2, ChannelType::INPUTS, 0, 0, Access::Full)
+                .is_ok()
+        );
+        registry.remove(main);
+        let (third, _) = registry
+            .admit(0, ChannelType::MAIN, 0, 3, Access::Full)
+            .unwrap();
+        assert!(registry.access(third).acts(), "nobody acts any more");
     }
 }

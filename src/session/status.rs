@@ -49,6 +49,10 @@ pub struct ClientStatus {
     pub id: u64,
     /// Where it connects from.
     pub peer: String,
+    /// As whom it has authenticated, if it said.
+    pub user: Option<String>,
+    /// What it may do: `full`, `view-only` or `shadow`.
+    pub access: &'static str,
     /// Seconds since it connected.
     pub connected_s: u64,
     /// Channels that are connected.
@@ -90,6 +94,7 @@ impl Session {
     fn client_status(&self, client: ClientId, now: Micros) -> ClientStatus {
         let mut status = ClientStatus {
             id: client.number(),
+            access: self.registry.access(client).word(),
             ..ClientStatus::default()
         };
         for channel in self
@@ -101,6 +106,7 @@ impl Session {
             match &channel.role {
                 Role::Main(_) => {
                     status.peer.clone_from(&channel.origin.peer);
+                    status.user.clone_from(&channel.origin.user);
                     status.connected_s = now.since(channel.since).0 / 1_000_000;
                 }
                 Role::Display(display) => {

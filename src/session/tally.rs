@@ -4,6 +4,7 @@
 //! it, at the moment when something of it goes out; a key that changes nothing has none.
 
 use crate::base::Micros;
+use crate::metrics::Histogram;
 
 /// A frame that comes later behind a key has another reason.
 const ANSWER_MAX: Micros = Micros::from_secs(1);
@@ -17,6 +18,8 @@ pub(super) struct Tally {
     pub(super) encode_us: u64,
     /// From the last key that was answered to the first sending behind it, in microseconds.
     pub(super) key_to_frame_us: Option<u64>,
+    /// All of those.
+    pub(super) key_times: Histogram,
     key_since: Option<Micros>,
     /// A frame has been read of which nothing has been sent.
     frame_waits: bool,
@@ -49,6 +52,7 @@ impl Tally {
             let taken = now.since(since);
             if taken <= ANSWER_MAX {
                 self.key_to_frame_us = Some(taken.0);
+                self.key_times.add(taken.0);
             }
         }
     }
@@ -90,6 +94,10 @@ mod tests {
         tally.sent(at(18));
         tally.sent(at(30));
         assert_eq!(tally.key_to_frame_us, Some(8_000));
+        assert_eq!(
+            (tally.key_times.count(), tally.key_times.sum_us()),
+            (1, 8_000)
+        );
     }
 
     #[test]

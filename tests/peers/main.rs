@@ -53,6 +53,7 @@ mod tls;
 mod upload;
 mod video;
 mod viewer;
+mod watching;
 mod webdav;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

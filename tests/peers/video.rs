@@ -60,7 +60,7 @@ fn number(line: &str, before: &str) -> u32 {
     digits.parse().unwrap()
 }
 
-fn film(desktop: &Desktop, place: &str, frames: u32) -> Running {
+pub(crate) fn film(desktop: &Desktop, place: &str, frames: u32) -> Running {
     Running::start(x_film(), Stdio::inherit(), |command| {
         let words: Vec<&str> = place.split(' ').collect();
         desktop.client(command.args(words).arg(frames.to_string()));

@@ -3,7 +3,7 @@
 //! It answers as spice-gtk does: ACK_SYNC and PONG at once, ACK after each window. What a real client would stumble
 //! over is an assertion here.
 
-use caraway_server::base::{ByteWriter, Micros};
+use caraway_server::base::{Access, ByteWriter, Micros};
 use caraway_server::session::ChannelKey;
 use caraway_server::wire::Message;
 use caraway_server::wire::agent::AgentMessage;
@@ -137,6 +137,8 @@ impl Connection {
 pub(crate) struct Client {
     pub(crate) profile: Profile,
     pub(crate) habits: Habits,
+    /// What the password that it knows gives.
+    pub(crate) access: Access,
     pub(crate) shared: Shared,
     /// It reads what comes.
     pub(crate) reads: bool,
@@ -157,6 +159,7 @@ impl Client {
         Self {
             profile,
             habits,
+            access: Access::Full,
             shared: Shared::new(line),
             reads: true,
             connections: Vec::new(),
@@ -174,7 +177,9 @@ impl Client {
     /// It starts over, with what it has learnt forgotten.
     pub(crate) fn come_back(&mut self) {
         let (own_lights, line) = (self.inputs.own_lights, self.shared.line);
+        let access = self.access;
         *self = Self::new(self.profile, line, self.habits);
+        self.access = access;
         self.inputs.own_lights = own_lights;
     }
 

@@ -61,7 +61,7 @@ impl Host {
                 Event::FrameWanted => self.driver_rung = true,
                 Event::Agent => self.agent_rung = true,
                 // Programs look at every turn, so they need no bell.
-                Event::Folders | Event::FolderStream(_) => {}
+                Event::Folders | Event::FolderStream(_) | Event::Visits => {}
                 Event::Sound => self.sound_rung = true,
             }
         }

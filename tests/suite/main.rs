@@ -19,4 +19,5 @@ mod resize;
 mod sound;
 mod uploads;
 mod video;
+mod watching;
 mod world;

@@ -258,12 +258,12 @@ impl World {
     pub(crate) fn connect(&mut self, number: usize, kind: ChannelType) -> Result<(), LinkCode> {
         self.entropy = self.entropy.wrapping_mul(0x9e37_79b1).wrapping_add(7);
         let (entropy, now, client) = (self.entropy, self.now, &mut self.clients[number]);
-        let message = client.link_message(kind);
+        let (message, access) = (client.link_message(kind), client.access);
         let (host, mut key) = (&mut self.host, None);
         let piece = 1 + entropy as usize % 400;
         let linked = link(&message, piece, |asked| {
             assert_eq!(*asked, message);
-            let admitted = host.with(|session| session.admit(asked, entropy));
+            let admitted = host.with(|session| session.admit(asked, access, entropy));
             key = Some(admitted.map_err(|_| LinkError::Refused)?);
             Ok(())
         })?;
@@ -271,6 +271,7 @@ impl World {
         host.hang_bell(key);
         let origin = Origin {
             peer: format!("client {number}"),
+            user: None,
             path: if client.shared.line.rate.is_none() {
                 Path::Unix
             } else {

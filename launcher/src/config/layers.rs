@@ -45,6 +45,26 @@ pub(super) fn effective(named: Option<PathBuf>) -> Result<Vec<Setting>, ConfigEr
     Ok(layers.0)
 }
 
+/// How many desktops a user may have who asks for `asked`: what the host says cannot be raised.
+pub(crate) fn desktops_max(asked: u16) -> Result<u16, ConfigError> {
+    let of_host = limit_of_host(Path::new("/"), "desktops-max")?;
+    Ok(of_host.map_or(asked, |of_host| asked.min(of_host)))
+}
+
+/// The number that the files of the host below `root` give `key`.
+fn limit_of_host(root: &Path, key: &str) -> Result<Option<u16>, ConfigError> {
+    let keys = keys::all();
+    let mut layers = Layers::default();
+    for path in host_files(root)? {
+        layers.put(file::read(&path, &keys)?.unwrap_or_default());
+    }
+    let setting = layers.0.into_iter().find(|setting| setting.key == key);
+    Ok(setting.and_then(|setting| match setting.value {
+        Value::Words(words) => words.first()?.parse().ok(),
+        Value::Switch(_) => None,
+    }))
+}
+
 /// What `caraway doctor` says of it.
 pub(crate) fn advice() -> Result<String, ConfigError> {
     let settings = effective(None)?;
@@ -172,6 +192,16 @@ mod tests {
             let error = of_variables(&keys, get).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{name}: ")), "{error}");
         }
+    }
+
+    #[test]
+    fn the_host_limits_desktops() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(limit_of_host(root.path(), "desktops-max").unwrap(), None);
+        let path = root.path().join(HOST_FILE);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "desktops-max = 3").unwrap();
+        assert_eq!(limit_of_host(root.path(), "desktops-max").unwrap(), Some(3));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use thiserror::Error;
 
 use crate::cli::Cli;
 
-pub(crate) use self::layers::advice;
+pub(crate) use self::layers::{advice, desktops_max};
 pub(crate) use self::show::{ConfigArgs, refuse, run};
 
 /// The verb whose options these are.

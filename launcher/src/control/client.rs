@@ -85,6 +85,30 @@ pub(crate) fn way_in(name: &DesktopName) -> Result<WayIn, ClientError> {
     }
 }
 
+/// How to connect to the desktop `name` as one who watches.
+pub(crate) fn view_only_way_in(name: &DesktopName) -> Result<WayIn, ClientError> {
+    match ask(name, Request::ViewOnlyWayIn)?.0 {
+        Reply::WayIn(way_in) => Ok(way_in),
+        other => Err(unexpected(name, other)),
+    }
+}
+
+/// How to connect to the desktop `name` once, to watch it; its user is told who does.
+pub(crate) fn shadow(name: &DesktopName) -> Result<WayIn, ClientError> {
+    match ask(name, Request::Shadow)?.0 {
+        Reply::WayIn(way_in) => Ok(way_in),
+        other => Err(unexpected(name, other)),
+    }
+}
+
+/// Tells the clients and the user of the desktop `name`.
+pub(crate) fn message(name: &DesktopName, text: String) -> Result<(), ClientError> {
+    match ask(name, Request::Message { text })?.0 {
+        Reply::Told => Ok(()),
+        other => Err(unexpected(name, other)),
+    }
+}
+
 /// Gives the desktop `name` another password.
 pub(crate) fn set_ticket(name: &DesktopName, ticket: NewTicket) -> Result<(), ClientError> {
     match ask(name, Request::SetTicket(ticket))?.0 {

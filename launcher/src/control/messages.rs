@@ -6,8 +6,11 @@ use serde_json::Value;
 use crate::name::DesktopName;
 use crate::ticket::NewTicket;
 
-/// Bytes of a request; none is longer than a few words.
-pub(crate) const REQUEST_BYTES_MAX: usize = 4096;
+/// Bytes of a request; the longest has a message to clients.
+pub(crate) const REQUEST_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of a message to clients.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Bytes of a reply: the server's status and a little.
 pub(crate) const REPLY_BYTES_MAX: u64 = 512 * 1024;
@@ -20,10 +23,16 @@ pub(crate) enum Request {
     Describe,
     /// Answered with `Reply::WayIn`.
     WayIn,
+    /// Answered with `Reply::WayIn`, with the password for watching.
+    ViewOnlyWayIn,
+    /// Answered with `Reply::WayIn`, with a new password for watching once, soon, announced to the user.
+    Shadow,
     /// Answered with `Reply::TicketSet`.
     SetTicket(NewTicket),
     /// Answered with `Reply::Upgrading`; launcher and server become the newest that are installed.
     Upgrade,
+    /// Words for the clients and the user. Answered with `Reply::Told`.
+    Message { text: String },
     /// Answered with `Reply::Stopping`; the connection closes when the desktop is gone.
     Stop,
 }
@@ -36,6 +45,7 @@ pub(crate) enum Reply {
     WayIn(WayIn),
     TicketSet,
     Upgrading,
+    Told,
     Stopping,
     /// The request was none, or came from somebody else.
     Refused {

@@ -19,12 +19,17 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use self::lines::LineReader;
-use self::messages::{Desktop, REQUEST_BYTES_MAX, Reply, Request, WayIn};
+use self::messages::{Desktop, MESSAGE_BYTES_MAX, REQUEST_BYTES_MAX, Reply, Request, WayIn};
+use crate::access::Access;
+use crate::password::Password;
 use crate::server::StatusOf;
 use crate::ticket::{NewTicket, Ticket};
 
 /// File name of the socket in a desktop's directory.
 pub(crate) const SOCKET: &str = "control.sock";
+
+/// Time in which who was sent to watch has to connect.
+const SHADOW_EXPIRES_S: u64 = 60;
 
 /// Connections at a time; more wait in the socket's queue.
 const CONNECTIONS_MAX: usize = 16;
@@ -44,6 +49,10 @@ pub(crate) struct Facts {
     pub(crate) server: Option<StatusOf>,
     /// The ticket.
     pub(crate) ticket: Option<Ticket>,
+    /// The one of who only watches.
+    pub(crate) view_only: Option<Ticket>,
+    /// Clients on TCP are users: no ticket lets them in.
+    pub(crate) by_users: bool,
     /// The certificate that clients are to trust for TLS, in PEM form, if it was made here.
     pub(crate) authority: Option<String>,
 }
@@ -57,6 +66,8 @@ pub(crate) enum Order {
     SetTicket(Ticket),
     /// The newest launcher and server.
     Upgrade(UpgradeAsked),
+    /// Words for its clients and its user.
+    Message(String),
 }
 
 /// Somebody who waits to hear whether an upgrade can begin.
@@ -132,8 +143,23 @@ async fn converse(
                 reply(&mut connection, &Reply::Desktop(desktop)).await?;
             }
             Ok(Request::WayIn) => {
-                let way_in = way_in(&facts.borrow());
+                let way_in = way_in(&facts.borrow(), |facts| facts.ticket.as_ref());
                 reply(&mut connection, &Reply::WayIn(way_in)).await?;
+            }
+            Ok(Request::ViewOnlyWayIn) => {
+                let way_in = way_in(&facts.borrow(), |facts| facts.view_only.as_ref());
+                reply(&mut connection, &Reply::WayIn(way_in)).await?;
+            }
+            Ok(Request::Shadow) => {
+                let result = shadow(facts, orders).await;
+                let result = result.unwrap_or_else(|reason| Reply::Refused { reason });
+                reply(&mut connection, &result).await?;
+            }
+            Ok(Request::Message { text }) => {
+                let result = pass_on(text, orders).await;
+                let result =
+                    result.map_or_else(|reason| Reply::Refused { reason }, |()| Reply::Told);
+                reply(&mut connection, &result).await?;
             }
             Ok(Request::SetTicket(ticket)) => {
                 let result = set_ticket(ticket, facts, orders).await;
@@ -174,12 +200,8 @@ async fn set_ticket(
     facts: &watch::Receiver<Facts>,
     orders: &mpsc::Sender<Order>,
 ) -> Result<(), String> {
-    if facts.borrow().ticket.is_none() {
-        return Err(
-            "it was started with --auth none or sasl and has no password of its own".into(),
-        );
-    }
     let ticket = Ticket::of(new).map_err(|error| error.to_string())?;
+    check(&ticket, &facts.borrow())?;
     let sent = orders.send(Order::SetTicket(ticket)).await;
     sent.map_err(|_| "it is ending".into())
 }
@@ -196,6 +218,68 @@ async fn upgrade(
     answered.await.map_err(|_| ending())?
 }
 
+/// What speaks against this ticket, as a sentence.
+fn check(ticket: &Ticket, facts: &Facts) -> Result<(), String> {
+    if !ticket.access().is_full() {
+        let has_socket = || facts.desktop.uris.iter().any(|uri| is_unix(uri));
+        if facts.by_users && !has_socket() {
+            return Err("it lets users in (--auth sasl), who have no such password".into());
+        }
+        let is_taken = |other: &Ticket| other.is_same_word(ticket);
+        return match facts.ticket.as_ref().is_some_and(is_taken) {
+            true => Err("that is the password of who may do everything; take another".into()),
+            false => Ok(()),
+        };
+    }
+    match &facts.ticket {
+        None => {
+            Err("it was started with --auth none or sasl and has no password of its own".into())
+        }
+        Some(_)
+            if facts
+                .view_only
+                .as_ref()
+                .is_some_and(|other| other.is_same_word(ticket)) =>
+        {
+            Err("that is the password of who only watches; take another".into())
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// A way in for one client that watches, is let in within a minute, and is announced to the desktop's user.
+async fn shadow(
+    facts: &watch::Receiver<Facts>,
+    orders: &mpsc::Sender<Order>,
+) -> Result<Reply, String> {
+    let password = Password::random().map_err(|error| error.to_string())?;
+    let new = NewTicket {
+        password: password.reveal().to_owned(),
+        expires_s: Some(SHADOW_EXPIRES_S),
+        once: true,
+        access: Access::Shadow,
+    };
+    set_ticket(new, facts, orders).await?;
+    let facts = facts.borrow();
+    let mut way_in = way_in(&facts, |_| None);
+    way_in.password = Some(password.reveal().to_owned());
+    way_in.uris.retain(|uri| !facts.by_users || is_unix(uri));
+    Ok(Reply::WayIn(way_in))
+}
+
+fn is_unix(uri: &str) -> bool {
+    uri.starts_with("spice+unix:")
+}
+
+async fn pass_on(text: String, orders: &mpsc::Sender<Order>) -> Result<(), String> {
+    if text.trim().is_empty() || MESSAGE_BYTES_MAX < text.len() {
+        return Err(format!("a message has 1 to {MESSAGE_BYTES_MAX} bytes"));
+    }
+    let text = text.replace(char::is_control, " ");
+    let sent = orders.send(Order::Message(text)).await;
+    sent.map_err(|_| "it is ending".into())
+}
+
 async fn describe(facts: &watch::Receiver<Facts>) -> Desktop {
     let Facts {
         mut desktop,
@@ -208,8 +292,8 @@ async fn describe(facts: &watch::Receiver<Facts>) -> Desktop {
     desktop
 }
 
-fn way_in(facts: &Facts) -> WayIn {
-    let password = facts.ticket.as_ref().and_then(Ticket::password);
+fn way_in(facts: &Facts, ticket: fn(&Facts) -> Option<&Ticket>) -> WayIn {
+    let password = ticket(facts).and_then(Ticket::password);
     let password = password.map(|password| password.reveal().to_owned());
     WayIn {
         uris: facts.desktop.uris.clone(),

@@ -21,7 +21,7 @@ pub(crate) use self::report::Report;
 use self::report::Waiting;
 use crate::cli::StartArgs;
 use crate::name::DesktopName;
-use crate::runtime_dir::{self, Base, RuntimeDirError};
+use crate::runtime_dir::{self, Base, DESKTOPS_MAX, RuntimeDirError};
 use crate::terminal::{answer, notice};
 use crate::{DONE, FAILED};
 
@@ -112,7 +112,7 @@ fn free_name(taken: &[DesktopName]) -> Result<DesktopName, RuntimeDirError> {
     (1..=NAMES_TRIED_MAX)
         .map(DesktopName::default_for)
         .find(|name| !taken.contains(name))
-        .ok_or(RuntimeDirError::TooMany)
+        .ok_or(RuntimeDirError::TooMany(DESKTOPS_MAX))
 }
 
 /// What `given` to this process is for the launcher: the same, but not to detach again.

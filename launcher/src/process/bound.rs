@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getpid, getppid, setsid};
+use nix::unistd::{Gid, Pid, Uid, getpid, getppid, setgid, setgroups, setsid, setuid};
 
 use crate::terminal;
 
@@ -60,6 +60,9 @@ pub(crate) struct BoundArgs {
     /// Number of the signal that the child gets then; 0: none, it may survive.
     #[arg(long, default_value_t = Signal::SIGTERM as i32)]
     signal: i32,
+    /// User and group that the program shall run as; only root can.
+    #[arg(long = "as", value_names = ["UID", "GID"], num_args = 2)]
+    identity: Option<Vec<u32>>,
     /// The program and its arguments.
     #[arg(last = true, required = true, num_args = 1..)]
     program: Vec<OsString>,
@@ -100,7 +103,8 @@ pub(crate) fn exec(args: &BoundArgs) -> u8 {
         Err(_) if args.signal == NO_SIGNAL => Life::Kept,
         Err(_) => return CANNOT_RUN,
     };
-    if let Err(error) = bind(args.parent, life) {
+    let identity = args.identity.as_deref().map_or(Ok(()), become_user);
+    if let Err(error) = identity.and_then(|()| bind(args.parent, life)) {
         terminal::notice(format_args!("cannot bind a child to its parent: {error}"));
         return CANNOT_RUN;
     }
@@ -108,6 +112,17 @@ pub(crate) fn exec(args: &BoundArgs) -> u8 {
     let error = Command::new(program).args(&args.program[1..]).exec();
     terminal::notice(format_args!("cannot run {}: {error}", program.display()));
     CANNOT_RUN
+}
+
+/// Gives up root's rights for those of a user, in a session of its own: that user reaches no terminal of root's.
+fn become_user(identity: &[u32]) -> Result<(), Errno> {
+    let &[uid, gid] = identity else {
+        return Err(Errno::EINVAL);
+    };
+    setsid()?;
+    setgroups(&[])?;
+    setgid(Gid::from_raw(gid))?;
+    setuid(Uid::from_raw(uid))
 }
 
 /// Gives the calling process a session of its own, and the signal of `life` when `parent` ends.

@@ -27,7 +27,7 @@ use crate::sound;
 use crate::xorg::display;
 
 /// Desktops of one user: bounds the search for a free name.
-const DESKTOPS_MAX: usize = 256;
+pub(crate) const DESKTOPS_MAX: u16 = 256;
 
 /// Attempts at a directory that somebody else is removing at the same moment.
 const CREATE_ATTEMPTS_MAX: usize = 16;
@@ -65,8 +65,8 @@ pub(crate) enum RuntimeDirError {
     Unspeakable(PathBuf),
     #[error("the desktop '{0}' runs already; choose another --name, or end it: caraway stop {0}")]
     NameTaken(DesktopName),
-    #[error("{DESKTOPS_MAX} desktops of yours run already; end one: caraway stop NAME")]
-    TooMany,
+    #[error("{0} desktops of yours run already, as many as may; end one: caraway stop NAME")]
+    TooMany(u16),
 }
 
 /// What the remains of a desktop have to tell: what to clean up outside of the directory.
@@ -98,19 +98,36 @@ pub(crate) struct DesktopDir {
 }
 
 impl DesktopDir {
-    /// Makes and locks the directory of `name`, or of the first free name when there is none.
-    pub(crate) fn create(name: Option<&DesktopName>) -> Result<Self, RuntimeDirError> {
+    /// Makes and locks the directory of `name`, or of the first free name when there is none. With it at most
+    /// `desktops_max` run.
+    pub(crate) fn create(
+        name: Option<&DesktopName>,
+        desktops_max: u16,
+    ) -> Result<Self, RuntimeDirError> {
         let base = Base::create()?;
+        let made = Self::create_named(&base, name, desktops_max)?;
+        // Counted when it is there: of several that start at once none is overlooked.
+        match usize::from(desktops_max) < running(&base).len() {
+            true => Err(RuntimeDirError::TooMany(desktops_max)),
+            false => Ok(made),
+        }
+    }
+
+    fn create_named(
+        base: &Base,
+        name: Option<&DesktopName>,
+        desktops_max: u16,
+    ) -> Result<Self, RuntimeDirError> {
         if let Some(name) = name {
-            return Self::create_in(&base, name);
+            return Self::create_in(base, name);
         }
         for n in 1..=DESKTOPS_MAX {
-            match Self::create_in(&base, &DesktopName::default_for(n)) {
+            match Self::create_in(base, &DesktopName::default_for(n.into())) {
                 Err(RuntimeDirError::NameTaken(_)) => {}
                 made => return made,
             }
         }
-        Err(RuntimeDirError::TooMany)
+        Err(RuntimeDirError::TooMany(desktops_max))
     }
 
     /// Takes over the directory of `name` from a launcher that held it by `lock`.

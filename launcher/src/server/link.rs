@@ -1,7 +1,7 @@
 //! The line to a running caraway-server: one JSON object per line, both ways, over a socket pair.
 //!
 //! The server says `{"event":"ready"}`, `{"event":"fatal","message":..}` and
-//! `{"event":"folders","ports":[..]}`, and answers
+//! `{"event":"folders","ports":[..]}`, `{"event":"visit",..}` when a client comes or goes, and answers
 //! `{"request":"status"}` with `{"event":"status",..}`; `{"request":"ticket",..}` gives it another password, and
 //! it says `{"event":"spent"}` when one that was for a single client is used up. It may hang or write nonsense;
 //! then questions are answered with nothing after a time, and nothing else happens.
@@ -21,14 +21,19 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::access::Access;
 use crate::control::lines::LineReader;
 use crate::ticket::Ticket;
+use crate::visitors::Visit;
 
 /// Bytes of one line from the server: a status with all clients fits well.
 const LINE_BYTES_MAX: usize = 256 * 1024;
 
-/// Events and questions that may wait.
+/// Questions that may wait.
 const WAITING_MAX: usize = 16;
+
+/// Events that may wait: all clients of a server that was started again come at once.
+const EVENTS_WAITING_MAX: usize = 256;
 
 /// Time in which the server answers a question.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
@@ -41,7 +46,9 @@ pub(crate) enum Event {
     /// It cannot go on, and why.
     Fatal(String),
     /// The password that was for a single client has let that one in.
-    Spent,
+    Spent(Access),
+    /// A client has come or gone.
+    Visit(Visit),
     /// Clients share folders at these ports of 127.0.0.1.
     Folders(Vec<u16>),
 }
@@ -66,13 +73,15 @@ struct Line {
     message: String,
     #[serde(default)]
     ports: Vec<u16>,
+    #[serde(default)]
+    access: Access,
 }
 
 impl Link {
     pub(super) fn open(socket: net::UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let (reader, writer) = UnixStream::from_std(socket.try_clone()?)?.into_split();
-        let (send_event, events) = mpsc::channel(WAITING_MAX);
+        let (send_event, events) = mpsc::channel(EVENTS_WAITING_MAX);
         let (ask, questions) = mpsc::channel(WAITING_MAX);
         let (tell, lines) = mpsc::channel(WAITING_MAX);
         let reader = LineReader::new(reader, LINE_BYTES_MAX);
@@ -99,7 +108,16 @@ impl Link {
     pub(crate) fn set_ticket(&self, ticket: &Ticket) -> io::Result<()> {
         let mut line = serde_json::to_value(ticket.told())?;
         line["request"] = "ticket".into();
-        let mut line = serde_json::to_vec(&line)?;
+        self.say(&line)
+    }
+
+    /// Lets the server tell its clients. One that does not read any more tells nobody.
+    pub(crate) fn message(&self, text: &str) -> io::Result<()> {
+        self.say(&serde_json::json!({ "request": "message", "text": text }))
+    }
+
+    fn say(&self, line: &Value) -> io::Result<()> {
+        let mut line = serde_json::to_vec(line)?;
         line.push(b'\n');
         self.tell.try_send(line).map_err(io::Error::other)
     }
@@ -167,13 +185,18 @@ fn take(line: &[u8], events: &mpsc::Sender<Event>, waiting: &mut VecDeque<onesho
         event,
         message,
         ports,
+        access,
     }) = serde_json::from_slice(line)
     else {
         return;
     };
     let event = match &*event {
         "ready" => Event::Ready,
-        "spent" => Event::Spent,
+        "spent" => Event::Spent(access),
+        "visit" => match serde_json::from_slice(line) {
+            Ok(visit) => Event::Visit(visit),
+            Err(_) => return,
+        },
         "fatal" => Event::Fatal(message.replace(char::is_control, " ")),
         "folders" => Event::Folders(ports),
         "status" => {
@@ -232,6 +255,7 @@ mod tests {
                 password: "geheim".into(),
                 expires_s: None,
                 once: true,
+                access: Access::Full,
             });
             link.set_ticket(&ticket.unwrap()).unwrap();
             tokio::task::yield_now().await;
@@ -243,7 +267,7 @@ mod tests {
                 serde_json::json!({"request": "ticket", "password": "geheim", "once": true});
             assert_eq!(told, wanted);
             theirs.write_all(b"{\"event\":\"spent\"}\n").unwrap();
-            assert_eq!(link.next().await, Some(Event::Spent));
+            assert_eq!(link.next().await, Some(Event::Spent(Access::Full)));
         });
     }
 

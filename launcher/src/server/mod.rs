@@ -6,7 +6,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) use self::link::{Event, Link, StatusOf};
 use clap::ValueEnum;
 
 use crate::certificate::Certificate;
-use crate::cli::{Clipboard, ClipboardTypes, Dpi, Resize};
+use crate::cli::{Clipboard, ClipboardTypes, Dpi, Joining, Resize};
 use crate::listen::Listener;
 use crate::logs::{Also, Kept, Logs};
 use crate::name::DesktopName;
@@ -92,6 +92,10 @@ pub(crate) struct Plan {
     pub(crate) cookie: PathBuf,
     /// Identifies the desktop to clients, whichever server they talk to.
     pub(crate) uuid: u128,
+    /// Where every server answers for monitoring.
+    pub(crate) metrics: Option<UnixListener>,
+    /// What a further client may do.
+    pub(crate) joining: Joining,
     /// Which way the clipboard passes.
     pub(crate) clipboard: Clipboard,
     /// And at most how many MB at a time.
@@ -183,6 +187,10 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
             command.args(["--auth", "none"]);
         }
     }
+    if let Some(socket) = &plan.metrics {
+        let socket = socket.try_clone()?;
+        command.arg("--metrics-fd").arg(inherit(socket.into()));
+    }
     command.arg("--control-fd").arg(inherit(theirs.into()));
     say_features(&mut command, plan);
     let mappings = (FIRST_FD..)
@@ -227,6 +235,9 @@ fn say_features(command: &mut Command, plan: &Plan) {
         Some(dir) => command.arg("--folders-dir").arg(dir),
         None => command.args(["--folders", "off"]),
     };
+    if let Some(joining) = plan.joining.to_possible_value() {
+        command.args(["--joining", joining.get_name()]);
+    }
     let clipboard = plan.clipboard.to_possible_value();
     if let Some(way) = &clipboard {
         command.args(["--clipboard", way.get_name()]);

@@ -12,6 +12,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,6 +23,7 @@ use self::desktop::Desktop;
 use self::limits::{Limits, host_clock_s};
 use crate::certificate::{Certificate, CertificateError};
 use crate::cli::{Auth, Folders, SoundChoice, StartArgs};
+use crate::config::{self, ConfigError};
 use crate::detach::{self, Report};
 use crate::listen::{self, ListenError, Listener};
 use crate::logs::Logs;
@@ -40,6 +42,7 @@ use crate::units::journal::Journal;
 use crate::units::keeper::Keeper;
 use crate::units::notify::Manager;
 use crate::uploads;
+use crate::visitors::Hooks;
 use crate::xorg::config::Geometry;
 use crate::xorg::display::Display;
 use crate::xorg::keyboard::Keyboard;
@@ -47,9 +50,14 @@ use crate::xorg::socket_dir::SocketDirError;
 use crate::xorg::{self, Installation, XorgError};
 use crate::{DONE, FAILED, USAGE, beside, cookie};
 
+/// File name of the socket that answers for monitoring.
+const METRICS_SOCKET: &str = "metrics.sock";
+
 /// Why a desktop did not start, whosever fault it was.
 #[derive(Debug, Error)]
 pub(crate) enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error(transparent)]
     Xorg(#[from] XorgError),
     #[error(transparent)]
@@ -94,8 +102,28 @@ pub(crate) struct Plan {
     words: Vec<OsString>,
     logs: Arc<Logs>,
     report: Report,
+    on_connect: Option<String>,
+    on_disconnect: Option<String>,
     // Last, so that the directory goes when everything in it has been closed.
     dir: DesktopDir,
+}
+
+impl Plan {
+    /// The commands for clients, with the way to the desktop.
+    fn hooks(&self) -> Hooks {
+        let file = |name: &str| self.dir.file(name).display().to_string();
+        let mut environment = vec![
+            ("CARAWAY_DESKTOP", self.dir.name().to_string()),
+            ("DISPLAY", self.server.display.clone()),
+            ("XAUTHORITY", file("xauth")),
+        ];
+        if self.has_bus {
+            let address = format!("unix:path={}", file("bus"));
+            environment.push(("DBUS_SESSION_BUS_ADDRESS", address));
+        }
+        let (come, go) = (self.on_connect.clone(), self.on_disconnect.clone());
+        Hooks::new(come, go, environment)
+    }
 }
 
 /// What the start alone needs.
@@ -185,7 +213,8 @@ fn plan(
     let certificate = certificate(args, &listeners)?;
     xorg::socket_dir::ensure()?;
     let display = Display::take(args.display)?;
-    let dir = DesktopDir::create(args.detached_as.as_ref().or(args.name.as_ref()))?;
+    let name = args.detached_as.as_ref().or(args.name.as_ref());
+    let dir = DesktopDir::create(name, config::desktops_max(args.desktops_max)?)?;
     let sound = sound(args.sound);
     write_files(&dir, args.geometry, sound.as_ref()).map_err(|source| StartError::Files {
         path: dir.path().into(),
@@ -219,6 +248,8 @@ fn plan(
         words: call.words,
         logs,
         report: report.clone(),
+        on_connect: args.on_connect.clone(),
+        on_disconnect: args.on_disconnect.clone(),
         dir,
     };
     let first = First {
@@ -264,11 +295,22 @@ fn server_plan(args: &StartArgs, dir: &DesktopDir, had: Had) -> Result<server::P
         cookie: dir.file("xauth"),
         uuid: had.uuid,
         folders_dir: (args.folders == Folders::On).then(|| dir.path().to_path_buf()),
+        metrics: Some(metrics_socket(dir)?),
+        joining: args.joining,
         clipboard: args.clipboard,
         clipboard_max: args.clipboard_max,
         clipboard_types: args.clipboard_types.clone(),
         logs: had.logs,
     })
+}
+
+/// Where monitoring asks. A launcher before this one may have had it.
+fn metrics_socket(dir: &DesktopDir) -> io::Result<UnixListener> {
+    let path = dir.file(METRICS_SOCKET);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => listen::bind_private(&path),
+    }
 }
 
 fn limits(args: &StartArgs) -> Limits {

@@ -52,7 +52,7 @@ pub(super) fn plan(
         outlives_launcher: keeper.is_manager_there(),
         certificate: certificate(args, &listeners)?,
         listeners,
-        ticket: ticket(handover),
+        ticket: ticket(handover, handover.ticket.as_ref()),
         sound: sound.map(|sound| sound.socket(dir.path())),
         uuid: u128::from_str_radix(&handover.uuid, 16).unwrap_or_default(),
         display: handover.display,
@@ -70,15 +70,17 @@ pub(super) fn plan(
         words: handover.words.clone(),
         logs,
         report: Report::to(None),
+        on_connect: args.on_connect.clone(),
+        on_disconnect: args.on_disconnect.clone(),
         dir,
     };
     Ok((plan, keeper))
 }
 
 /// The password with what is left of its time now.
-fn ticket(handover: &Handover) -> Option<Ticket> {
+pub(super) fn ticket(handover: &Handover, told: Option<&NewTicket>) -> Option<Ticket> {
     let passed = host_clock_s().saturating_sub(handover.written_s);
-    let told = handover.ticket.clone()?;
+    let told = told.cloned()?;
     let left = told.expires_s.map(|left| left.saturating_sub(passed));
     Ticket::of(NewTicket {
         expires_s: left,

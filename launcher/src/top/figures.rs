@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::processes::{self, Usage};
+use crate::access::Access;
 use crate::control::messages;
 use crate::name::DesktopName;
 
@@ -37,6 +38,8 @@ struct Counters {
 struct ClientCounters {
     id: u64,
     peer: String,
+    user: Option<String>,
+    access: Access,
     display_bytes: u64,
     rtt_us: Option<u64>,
     in_flight_bytes: u64,
@@ -75,6 +78,10 @@ pub(super) struct Process {
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Client {
     pub(super) peer: String,
+    /// As whom it has authenticated.
+    pub(super) user: Option<String>,
+    /// What it may do.
+    pub(super) access: Access,
     /// Frames of which it got something.
     pub(super) fps: Option<f64>,
     pub(super) mbit_per_s: Option<f64>,
@@ -157,6 +164,11 @@ fn client(before: Option<&ClientCounters>, after: &ClientCounters, seconds: f64)
     let per_frame = |(us, frames): (u64, u64)| rounded(us as f64 / 1000.0 / frames as f64);
     Client {
         peer: after.peer.replace(char::is_control, " "),
+        user: after
+            .user
+            .as_ref()
+            .map(|user| user.replace(char::is_control, " ")),
+        access: after.access,
         fps: rate(
             before.and_then(|one| one.frames_shown),
             after.frames_shown,
@@ -228,7 +240,7 @@ mod tests {
     const AFTER: &str = r#"{"width":800,"height":600,"frames":160,"clients":[
         {"id":1,"peer":"a","display_bytes":3000000,"frames_shown":50,"encode_us":45000,"rtt_us":7500,
          "key_to_frame_us":4200,"in_flight_bytes":9},
-        {"id":2,"peer":"b\u001b[2J","display_bytes":5}]}"#;
+        {"id":2,"peer":"b\u001b[2J","display_bytes":5,"user":"eve","access":"view-only"}]}"#;
 
     #[test]
     fn figures_are_differences_over_the_time() {
@@ -248,6 +260,8 @@ mod tests {
         );
         let new = &desktop.clients[1];
         assert_eq!((new.fps, new.mbit_per_s, new.encode_ms), (None, None, None));
+        assert_eq!(new.access, Access::ViewOnly);
+        assert_eq!(new.user.as_deref(), Some("eve"));
         assert!(!new.peer.contains('\x1b'), "terminals obey no client");
         assert_eq!(desktop.server.as_ref().unwrap().cpu_percent, Some(0.0));
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::access::Access;
+
 use super::figures::{Client, Desktop, Process};
 
 /// Shown where a figure is not known.
@@ -75,7 +77,11 @@ fn of_desktop(desktop: &Desktop) -> [String; 12] {
 
 fn of_client(client: &Client) -> [String; 12] {
     let mut row = HEADINGS.map(|_| String::new());
-    row[0] = format!("  {}", client.peer);
+    row[0] = match client.access {
+        Access::Full => format!("  {}", client.peer),
+        watches => format!("  {} ({})", client.peer, watches.word()),
+    };
+    row[1] = client.user.clone().unwrap_or_default();
     row[4] = figure(client.fps, 0);
     row[5] = figure(client.mbit_per_s, 2);
     row[6] = figure(client.encode_ms, 1);
@@ -109,6 +115,8 @@ mod tests {
             xorg: None,
             clients: vec![Client {
                 peer: "192.0.2.1:7".into(),
+                user: None,
+                access: Access::ViewOnly,
                 fps: Some(30.2),
                 mbit_per_s: Some(4.567),
                 encode_ms: None,
@@ -119,9 +127,9 @@ mod tests {
         };
         let text = text(&[desktop]);
         let wanted = "\
-DESKTOP        USER        SIZE  CLIENTS  FPS  MBIT/S  ENC MS  RTT MS  KEY MS  SERVER  XORG  MEMORY
-work           alice  1920x1080        1   60    4.57                            12 %     -   5 MiB
-  192.0.2.1:7                              30    4.57       -     7.0       -";
+DESKTOP                    USER        SIZE  CLIENTS  FPS  MBIT/S  ENC MS  RTT MS  KEY MS  SERVER  XORG  MEMORY
+work                       alice  1920x1080        1   60    4.57                            12 %     -   5 MiB
+  192.0.2.1:7 (view-only)                              30    4.57       -     7.0       -";
         assert_eq!(text, wanted);
         assert!(super::text(&[]).ends_with("no desktop of yours runs"));
     }

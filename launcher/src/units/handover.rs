@@ -47,6 +47,9 @@ pub(crate) struct Handover {
     pub(crate) since_s: u64,
     pub(crate) uuid: String,
     pub(crate) ticket: Option<NewTicket>,
+    /// The password of those who only watch.
+    #[serde(default)]
+    pub(crate) view_only: Option<NewTicket>,
     /// When this was written, on the clock of `since_s`.
     pub(crate) written_s: u64,
     /// The server's program, should none be found.
@@ -140,6 +143,7 @@ pub(super) mod tests {
             since_s: 1,
             uuid: "0".into(),
             ticket: None,
+            view_only: None,
             written_s: 2,
             server_program: "/x".into(),
             listeners: Vec::new(),

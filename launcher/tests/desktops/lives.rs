@@ -194,3 +194,45 @@ fn a_unix_socket_alone_is_all_that_is_opened() {
         stage.assert_nothing_left();
     });
 }
+
+#[test]
+fn no_more_desktops_run_than_may() {
+    as_each_user(|stage| {
+        let first = stage.start(&["--name", "first"], "exec sleep 1000");
+        let xorg = stage.path("Xorg");
+        let more = [
+            "start",
+            "--desktops-max",
+            "1",
+            "--xorg",
+            xorg.to_str().unwrap(),
+        ];
+        let refused = stage.run(&more);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("1 desktops of yours run already"), "{said}");
+        let list = stage.json(&["list", "--json"]);
+        assert_eq!(list.as_array().unwrap().len(), 1, "nothing is left of it");
+        assert!(stage.run(&["stop"]).status.success());
+        first.wait();
+        stage.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_message_is_passed_on_and_nonsense_is_not() {
+    as_each_user(|stage| {
+        let desktop = stage.start(&["--name", "work"], "exec sleep 1000");
+        let told = stage.run(&["message", "good\u{1b}[2J morning", "work"]);
+        assert!(told.status.success(), "{told:?}");
+        assert_eq!(stage.run(&["message", " "]).status.code(), Some(1));
+        let log = || {
+            let log = stage.run(&["logs", "work"]);
+            String::from_utf8_lossy(&log.stdout).into_owned()
+        };
+        wait_until("the log has it", || log().contains("good [2J morning"));
+        assert!(stage.run(&["stop"]).status.success());
+        desktop.wait();
+        stage.assert_nothing_left();
+    });
+}

@@ -16,6 +16,8 @@ pub(crate) struct Stream {
     sent: u64,
     /// Messages that came.
     pub(crate) received: u64,
+    /// What an administrator has said.
+    pub(crate) notices: Vec<String>,
     pub(crate) pings: u64,
     /// Messages for each ACK, and those until the next one; 0 before SET_ACK.
     window: u32,
@@ -30,6 +32,7 @@ impl Stream {
             buffer: Vec::new(),
             sent: 0,
             received: 0,
+            notices: Vec::new(),
             pings: 0,
             window: 0,
             until_ack: 0,
@@ -90,6 +93,10 @@ impl Stream {
                     self.pings += 1;
                     let (id, timestamp) = (ping.id, ping.timestamp);
                     answers.push(self.message(&Pong { id, timestamp }));
+                }
+                ServerMessage::Notify(notify) => {
+                    let words = std::str::from_utf8(notify.message).expect("words");
+                    self.notices.push(words.to_owned());
                 }
                 other => unreachable!("the server has no reason to say {other:?}"),
             }

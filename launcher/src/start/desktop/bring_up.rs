@@ -190,6 +190,8 @@ impl Desktop {
                 () = self.interrupts.next() => return Err(Early::Interrupted),
                 order = self.orders.recv() => match order {
                     Some(Order::SetTicket(ticket)) => self.late_ticket = Some(ticket),
+                    // Nobody is connected yet.
+                    Some(Order::Message(_)) => {}
                     // There is nothing to replace yet: what starts is the newest.
                     Some(Order::Upgrade(_)) => {}
                     Some(Order::Stop) | None => return Err(Early::Interrupted),
@@ -209,10 +211,10 @@ enum Early {
 async fn ready(link: &mut Link) -> Result<(), ServerError> {
     match link.next().await {
         // Folders come with clients, which come later.
-        Some(Event::Ready | Event::Folders(_)) => Ok(()),
+        Some(Event::Ready | Event::Folders(_) | Event::Visit(_)) => Ok(()),
         Some(Event::Fatal(message)) => Err(ServerError::Failed(message)),
         // A server that says anything else first is none of ours.
-        Some(Event::Spent) => Err(ServerError::Failed("it speaks out of turn".into())),
+        Some(Event::Spent(_)) => Err(ServerError::Failed("it speaks out of turn".into())),
         // It has ended, or is about to: how it ended says more.
         None => std::future::pending().await,
     }

@@ -12,6 +12,7 @@ use super::{Adopted, Desktop, Handle, Part, StartError, host_clock_s, listener_n
 use crate::control::UpgradeAsked;
 use crate::process::adopted::Identity;
 use crate::server;
+use crate::start::resume::ticket;
 use crate::units::handover::{Handover, KeptListener};
 use crate::units::inherited;
 use crate::units::notify::Manager;
@@ -95,6 +96,7 @@ impl Desktop {
             since_s: plan.since_s,
             uuid: format!("{:032x}", plan.server.uuid),
             ticket: self.facts.borrow().ticket.as_ref().map(|t| t.told()),
+            view_only: self.facts.borrow().view_only.as_ref().map(|t| t.told()),
             written_s: host_clock_s(),
             server_program: plan.server.program.clone(),
             listeners: listeners
@@ -125,6 +127,7 @@ impl Desktop {
         self.facts.send_modify(|facts| {
             facts.desktop.display = Some(display);
             facts.server = link.as_ref().map(server::Link::status);
+            facts.view_only = ticket(handover, handover.view_only.as_ref());
         });
         self.link = link;
         self.mounts.resume(&handover.folders);

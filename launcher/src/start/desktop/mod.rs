@@ -2,6 +2,7 @@
 
 mod bring_up;
 mod keeping;
+mod tickets;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -36,6 +37,7 @@ use crate::ticket::Ticket;
 use crate::units::handover::Handover;
 use crate::units::keeper::Keeper;
 use crate::units::notify::{Manager, watchdog_period};
+use crate::visitors::Visitors;
 
 /// Time in which the last words of a part that has ended are still read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -63,6 +65,7 @@ pub(super) struct Desktop {
     /// A password that was set while the desktop started.
     late_ticket: Option<Ticket>,
     mounts: Mounts,
+    visitors: Visitors,
     state: State,
     keeper: Keeper,
     /// Whether the desktop has come so far that another launcher could take it over.
@@ -86,6 +89,7 @@ enum Happening {
     Ended(Part, Ended),
     StopAsked,
     NewTicket(Ticket),
+    Message(String),
     UpgradeAsked(UpgradeAsked),
     Server(Option<Event>),
     LimitsDue,
@@ -169,6 +173,7 @@ impl Desktop {
         }
         Ok(Self {
             mounts: Mounts::new(bus_socket.as_deref()),
+            visitors: Visitors::new(plan.dir.name(), plan.hooks(), bus_socket.as_deref()),
             supervisor: Supervisor::new(plan.command.clone()),
             plan,
             reaper,
@@ -200,6 +205,9 @@ impl Desktop {
     fn start_server(&mut self) -> Result<Link, ServerError> {
         let (pid, link) = server::start(&self.plan.server)?;
         self.started(Part::Server, pid);
+        if let Some(ticket) = &self.facts.borrow().view_only {
+            link.set_ticket(ticket)?;
+        }
         self.facts.send_modify(|facts| {
             facts.desktop.pids.server = Some(pid.as_raw());
             facts.server = Some(link.status());
@@ -227,8 +235,10 @@ impl Desktop {
                     notice(format_args!("caraway-server: {message}"));
                 }
                 Happening::Server(Some(Event::Ready)) => {}
-                Happening::Server(Some(Event::Spent)) => self.spend_ticket(),
+                Happening::Server(Some(Event::Spent(access))) => self.spend_ticket(access),
+                Happening::Server(Some(Event::Visit(visit))) => self.visitors.happened(&visit),
                 Happening::NewTicket(ticket) => self.set_ticket(ticket),
+                Happening::Message(text) => self.pass_on(&text),
                 Happening::UpgradeAsked(asked) => self.upgrade(asked).await,
                 Happening::Server(Some(Event::Folders(ports))) => {
                     self.mounts.follow(&ports);
@@ -237,6 +247,7 @@ impl Desktop {
                 Happening::Server(None) => {
                     self.link = None;
                     self.mounts.follow(&[]);
+                    self.visitors.all_gone();
                     self.save();
                 }
                 Happening::LimitsDue => self.look_at_limits().await,
@@ -270,11 +281,13 @@ impl Desktop {
                         return Happening::Ended(part, how);
                     }
                     self.mounts.ended(pid);
+                    self.visitors.ended(pid);
                 }
                 () = self.interrupts.next() => return Happening::StopAsked,
                 Some(order) = self.orders.recv() => return match order {
                     Order::Stop => Happening::StopAsked,
                     Order::SetTicket(ticket) => Happening::NewTicket(ticket),
+                    Order::Message(text) => Happening::Message(text),
                     Order::Upgrade(asked) => Happening::UpgradeAsked(asked),
                 },
                 Some(part) = self.adopted_ended.recv() => {
@@ -285,30 +298,6 @@ impl Desktop {
                 event = from_server => return Happening::Server(event),
                 () = due => return Happening::Due,
             }
-        }
-    }
-
-    /// From now on this is the password. A server that does not take it is replaced by one that does.
-    fn set_ticket(&mut self, ticket: Ticket) {
-        let told = self.link.as_ref().map(|link| link.set_ticket(&ticket));
-        self.plan.server.ticket = Some(ticket.clone());
-        self.facts.send_modify(|facts| facts.ticket = Some(ticket));
-        self.save();
-        if let Some(Err(error)) = told {
-            notice(format_args!(
-                "caraway-server does not take the new password and is started again: {error}"
-            ));
-            self.signal(Part::Server, Signal::SIGKILL);
-        }
-    }
-
-    /// The single client that the password was for has come.
-    fn spend_ticket(&mut self) {
-        if let Some(ticket) = &mut self.plan.server.ticket {
-            ticket.spend();
-            let ticket = ticket.clone();
-            self.facts.send_modify(|facts| facts.ticket = Some(ticket));
-            self.save();
         }
     }
 
@@ -441,6 +430,8 @@ fn facts(plan: &Plan) -> Facts {
         desktop,
         server: None,
         ticket: plan.server.ticket.clone(),
+        view_only: None,
+        by_users: plan.server.sasl.is_some(),
         authority: authority.and_then(Certificate::authority),
     }
 }
