@@ -41,6 +41,13 @@ pub(crate) struct Arguments {
     /// A file with the certificate's private key in PEM form.
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// A file with the certificates of authorities in PEM form: TLS is for clients with a certificate of theirs.
+    #[arg(
+        long = "tls-client-ca",
+        value_name = "FILE",
+        requires = "tls_certificate"
+    )]
+    pub(crate) tls_client_authority: Option<PathBuf>,
     /// Who may come in.
     #[arg(long, value_enum, default_value_t = Auth::Ticket)]
     pub(crate) auth: Auth,

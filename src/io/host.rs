@@ -9,17 +9,18 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 
-use super::complaints::Complaints;
 use super::driver::InputDoor;
 use super::key_pool::KeyPool;
+use super::listen::Turned;
+use super::refusals::Refusals;
 use super::sasl::Sasl;
 use crate::agent::resize_layout::ScreenLayout;
 use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
 use crate::auth::ticket::TicketPolicy;
 use crate::base::Micros;
-use crate::base::limits::INPUT_WAITING_MAX;
+use crate::base::limits::{INPUT_WAITING_MAX, LOGIN_LINE_INTERVAL, LOGIN_LINES_MAX};
 use crate::ring::InputRecord;
 use crate::session::{ChannelKey, Event, FolderStream, Session, Status};
 
@@ -58,7 +59,7 @@ pub struct Host {
     pub(super) sasl: Option<Sasl>,
     /// Rung when the password was used up.
     pub(super) password_spent: Notify,
-    pub(super) keys: Mutex<KeyPool>,
+    pub(super) keys: KeyPool,
     bells: RefCell<BTreeMap<ChannelKey, Rc<Bell>>>,
     input: RefCell<VecDeque<InputRecord>>,
     /// What the X server is to show, until the driver is told.
@@ -72,8 +73,10 @@ pub struct Host {
     pub(super) door: RefCell<Doorkeeper>,
     /// Rung when the place of one who has not authenticated is taken away.
     places: RefCell<BTreeMap<Place, Rc<Notify>>>,
-    /// What was last refused at the door.
-    pub(super) refusals: RefCell<Complaints>,
+    /// Lines about who was turned away before a login.
+    pub(super) turned_away: RefCell<Refusals<Turned>>,
+    /// Lines about failed logins, by address.
+    pub(super) failed_logins: RefCell<Refusals<String>>,
     /// Rung when the agent has orders, or another deadline.
     pub(super) agent: Notify,
     /// Rung when a client has begun or ceased to share a folder.
@@ -94,7 +97,7 @@ impl Host {
             policy: RefCell::new(policy),
             sasl: None,
             password_spent: Notify::new(),
-            keys: Mutex::new(keys),
+            keys,
             bells: RefCell::new(BTreeMap::new()),
             input: RefCell::new(VecDeque::new()),
             layout: RefCell::new(None),
@@ -103,7 +106,8 @@ impl Host {
             driver: Notify::new(),
             door: RefCell::new(Doorkeeper::new()),
             places: RefCell::new(BTreeMap::new()),
-            refusals: RefCell::new(Complaints::default()),
+            turned_away: RefCell::default(),
+            failed_logins: RefCell::new(Refusals::every(LOGIN_LINE_INTERVAL, LOGIN_LINES_MAX)),
             agent: Notify::new(),
             folders: Notify::new(),
             folder_bells: RefCell::default(),

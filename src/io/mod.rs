@@ -12,6 +12,7 @@ mod kernel;
 pub mod key_pool;
 pub mod listen;
 pub mod login;
+mod refusals;
 pub mod sasl;
 pub mod screen_loop;
 pub mod shared_folders;

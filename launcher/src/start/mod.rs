@@ -187,11 +187,13 @@ fn users(args: &StartArgs) -> io::Result<Option<server::Users>> {
 
 /// TLS is there where it was asked for.
 fn certificate(args: &StartArgs) -> Result<Option<Certificate>, CertificateError> {
-    match (&args.tls_cert, &args.tls_key) {
-        (Some(certificate), Some(key)) => Certificate::of_files(certificate, key).map(Some),
-        _ if args.tls_listen.is_empty() => Ok(None),
-        _ => Certificate::kept_or_made().map(Some),
-    }
+    let authority = args.tls_client_ca.as_deref();
+    let certificate = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Certificate::of_files(certificate, key)?,
+        _ if args.tls_listen.is_empty() && authority.is_none() => return Ok(None),
+        _ => Certificate::kept_or_made()?,
+    };
+    Ok(Some(certificate.for_clients_of(authority)))
 }
 
 fn sound(choice: SoundChoice) -> Option<Sound> {
