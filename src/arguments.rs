@@ -49,6 +49,13 @@ pub(crate) struct Arguments {
     /// Clients on unix sockets come through a gateway: over a network.
     #[arg(long)]
     pub(crate) behind_gateway: bool,
+    /// A file with the certificates of authorities in PEM form: TLS is for clients with a certificate of theirs.
+    #[arg(
+        long = "tls-client-ca",
+        value_name = "FILE",
+        requires = "tls_certificate"
+    )]
+    pub(crate) tls_client_authority: Option<PathBuf>,
     /// Who may come in.
     #[arg(long, value_enum, default_value_t = Auth::Ticket)]
     pub(crate) auth: Auth,

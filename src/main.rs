@@ -36,6 +36,7 @@ use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
 use caraway_server::io::uploads::UploadPolicy;
 use caraway_server::os::hardening::{NewPrivileges, harden_process};
 use caraway_server::os::inherited::{InheritError, adopt};
+use caraway_server::os::syscalls::forbid_unused;
 use caraway_server::os::{JpegBackends, Opus};
 use caraway_server::session::Session;
 
@@ -90,6 +91,10 @@ fn main() -> ExitCode {
     };
     if let Err(error) = harden_process(privileges) {
         tracing::warn!(%error, "going on with less protection");
+    }
+    // PAM's modules do what they like, in processes that inherit what is taken away here.
+    if !asks_pam && let Err(error) = forbid_unused(false) {
+        tracing::info!(%error, "the kernel takes no list of system calls");
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -215,10 +220,16 @@ fn listeners(arguments: &Arguments) -> Result<Vec<Listener>, ServerError> {
         (Some(certificate), Some(key)) => Some(Rc::new(Tls::load(TlsFiles {
             certificate: certificate.clone(),
             key: key.clone(),
+            client_authority: arguments.tls_client_authority.clone(),
         })?)),
         _ => None,
     };
-    let offered = tls.clone().map_or(Encryption::None, Encryption::Offered);
+    // Who needs a certificate does not get by without TLS.
+    let offered = match (&tls, &arguments.tls_client_authority) {
+        (None, _) => Encryption::None,
+        (Some(tls), None) => Encryption::Offered(Rc::clone(tls)),
+        (Some(tls), Some(_)) => Encryption::Required(Rc::clone(tls)),
+    };
     let required = tls.map_or(Encryption::None, Encryption::Required);
     let open = |fds: &[RawFd], encryption: Encryption| {
         let adopt = |fd: &RawFd| Listener::adopt(*fd, encryption.clone());

@@ -56,6 +56,8 @@ pub(crate) enum CertificateError {
 pub(crate) struct Certificate {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    /// Authorities by which clients need a certificate, if they do.
+    pub(crate) client_authority: Option<PathBuf>,
     /// SHA-256 of the certificate, as `AB:CD:..`.
     pub(crate) fingerprint: String,
     /// A file for clients to trust, if it was made here: the certificate is its own authority.
@@ -76,8 +78,17 @@ impl Certificate {
             fingerprint: fingerprint(&certificate)?,
             certificate,
             key,
+            client_authority: None,
             authority_file: None,
         })
+    }
+
+    /// The same for clients with a certificate of these authorities only, if there are any.
+    pub(crate) fn for_clients_of(mut self, authority: Option<&Path>) -> Self {
+        // The server reads it, in another directory.
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into());
+        self.client_authority = authority.map(absolute);
+        self
     }
 
     /// The one that was made before for this user, or a new one.
@@ -113,6 +124,7 @@ impl Certificate {
             fingerprint: fingerprint(&path)?,
             certificate: path.clone(),
             key: path,
+            client_authority: None,
             authority_file: Some(authority_file),
         })
     }

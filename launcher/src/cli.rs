@@ -216,6 +216,9 @@ pub(crate) struct StartArgs {
     /// The private key of your certificate, in PEM form
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Certificates of authorities, in PEM form: clients need TLS and a certificate of theirs (stock clients have none)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
     /// A unix socket where clients connect
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Option<PathBuf>,

@@ -135,6 +135,13 @@ pub const STORED_KEYS_BYTES_MAX: u64 = 256 * 1024;
 /// A wrong password is answered after this long, however fast it was found to be wrong.
 pub const FAILURE_ANSWERED_AFTER: Micros = Micros::from_millis(600);
 
+/// An address has one line in the log for its wrong passwords in this time: less than [`FAILURE_ANSWERED_AFTER`], so
+/// that guesses made one after the other have one each.
+pub const LOGIN_LINE_INTERVAL: Micros = Micros::from_millis(500);
+
+/// Addresses that have such a line at a time. There are never more: all places taken, and each given away once.
+pub const LOGIN_LINES_MAX: usize = 2 * UNAUTHENTICATED_MAX;
+
 /// Wrong passwords in a row after which a remote address is shut out.
 pub const FAILURES_BEFORE_SHUT: u32 = 5;
 
@@ -247,3 +254,4 @@ const _: () = assert!(
     "OAEP-SHA1 block of RSA-1024"
 );
 const _: () = assert!(LOGIN_DEADLINE.0 < HANDSHAKE_DEADLINE.0);
+const _: () = assert!(LOGIN_LINE_INTERVAL.0 < FAILURE_ANSWERED_AFTER.0);

@@ -95,6 +95,7 @@ async fn run(arguments: Arguments) -> Result<(), GatewayError> {
     let tls = Rc::new(Tls::load(TlsFiles {
         certificate: files.0,
         key: files.1,
+        client_authority: None,
     })?);
     let gateway = Rc::new(Gateway::new(
         tls,

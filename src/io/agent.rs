@@ -10,22 +10,27 @@ use std::rc::Rc;
 
 use tokio::sync::mpsc;
 
-use super::complaints::Complaints;
 use super::connection::sleep_until;
 use super::host::Host;
+use super::refusals::Refusals;
 use super::uploads::{UploadPolicy, UploadWriter};
 use super::x11_clipboard::X11Clipboard;
 use crate::agent::clipboard::{ClipboardDirection, ClipboardOrder, ClipboardPolicy, Refusal};
 use crate::agent::resize::ResizeOrder;
 use crate::agent::{News, Order};
-use crate::base::Micros;
 use crate::channel::AgentServices;
 
 /// News that wait for the session; a thread that has more waits itself.
 const NEWS_WAITING_MAX: usize = 64;
 
-/// Between two lines about refusals of one kind.
-const REFUSAL_INTERVAL: Micros = Micros::from_secs(1);
+/// Kinds of lines about what is refused.
+#[derive(Debug, PartialEq)]
+enum Refused {
+    /// A paste.
+    Paste(Discriminant<Refusal>),
+    /// What a client asked; the text, for not every odd thing is the same.
+    Asked(String),
+}
 
 /// Where the desktop's X server is.
 #[derive(Clone, Debug)]
@@ -45,9 +50,7 @@ pub struct Hands {
     /// Kept, so that the channel stays open when no thread has it.
     reporter: mpsc::Sender<News>,
     uploads: Option<UploadWriter>,
-    complaints: Complaints,
-    /// What the clipboard has refused lately, and when.
-    refusals: Vec<(Discriminant<Refusal>, Micros)>,
+    refusals: Refusals<Refused>,
 }
 
 impl Hands {
@@ -66,8 +69,7 @@ impl Hands {
             news,
             reporter,
             uploads: None,
-            complaints: Complaints::default(),
-            refusals: Vec::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -125,8 +127,9 @@ impl Hands {
     fn carry_out(&mut self, host: &Host, order: Order) {
         match order {
             Order::Clipboard(ClipboardOrder::Refused(why)) => {
-                if self.is_news(host.now(), why) {
-                    tracing::warn!("{why}");
+                let kind = Refused::Paste(std::mem::discriminant(&why));
+                if let Some(line) = self.refusals.admit(host.now(), kind) {
+                    tracing::warn!(held_back = line.held_back(), "{why}");
                 }
             }
             Order::Clipboard(order) => {
@@ -141,25 +144,13 @@ impl Hands {
                 }
             }
             Order::Note(client, note) => {
-                if self.complaints.admit(host.now(), &note.to_string()) {
-                    tracing::warn!(client = client.number(), "{note}");
+                let kind = Refused::Asked(note.to_string());
+                if let Some(line) = self.refusals.admit(host.now(), kind) {
+                    let (client, held_back) = (client.number(), line.held_back());
+                    tracing::warn!(client, held_back, "{note}");
                 }
             }
         }
-    }
-}
-
-impl Hands {
-    /// Whether a refusal is to be said: the same kind was not for [`REFUSAL_INTERVAL`].
-    fn is_news(&mut self, now: Micros, why: Refusal) -> bool {
-        self.refusals
-            .retain(|(_, at)| now.since(*at) < REFUSAL_INTERVAL);
-        let kind = std::mem::discriminant(&why);
-        let is_news = self.refusals.iter().all(|(said, _)| *said != kind);
-        if is_news {
-            self.refusals.push((kind, now));
-        }
-        is_news
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::host::{Bell, Host, WaitingPlace};
 use super::kernel::Kernel;
+use super::key_pool::LentKey;
 use super::listen::Encryption;
 use super::sasl::Attempt;
 use super::transport::Transport;
@@ -19,7 +20,6 @@ use crate::base::limits::{FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE};
 use crate::base::{Access, Micros};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::channel::link_sasl::{SaslAnswer, SaslTurn};
-use crate::os::ticket_key::TicketKey;
 use crate::session::{AdmitError, ChannelError, ChannelKey, Origin};
 use crate::wire::link::ChannelType;
 
@@ -35,7 +35,7 @@ const BURST_TIME: Micros = Micros(1000);
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectionError {
-    /// The client went before its first byte, or its TLS handshake failed.
+    /// The socket failed before the login, or the TLS handshake did.
     #[error("link: {0}")]
     Opening(std::io::Error),
     /// The handshake failed.
@@ -59,6 +59,13 @@ pub(super) enum ConnectionError {
     /// The socket failed.
     #[error(transparent)]
     Socket(#[from] std::io::Error),
+}
+
+impl ConnectionError {
+    /// Whether it came before anybody had logged in.
+    pub(super) const fn is_before_login(&self) -> bool {
+        !matches!(self, Self::Channel(_) | Self::Socket(_))
+    }
 }
 
 /// A connection that has just been accepted.
@@ -92,8 +99,7 @@ pub(super) async fn serve(
     let (stream, mut guard, linked) = tokio::select! {
         linked = handshake(host, stream, source, &encryption, &origin.peer) => linked.inspect_err(|error| {
             if let ConnectionError::Link(LinkError::PermissionDenied) = error {
-                // The words are a promise: tools that shut addresses out look for them.
-                tracing::warn!(peer = %origin.peer, "authentication failed");
+                tell_failed_login(host, &origin.peer);
             }
         })?,
         () = place.evicted() => return Err(ConnectionError::Evicted),
@@ -152,32 +158,28 @@ async fn handshake(
         None => Link::new(),
     };
     let mut link = link.decoding_opus(host.with(|session| session.decodes_opus()));
-    let mut ticket_key: Option<TicketKey> = None;
+    let mut ticket_key: Option<LentKey> = None;
     let mut admitted = None;
     let mut buffer = zeroize::Zeroizing::new([0; 1024]);
     loop {
         let step = link.step();
         let output = link.take_output();
         if !output.is_empty() {
-            stream.write_all(&output).await?;
-            stream.flush().await?;
+            let written = stream.write_all(&output).await;
+            written.map_err(ConnectionError::Opening)?;
+            stream.flush().await.map_err(ConnectionError::Opening)?;
         }
         match step {
             Step::NeedsBytes => {
-                let count = stream.read(&mut *buffer).await?;
+                let count = stream.read(&mut *buffer).await;
+                let count = count.map_err(ConnectionError::Opening)?;
                 if count == 0 {
                     return Err(ConnectionError::ClosedEarly);
                 }
                 link.push(buffer.get(..count).unwrap_or_default());
             }
             Step::NeedsKey => {
-                let key = host
-                    .keys
-                    .lock()
-                    .await
-                    .take()
-                    .await
-                    .ok_or(ConnectionError::NoKeys)?;
+                let key = host.keys.lend().await.ok_or(ConnectionError::NoKeys)?;
                 link.give_key(key.public_key_der());
                 ticket_key = Some(key);
             }
@@ -205,6 +207,16 @@ async fn handshake(
             }
             Step::Failed(error) => return Err(error.into()),
         }
+    }
+}
+
+/// The words are a promise: tools that shut addresses out look for them.
+fn tell_failed_login(host: &Host, peer: &str) {
+    // Each connection has a port of its own; the address is what counts.
+    let address = peer.rsplit_once(':').map_or(peer, |(address, _)| address);
+    let mut failed = host.failed_logins.borrow_mut();
+    if let Some(line) = failed.admit(host.now(), address.to_owned()) {
+        tracing::warn!(%peer, held_back = line.held_back(), "authentication failed");
     }
 }
 

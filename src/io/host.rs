@@ -9,17 +9,18 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 
-use super::complaints::Complaints;
 use super::driver::InputDoor;
 use super::key_pool::KeyPool;
+use super::listen::Turned;
+use super::refusals::Refusals;
 use super::sasl::Sasl;
 use crate::agent::resize_layout::ScreenLayout;
 use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
 use crate::auth::ticket::{Ticket, TicketPolicy};
 use crate::auth::tickets::Tickets;
-use crate::base::limits::INPUT_WAITING_MAX;
+use crate::base::limits::{INPUT_WAITING_MAX, LOGIN_LINE_INTERVAL, LOGIN_LINES_MAX};
 use crate::base::{Access, Micros};
 use crate::metrics::Exposition;
 use crate::ring::InputRecord;
@@ -63,7 +64,7 @@ pub struct Host {
     password_spent: Notify,
     /// Rung when a client has come or gone.
     visits: Notify,
-    pub(super) keys: Mutex<KeyPool>,
+    pub(super) keys: KeyPool,
     bells: RefCell<BTreeMap<ChannelKey, Rc<Bell>>>,
     input: RefCell<VecDeque<InputRecord>>,
     /// What the X server is to show, until the driver is told.
@@ -80,8 +81,10 @@ pub struct Host {
     /// Wrong passwords, and connections that were refused before they said a word.
     pub(super) denied: Cell<u64>,
     pub(super) refused: Cell<u64>,
-    /// What was last refused at the door.
-    pub(super) refusals: RefCell<Complaints>,
+    /// Lines about who was turned away before a login.
+    pub(super) turned_away: RefCell<Refusals<Turned>>,
+    /// Lines about failed logins, by address.
+    pub(super) failed_logins: RefCell<Refusals<String>>,
     /// Rung when the agent has orders, or another deadline.
     pub(super) agent: Notify,
     /// Rung when a client has begun or ceased to share a folder.
@@ -104,7 +107,7 @@ impl Host {
             spent: RefCell::default(),
             password_spent: Notify::new(),
             visits: Notify::new(),
-            keys: Mutex::new(keys),
+            keys,
             bells: RefCell::new(BTreeMap::new()),
             input: RefCell::new(VecDeque::new()),
             layout: RefCell::new(None),
@@ -115,7 +118,8 @@ impl Host {
             places: RefCell::new(BTreeMap::new()),
             denied: Cell::new(0),
             refused: Cell::new(0),
-            refusals: RefCell::new(Complaints::default()),
+            turned_away: RefCell::default(),
+            failed_logins: RefCell::new(Refusals::every(LOGIN_LINE_INTERVAL, LOGIN_LINES_MAX)),
             agent: Notify::new(),
             folders: Notify::new(),
             folder_bells: RefCell::default(),

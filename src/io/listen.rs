@@ -1,5 +1,6 @@
 //! Listening sockets to connections.
 
+use std::mem::{Discriminant, discriminant};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,12 +8,12 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::connection::{self, Arrival};
+use super::connection::{self, Arrival, ConnectionError};
 use super::host::Host;
 use super::kernel::Kernel;
 use super::tls::Tls;
 use super::transport::Transport;
-use crate::auth::doorkeeper::Source;
+use crate::auth::doorkeeper::{Refusal, Source};
 use crate::display::Path;
 use crate::os::inherited::{InheritError, InheritedListener, adopt_listener};
 use crate::os::{peer_credentials::PeerCredentials, tcp};
@@ -29,6 +30,19 @@ const GATEWAY_BUFFER_BYTES: usize = 64 * 1024;
 
 /// After accept fails (no descriptors, no memory) it is not tried again for this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Kinds of lines about those who did not get as far as a login: a flood of them fills no log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turned {
+    /// The doorkeeper has refused.
+    Refused(Discriminant<Refusal>),
+    /// Another user on the unix socket.
+    Stranger(u32),
+    /// Accepting has failed.
+    NotAccepted,
+    /// The handshake has.
+    Ended(Discriminant<ConnectionError>),
+}
 
 /// What is taken on a TCP socket.
 #[derive(Clone, Debug)]
@@ -112,7 +126,10 @@ impl Listener {
                 Self::Unix(listener, path) => accept_unix(listener, *path, &host).await,
             };
             if let Err(error) = accepted {
-                tracing::warn!(%error, "cannot accept a client");
+                let line = turned(&host, Turned::NotAccepted);
+                if let Some(held_back) = line {
+                    tracing::warn!(%error, held_back, "cannot accept a client");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -171,8 +188,8 @@ async fn accept_unix(listener: &UnixListener, path: Path, host: &Rc<Host>) -> st
                 },
             },
         );
-    } else {
-        tracing::warn!(?peer, "refused another user on the unix socket");
+    } else if let Some(held_back) = turned(host, Turned::Stranger(peer.uid)) {
+        tracing::warn!(?peer, held_back, "refused another user on the unix socket");
     }
     Ok(())
 }
@@ -182,11 +199,9 @@ fn spawn(host: &Rc<Host>, arrival: Arrival) {
         Ok(place) => place,
         Err(refusal) => {
             host.refused.set(host.refused.get() + 1);
-            let (peer, now) = (&arrival.origin.peer, host.now());
-            // The kinds, not the seconds left: a flood fills no log.
-            let kind = format!("{:?}", std::mem::discriminant(&refusal));
-            if host.refusals.borrow_mut().admit(now, &kind) {
-                tracing::warn!(%peer, %refusal, "connection refused");
+            let peer = &arrival.origin.peer;
+            if let Some(held_back) = turned(host, Turned::Refused(discriminant(&refusal))) {
+                tracing::warn!(%peer, %refusal, held_back, "connection refused");
             }
             return;
         }
@@ -196,7 +211,18 @@ fn spawn(host: &Rc<Host>, arrival: Arrival) {
         let peer = arrival.origin.peer.clone();
         match connection::serve(&host, arrival, place).await {
             Ok(()) => tracing::info!(%peer, "connection closed"),
+            Err(error) if error.is_before_login() => {
+                if let Some(held_back) = turned(&host, Turned::Ended(discriminant(&error))) {
+                    tracing::info!(%peer, %error, held_back, "connection ended");
+                }
+            }
             Err(error) => tracing::info!(%peer, %error, "connection ended"),
         }
     });
+}
+
+/// Whether a line of the kind is to be written now, and what it is to tell of others.
+fn turned(host: &Host, kind: Turned) -> Option<Option<u64>> {
+    let line = host.turned_away.borrow_mut().admit(host.now(), kind)?;
+    Some(line.held_back())
 }

@@ -81,27 +81,26 @@ impl Logins {
         let Ok(_place) = self.places.acquire().await else {
             return false;
         };
-        let deadline = Duration::from_micros(LOGIN_DEADLINE.0);
-        match tokio::time::timeout(deadline, ask(credentials, peer)).await {
-            Ok(Ok(Some(Verdict::Accepted))) => return true,
-            Ok(Ok(Some(Verdict::Wrong))) => {}
-            Ok(Ok(Some(Verdict::NotTheOwner))) => {
+        match ask(credentials, peer).await {
+            Ok(Answer::Verdict(Some(Verdict::Accepted))) => return true,
+            Ok(Answer::Verdict(Some(Verdict::Wrong))) => {}
+            Ok(Answer::Verdict(Some(Verdict::NotTheOwner))) => {
                 tracing::info!(peer, "that user does not own this desktop");
             }
-            Ok(Ok(Some(Verdict::Account))) => {
+            Ok(Answer::Verdict(Some(Verdict::Account))) => {
                 tracing::warn!(
                     peer,
                     "the password is right, but the account may not be used"
                 );
             }
-            Ok(Ok(Some(Verdict::NoPam))) => {
+            Ok(Answer::Verdict(Some(Verdict::NoPam))) => {
                 tracing::error!("there is no PAM here to judge passwords: install libpam0g");
             }
-            Ok(Ok(Some(Verdict::NotAsked) | None)) => {
+            Ok(Answer::Verdict(Some(Verdict::NotAsked) | None)) => {
                 tracing::error!(peer, "the process that asks PAM has failed");
             }
-            Ok(Err(error)) => tracing::error!(%error, "cannot ask PAM"),
-            Err(_) => tracing::error!(
+            Err(error) => tracing::error!(%error, "cannot ask PAM"),
+            Ok(Answer::TooLate) => tracing::error!(
                 peer,
                 "PAM did not answer within {} s",
                 LOGIN_DEADLINE.as_millis() / 1000
@@ -111,8 +110,15 @@ impl Logins {
     }
 }
 
-/// None if the process ended in no way of its own.
-async fn ask(credentials: &Credentials, peer: &str) -> std::io::Result<Option<Verdict>> {
+/// What came of asking.
+enum Answer {
+    /// None if the process ended in no way of its own.
+    Verdict(Option<Verdict>),
+    /// It had to be killed.
+    TooLate,
+}
+
+async fn ask(credentials: &Credentials, peer: &str) -> std::io::Result<Answer> {
     let mut child = Command::new(OURSELVES)
         .arg0("caraway-server")
         .args([ARGUMENT, peer])
@@ -121,6 +127,21 @@ async fn ask(credentials: &Credentials, peer: &str) -> std::io::Result<Option<Ve
         .process_group(0)
         .spawn()?;
     let group = Group::of(&child);
+    let deadline = Duration::from_micros(LOGIN_DEADLINE.0);
+    let answer = tokio::time::timeout(deadline, talk(&mut child, credentials)).await;
+    let Ok(verdict) = answer else {
+        drop(group);
+        // Waited for here, or it would stay a zombie until another child ends.
+        child.wait().await?;
+        return Ok(Answer::TooLate);
+    };
+    let verdict = verdict?;
+    // Its number may be another's from now on.
+    std::mem::forget(group);
+    Ok(Answer::Verdict(verdict))
+}
+
+async fn talk(child: &mut Child, credentials: &Credentials) -> std::io::Result<Option<Verdict>> {
     if let Some(mut pipe) = child.stdin.take() {
         let (name, password) = (credentials.user.as_bytes(), &credentials.password);
         let mut request = Zeroizing::new(Vec::with_capacity(REQUEST_BYTES_MAX));
@@ -129,10 +150,7 @@ async fn ask(credentials: &Credentials, peer: &str) -> std::io::Result<Option<Ve
         request.extend_from_slice(password);
         pipe.write_all(&request).await?;
     }
-    let status = child.wait().await?;
-    // Its number may be another's from now on.
-    std::mem::forget(group);
-    Ok(Verdict::of_code(status.code()))
+    Ok(Verdict::of_code(child.wait().await?.code()))
 }
 
 /// A process that has not been waited for, with those that PAM's modules have started: killed when this is dropped.

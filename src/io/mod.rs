@@ -14,6 +14,7 @@ pub mod key_pool;
 pub mod listen;
 pub mod login;
 pub mod metrics;
+mod refusals;
 pub mod sasl;
 pub mod screen_loop;
 pub mod shared_folders;

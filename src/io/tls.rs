@@ -10,10 +10,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::base::limits::TLS_FILE_BYTES_MAX;
@@ -48,6 +50,9 @@ pub enum TlsError {
     /// Certificate and key are read, and no good.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
+    /// No client's certificate can be judged by them.
+    #[error("the authorities of clients cannot be used: {0}")]
+    Authorities(#[from] VerifierBuilderError),
 }
 
 /// A certificate chain and its key on disk; both may be in one file.
@@ -57,6 +62,8 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its private key in PEM form.
     pub key: PathBuf,
+    /// Authorities in PEM form: clients need a certificate of theirs. Stock clients have none.
+    pub client_authority: Option<PathBuf>,
 }
 
 /// What tells one version of a file from the next: device, inode, size, seconds and nanoseconds of its last change.
@@ -85,7 +92,7 @@ pub struct Tls {
 struct Offered {
     config: Arc<ServerConfig>,
     /// The files that were last tried, whether they were good or not.
-    tried: [Stamp; 2],
+    tried: [Stamp; 3],
 }
 
 impl Tls {
@@ -123,30 +130,56 @@ impl Tls {
 }
 
 impl TlsFiles {
-    fn stamps(&self) -> [Stamp; 2] {
-        [&self.certificate, &self.key].map(|path| stamp(path))
+    fn stamps(&self) -> [Stamp; 3] {
+        let authority = self.client_authority.as_deref().and_then(stamp);
+        [stamp(&self.certificate), stamp(&self.key), authority]
+    }
+
+    /// Who judges clients' certificates, if they need any.
+    fn client_judge(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+        let Some(path) = &self.client_authority else {
+            return Ok(None);
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(path)? {
+            roots.add(certificate)?;
+        }
+        let provider = Arc::clone(provider);
+        let judge = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        Ok(Some(judge.build()?))
     }
 
     fn config(&self) -> Result<Arc<ServerConfig>, TlsError> {
-        let text = read(&self.certificate)?;
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
-            .collect::<Result<_, _>>()
-            .and_then(|chain: Vec<_>| match chain.is_empty() {
-                true => Err(pem::Error::NoItemsFound),
-                false => Ok(chain),
-            })
-            .map_err(|source| content(&self.certificate, "certificate", source))?;
+        let chain = certificates(&self.certificate)?;
         let text = zeroize::Zeroizing::new(read(&self.key)?);
         let key = PrivateKeyDer::from_pem_slice(&text)
             .map_err(|source| content(&self.key, "private key", source))?;
         // Named, not looked up: another library in the process may bring a provider of its own.
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        Ok(Arc::new(config))
+        let judge = self.client_judge(&provider)?;
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = match judge {
+            Some(judge) => config.with_client_cert_verifier(judge),
+            None => config.with_no_client_auth(),
+        };
+        Ok(Arc::new(config.with_single_cert(chain, key)?))
     }
+}
+
+/// All certificates of a file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(path)?;
+    CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .and_then(|chain: Vec<_>| match chain.is_empty() {
+            true => Err(pem::Error::NoItemsFound),
+            false => Ok(chain),
+        })
+        .map_err(|source| content(path, "certificate", source))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -182,6 +215,7 @@ mod tests {
         let files = TlsFiles {
             certificate: dir.join("cert.pem"),
             key: dir.join("key.pem"),
+            client_authority: None,
         };
         fs::write(&files.certificate, made.cert.pem()).unwrap();
         fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
@@ -215,6 +249,7 @@ mod tests {
             let files = TlsFiles {
                 certificate: certificate.into(),
                 key: key.into(),
+                client_authority: None,
             };
             Tls::load(files).unwrap_err()
         };

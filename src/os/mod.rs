@@ -15,6 +15,7 @@ pub mod pam;
 pub mod peer_credentials;
 pub mod seqpacket;
 pub mod shared_memory;
+pub mod syscalls;
 pub mod tcp;
 pub mod tcp_owner;
 pub mod thread_priority;

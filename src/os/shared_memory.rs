@@ -303,4 +303,105 @@ mod tests {
             ));
         }
     }
+
+    /// Writes anything anywhere, mostly where it counts, so many times.
+    fn tamper(file: &File, mut state: u64, steps: u64) {
+        const BUSY: u64 = 1024;
+        let mut published = 0_u64;
+        for step in 0..steps {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let size = layout::RING_MEMFD_SIZE as u64 - 8;
+            // Now and then a whole record is published, or nobody would read any.
+            if step % 4 == 0 {
+                let slot = published % u64::from(layout::RING_SLOTS);
+                let at = layout::RING_OFFSET as u64 + slot * layout::record::SIZE as u64;
+                published += 1;
+                let mut record = published.to_le_bytes()[..4].to_vec();
+                record.extend(
+                    state
+                        .to_le_bytes()
+                        .iter()
+                        .cycle()
+                        .take(layout::record::SIZE - 4),
+                );
+                file.write_at(&record, at).unwrap();
+                let progress = [published; 2].map(u64::to_le_bytes).concat();
+                file.write_at(&progress, layout::PROGRESS_OFFSET as u64)
+                    .unwrap();
+                continue;
+            }
+            // The control blocks, the first records, or anything.
+            let offset = match state % 8 {
+                0..4 => (state >> 8) % BUSY,
+                4..7 => layout::RING_OFFSET as u64 + (state >> 8) % BUSY,
+                _ => (state >> 8) % size,
+            };
+            let value = match (state >> 40) % 4 {
+                0 => state.rotate_left(17),
+                1 => (state >> 48) % 300,
+                2 => u64::MAX,
+                _ => 0x0010_0010_0001_0001,
+            };
+            file.write_at(&value.to_le_bytes()[..4], offset & !3)
+                .unwrap();
+        }
+    }
+
+    /// Reads all that the server reads while another thread tampers with it.
+    fn read_while_tampered(steps: u64) {
+        use crate::base::Size;
+        use crate::ring::{Consumer, CursorState, Mode, Monitors, Record};
+
+        let file = memfd(layout::RING_MEMFD_SIZE as i64, sealed());
+        let size = layout::RING_MEMFD_SIZE as u64;
+        let mapping = ReadOnlyMapping::new(&file.try_clone().unwrap().into(), size).unwrap();
+        let writer = std::thread::spawn(move || tamper(&file, 0x5eed, steps));
+        let (screen, mut rounds, mut records) = (Size::new(1024, 768), 0_u64, 0_u64);
+        let mut consumer = Consumer::begin_at_end(&mapping);
+        while !writer.is_finished() {
+            for _ in 0..50 {
+                let drained = consumer.drain(&mapping, screen, 256, &mut |record| {
+                    if let Record::Damage(rect) = record {
+                        assert!(screen.rect().contains(&rect), "{rect:?}");
+                    }
+                });
+                assert!(drained.records <= 256, "{drained:?}");
+                records += u64::from(drained.records);
+            }
+            if let Ok(mode) = Mode::read(&mapping) {
+                let sides = 1..=layout::SIDE_MAX;
+                assert!(sides.contains(&mode.size.width) && sides.contains(&mode.size.height));
+            }
+            if let Ok(monitors) = Monitors::read(&mapping, screen) {
+                let is_inside = |head: &crate::ring::Head| screen.rect().contains(&head.rect);
+                assert!(monitors.heads.iter().all(is_inside), "{monitors:?}");
+            }
+            if let Ok(cursor) = CursorState::read(&mapping)
+                && let Ok(Some(image)) = cursor.read_image(&mapping)
+            {
+                assert_eq!(image.pixels.len() as u64, image.size.area());
+            }
+            rounds += 1;
+        }
+        writer.join().unwrap();
+        assert!(
+            0 < rounds && 0 < records,
+            "{rounds} rounds, {records} records"
+        );
+    }
+
+    /// F1 of the catalogue: indices, descriptors, sizes and offsets that change while they are read.
+    #[test]
+    fn memory_that_changes_under_its_reader_breaks_no_promise() {
+        read_while_tampered(300_000);
+    }
+
+    /// F1, ten million times.
+    #[test]
+    #[ignore = "takes some seconds"]
+    fn bench_memory_that_changes_ten_million_times() {
+        read_while_tampered(10_000_000);
+    }
 }

@@ -380,6 +380,18 @@ impl Desktop {
         )
     }
 
+    /// How often these words stand in all of it.
+    pub(crate) fn count_in_log(&self, words: &str) -> usize {
+        let log = std::fs::read(self.folder.path().join("caraway.log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).matches(words).count()
+    }
+
+    /// Bytes of that.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        let log = std::fs::metadata(self.folder.path().join("caraway.log"));
+        log.map_or(0, |log| log.len())
+    }
+
     /// Ends it as SIGTERM would; says whether that took less than ten seconds.
     pub(crate) fn stop(&mut self) -> bool {
         self.process.stop(STOP_TIMEOUT)

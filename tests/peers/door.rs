@@ -15,7 +15,7 @@ const FAILURES: usize = 5;
 const ANSWERED_AFTER: Duration = Duration::from_millis(600);
 
 /// An address of this host that others would use, if it has one.
-fn outer_address() -> Option<IpAddr> {
+pub(crate) fn outer_address() -> Option<IpAddr> {
     // Nothing is sent: the kernel only says which address it would use.
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
@@ -23,6 +23,7 @@ fn outer_address() -> Option<IpAddr> {
     (!address.is_loopback()).then_some(address)
 }
 
+/// A10.
 #[test]
 fn an_address_that_guesses_is_shut_out() {
     let _others = crate::beside_others();

@@ -5,14 +5,17 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::Duration;
+
+use crate::oaep;
 
 pub(crate) const MAIN: u8 = 1;
 pub(crate) const DISPLAY: u8 = 2;
 pub(crate) const INPUTS: u8 = 3;
 pub(crate) const CURSOR: u8 = 4;
 pub(crate) const PLAYBACK: u8 = 5;
+pub(crate) const RECORD: u8 = 6;
+pub(crate) const WEBDAV: u8 = 11;
 
 pub(crate) const LINK_OK: u32 = 0;
 pub(crate) const INVALID_MAGIC: u32 = 2;
@@ -33,8 +36,7 @@ const LINK_MESS_SIZE: u32 = 18;
 /// Bytes of SpiceLinkReply's pub_key.
 const PUBLIC_KEY_SIZE: usize = 162;
 
-/// Bytes of an RSA-1024 block.
-const TICKET_SIZE: usize = 128;
+const TICKET_SIZE: usize = oaep::BLOCK_SIZE;
 
 const MSG_MAIN_INIT: u16 = 103;
 
@@ -135,6 +137,7 @@ impl RawLink {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(ANSWER_TIMEOUT)).unwrap();
         Self {
             stream,
             public_key: Vec::new(),
@@ -173,24 +176,12 @@ impl RawLink {
 
     /// An empty password under the key of the link reply.
     pub(crate) fn empty_ticket(&self) -> [u8; TICKET_SIZE] {
-        let folder = tempfile::tempdir().unwrap();
-        let (key, password) = (folder.path().join("key"), folder.path().join("password"));
-        std::fs::write(&key, &self.public_key).unwrap();
-        std::fs::write(&password, [0]).unwrap();
-        let result = Command::new("openssl")
-            .args(["pkeyutl", "-encrypt", "-pubin", "-keyform", "DER"])
-            .args(["-pkeyopt", "rsa_padding_mode:oaep", "-inkey"])
-            .arg(&key)
-            .arg("-in")
-            .arg(&password)
-            .output()
-            .unwrap_or_else(|error| panic!("openssl: {error}: run `make test-packages`"));
-        assert!(
-            result.status.success(),
-            "{}",
-            String::from_utf8_lossy(&result.stderr)
-        );
-        result.stdout.try_into().unwrap()
+        self.ticket_of("")
+    }
+
+    /// Any password under that key.
+    pub(crate) fn ticket_of(&self, password: &str) -> [u8; TICKET_SIZE] {
+        oaep::encrypted(&self.public_key, password.as_bytes())
     }
 
     /// Selects the ticket, sends one, and reads the link result.
@@ -235,6 +226,21 @@ impl RawLink {
         }
     }
 
+    /// Reads the session id of a main channel with either kind of header.
+    pub(crate) fn session_id(&mut self, mini: bool) -> u32 {
+        let (skipped, size_at) = if mini { (0, 2) } else { (8, 10) };
+        loop {
+            let mut header = vec![0; if mini { 6 } else { 18 }];
+            self.read(&mut header).unwrap();
+            let size = u32::from_le_bytes(header[size_at..size_at + 4].try_into().unwrap());
+            let mut body = vec![0; usize::try_from(size).unwrap()];
+            self.read(&mut body).unwrap();
+            if header[skipped..skipped + 2] == MSG_MAIN_INIT.to_le_bytes() {
+                return u32::from_le_bytes(body[..4].try_into().unwrap());
+            }
+        }
+    }
+
     /// Reads one message with a mini header.
     pub(crate) fn message(&mut self) -> (u16, Vec<u8>) {
         self.try_message()
@@ -265,6 +271,43 @@ impl RawLink {
         Outcome::Open
     }
 
+    /// Whether the server has closed already; what it has sent is thrown away.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let mut rest = [0; 4096];
+        let ended = loop {
+            match self.stream.read(&mut rest) {
+                Ok(0) => break true,
+                Ok(_) => {}
+                Err(error) => break error.kind() != ErrorKind::WouldBlock,
+            }
+        };
+        self.stream.set_nonblocking(false).unwrap();
+        ended
+    }
+
+    /// Sends zeros until the server takes no more, at most so many bytes; how many it took.
+    pub(crate) fn push(&mut self, bytes: usize) -> usize {
+        // Else a sender's kernel would hide what the receiver takes.
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_send_buffer_size(64 * 1024).unwrap();
+        let zeros = [0; 64 * 1024];
+        let mut taken = 0;
+        while taken < bytes {
+            match self.stream.write(&zeros) {
+                Ok(count) => taken += count,
+                Err(_) => break,
+            }
+        }
+        taken
+    }
+
+    /// Ends the connection with RST in place of FIN.
+    pub(crate) fn reset(self) {
+        let socket = socket2::Socket::from(self.stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
     fn read(&mut self, bytes: &mut [u8]) -> Result<(), Outcome> {
         self.stream
             .read_exact(bytes)
@@ -283,6 +326,16 @@ fn outcome_of(error: ErrorKind) -> Outcome {
 pub(crate) fn message(kind: u16, size: u32, body: &[u8]) -> Vec<u8> {
     let mut bytes = kind.to_le_bytes().to_vec();
     bytes.extend(size.to_le_bytes());
+    bytes.extend(body);
+    bytes
+}
+
+/// A message with a full header: serial, type, said size, no sub-messages, body.
+pub(crate) fn full_message(kind: u16, size: u32, body: &[u8]) -> Vec<u8> {
+    let mut bytes = 1_u64.to_le_bytes().to_vec();
+    bytes.extend(kind.to_le_bytes());
+    bytes.extend(size.to_le_bytes());
+    bytes.extend(0_u32.to_le_bytes());
     bytes.extend(body);
     bytes
 }

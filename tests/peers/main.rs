@@ -6,7 +6,7 @@
 //! by `make bench`.
 //!
 //! Modules without tests: `instruments` (C programs), `process`, `desktop`, `watcher`, `x_client`, `relay`, `link`,
-//! `figure`, `listener`, `tone`.
+//! `figure`, `listener`, `oaep`, `secure_link`, `tone`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,12 +20,18 @@ mod instruments;
 mod last_byte;
 mod link;
 mod listener;
+mod oaep;
 mod process;
 mod relay;
+mod secure_link;
 mod tone;
 mod watcher;
 mod x_client;
 
+mod catalogue_channels;
+mod catalogue_door;
+mod catalogue_host;
+mod catalogue_x;
 mod clipboard;
 mod crash;
 mod door;

@@ -215,6 +215,12 @@ pub(crate) fn anonymous_bytes(pid: i32) -> u64 {
         * 1024
 }
 
+/// Descriptors that the process has open; none where only root may look (the server hides itself).
+pub(crate) fn open_files(pid: i32) -> Option<usize> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    Some(files.count())
+}
+
 /// The child of `parent` whose program is called `name`, if there is one now.
 pub(crate) fn child_called(parent: i32, name: &str) -> Option<i32> {
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::desktop::Desktop;
 use crate::link::{LinkMessage, MAIN, NEED_SECURED, Outcome, RawLink};
 use crate::process::wait_until;
+use crate::secure_link::{Own, SecureLink};
 use crate::watcher::Watcher;
 
 const GEOMETRY: &str = "640x480";
@@ -118,4 +119,44 @@ fn one_port_takes_both_and_a_renewed_certificate_disturbs_nobody() {
     }
     let mut outdated = Watcher::trusting(&desktop, &old);
     assert_eq!(outdated.open(&secured, "")["ok"], false);
+}
+
+#[test]
+fn clients_need_a_certificate_where_that_is_asked_for() {
+    let _others = crate::beside_others();
+    let home = Home::new();
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_text = authority.self_signed(&authority_key).unwrap().pem();
+    let file = home.0.path().join("authority.pem");
+    fs::write(&file, authority_text).unwrap();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let own = |issuer: Option<&rcgen::Issuer<'_, rcgen::KeyPair>>| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut about = rcgen::CertificateParams::new(vec!["client".into()]).unwrap();
+        about.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = match issuer {
+            Some(issuer) => about.signed_by(&key, issuer),
+            None => about.self_signed(&key),
+        };
+        let chain = vec![certificate.unwrap().der().clone()];
+        Some((chain, key.serialize_der().try_into().unwrap()))
+    };
+    let desktop = home.desktop(&["--tls-client-ca", file.to_str().unwrap()]);
+    let port = port_of(&desktop.uri);
+    let answers = |own: Option<Own>| {
+        let link = SecureLink::connect_as(port, own);
+        // A client of TLS 1.3 hears the server's no with its first answer.
+        link.is_ok_and(|mut link| {
+            link.send(&LinkMessage::good(MAIN, 0).bytes());
+            link.hear(16).is_some()
+        })
+    };
+    assert!(answers(own(Some(&issuer))), "{}", desktop.log());
+    assert!(!answers(None), "without one");
+    assert!(!answers(own(None)), "with one of nobody");
+    let mut plain = RawLink::connect(port);
+    plain.send(&LinkMessage::good(MAIN, 0).bytes());
+    assert_eq!(plain.link_reply(), Outcome::Link(NEED_SECURED));
 }

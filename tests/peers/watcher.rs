@@ -80,6 +80,11 @@ impl Watcher {
         }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
     /// Connects straight and waits for the mark.
     pub(crate) fn connect(desktop: &Desktop) -> Self {
         Self::connect_through(desktop, &desktop.uri)

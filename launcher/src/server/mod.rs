@@ -163,6 +163,9 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     if let Some(files) = &plan.certificate {
         command.arg("--tls-cert").arg(&files.certificate);
         command.arg("--tls-key").arg(&files.key);
+        if let Some(authority) = &files.client_authority {
+            command.arg("--tls-client-ca").arg(authority);
+        }
     }
     match (&plan.ticket, &plan.sasl) {
         (_, Some(users)) => {

@@ -358,11 +358,14 @@ fn certificate(
     args: &StartArgs,
     listeners: &[Listener],
 ) -> Result<Option<Certificate>, CertificateError> {
-    match (&args.tls_cert, &args.tls_key) {
-        (Some(certificate), Some(key)) => Certificate::of_files(certificate, key).map(Some),
-        _ if !listeners.iter().any(Listener::is_tls_only) => Ok(None),
-        _ => Certificate::kept_or_made().map(Some),
-    }
+    let authority = args.tls_client_ca.as_deref();
+    let is_wanted = || authority.is_some() || listeners.iter().any(Listener::is_tls_only);
+    let certificate = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Certificate::of_files(certificate, key)?,
+        _ if !is_wanted() => return Ok(None),
+        _ => Certificate::kept_or_made()?,
+    };
+    Ok(Some(certificate.for_clients_of(authority)))
 }
 
 fn sound(choice: SoundChoice) -> Option<Sound> {

@@ -50,6 +50,7 @@ impl World {
         let files = TlsFiles {
             certificate: file.clone(),
             key: file,
+            client_authority: None,
         };
         let tls = Rc::new(Tls::load(files).unwrap());
         let broker = folder.path().join("broker");

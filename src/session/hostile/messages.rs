@@ -22,6 +22,8 @@ pub(super) fn message(channel_type: ChannelType, script: &mut Script<'_>) -> (u1
             ChannelType::MAIN => main(which, script),
             ChannelType::DISPLAY => display(which, script),
             ChannelType::INPUTS => input(which, script),
+            ChannelType::RECORD => record(which, script),
+            ChannelType::WEBDAV => folder(which, script),
             _ => (script.u16(), script.bytes(8).to_vec()),
         }
     };
@@ -45,14 +47,61 @@ fn common(script: &mut Script<'_>) -> (u16, Vec<u8>) {
 }
 
 fn main(which: u8, script: &mut Script<'_>) -> (u16, Vec<u8>) {
-    match which % 4 {
+    match which % 7 {
         0 => (
             105,
             script.pick(&[1_u16, 2, 3, 0, 4]).to_le_bytes().to_vec(),
         ),
         1 => (104, Vec::new()),
         2 => (107, script.bytes(20).to_vec()),
+        3 => (106, script.number().to_le_bytes().to_vec()),
+        4 | 5 => (107, agent(script)),
         _ => (101 + u16::from(script.u8() % 13), script.bytes(8).to_vec()),
+    }
+}
+
+/// A whole message to the agent, whose size is true at most times: VDAgentMessage, and a body of numbers.
+fn agent(script: &mut Script<'_>) -> Vec<u8> {
+    let kind = u32::from(script.u8() % 19);
+    let body: Vec<u8> = (0..script.u8() % 12)
+        .flat_map(|_| script.number().to_le_bytes())
+        .collect();
+    let lies = [0, 0, 0, 0, 0, 1, u32::MAX, 1 << 31];
+    let size = u32::try_from(body.len()).unwrap_or(0);
+    let size = size.wrapping_add(script.pick(&lies));
+    let (protocol, opaque) = (1_u32.to_le_bytes(), [0; 8]);
+    let (kind, size) = (kind.to_le_bytes(), size.to_le_bytes());
+    [&protocol[..], &kind, &opaque, &size, &body].concat()
+}
+
+/// MODE, START_MARK and DATA; and other things.
+fn record(which: u8, script: &mut Script<'_>) -> (u16, Vec<u8>) {
+    let time = script.number().to_le_bytes();
+    match which % 4 {
+        0 => (102, [&time[..], &[script.u8() % 5, 0]].concat()),
+        1 => (103, time.to_vec()),
+        2 => {
+            let samples = vec![script.u8(); usize::from(script.u16()) % 4000];
+            (101, [&time[..], &samples].concat())
+        }
+        _ => (101 + u16::from(script.u8() % 5), script.bytes(8).to_vec()),
+    }
+}
+
+/// Frames of the mux, of connections that there are and that there are not; and other things.
+fn folder(which: u8, script: &mut Script<'_>) -> (u16, Vec<u8>) {
+    let id = i64::from(script.u8() % 6);
+    match which % 4 {
+        0..=2 => {
+            let (count, lie) = (u16::from(script.u8()), script.pick(&[0, 0, 0, 1, 0xff00]));
+            let size = count.wrapping_add(lie).to_le_bytes();
+            let bytes = vec![script.u8(); usize::from(count)];
+            (101, [&id.to_le_bytes()[..], &size, &bytes].concat())
+        }
+        _ => (
+            script.pick(&[101, 102, 201, 202]),
+            script.bytes(12).to_vec(),
+        ),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::wire::display::{InvalList, Mark, MonitorsConfig, SurfaceCreate, Surfa
 use crate::wire::draw::{CopyBits, DrawFill, ImageFlags, ImageType, ReceivedCopy};
 use crate::wire::link::ChannelType;
 use crate::wire::stream::{StreamActivateReport, StreamCreate, StreamData, StreamDestroy};
-use crate::wire::{Decode, Message, cursor, inputs, main};
+use crate::wire::{Decode, Message, cursor, inputs, main, playback, port, record};
 
 /// What a client has of its display: surfaces with their pixels.
 type Surfaces = BTreeMap<u32, (Size, Vec<u32>)>;
@@ -132,6 +132,20 @@ impl Viewer {
                 let message = inputs::ServerMessage::decode(number, body);
                 let is_init = matches!(message, Ok(inputs::ServerMessage::Init(_)));
                 assert!(message.is_ok(), "{number} {message:?}");
+                assert_eq!(is_init, self.messages == 2, "INIT comes first, once");
+            }
+            ChannelType::PLAYBACK => {
+                let message = playback::ServerMessage::decode(number, body);
+                assert!(message.is_ok(), "{number} {message:?}");
+            }
+            ChannelType::RECORD => {
+                let message = record::ServerMessage::decode(number, body);
+                assert!(message.is_ok(), "{number} {message:?}");
+            }
+            ChannelType::WEBDAV => {
+                let message = port::ServerMessage::decode(number, body);
+                assert!(message.is_ok(), "{number} {message:?}");
+                let is_init = matches!(message, Ok(port::ServerMessage::Init(_)));
                 assert_eq!(is_init, self.messages == 2, "INIT comes first, once");
             }
             _ => self.cursor(number, body),
