@@ -35,8 +35,10 @@ const OURSELVES: &str = "/proc/self/exe";
 /// What users' programs find there.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Users that are asked at a time, and at most.
+/// Users that are asked at a time.
 const ASKED_AT_ONCE: usize = 16;
+
+/// Users that are asked for their desktops; those beyond are not listed.
 const USERS_MAX: usize = 4096;
 
 /// Bytes that a user's answer may have.

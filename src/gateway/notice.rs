@@ -19,8 +19,8 @@ use crate::wire::{Encode, Message};
 const SCALE: i32 = 2;
 
 /// From one character to the next, and from one line to the next, in dots.
-const ADVANCE: i32 = font::WIDTH + 1;
-const LINE: i32 = font::HEIGHT + 5;
+const ADVANCE: i32 = font::SIDE;
+const LINE: i32 = font::SIDE + 4;
 
 /// Pixels around the sentence.
 const MARGIN: i32 = 40;
@@ -162,25 +162,23 @@ impl NoticeChannel {
     }
 }
 
-/// The vertical runs of dots of a character, as rectangles.
+/// The horizontal runs of dots of a character, as rectangles.
 fn dots(character: char, left: i32, top: i32) -> Vec<Rect> {
     let mut runs = Vec::new();
-    for (column, x) in font::columns(character).into_iter().zip(0..) {
-        let mut y = 0;
-        while y < font::HEIGHT {
-            let length = (y..font::HEIGHT)
-                .take_while(|y| column >> y & 1 == 1)
-                .count();
+    for (row, y) in font::rows(character).into_iter().zip(0..) {
+        let mut x = 0;
+        while x < font::SIDE {
+            let length = (x..font::SIDE).take_while(|x| row >> x & 1 == 1).count();
             let length = i32::try_from(length).unwrap_or(0);
             if 0 < length {
                 runs.push(Rect::at(
                     left + x * SCALE,
                     top + y * SCALE,
-                    SCALE,
                     length * SCALE,
+                    SCALE,
                 ));
             }
-            y += length + 1;
+            x += length + 1;
         }
     }
     runs

@@ -251,13 +251,11 @@ impl Session {
                 Role::Inputs(inputs) if !acts => inputs.pass_over(number, body, outbox)?,
                 Role::Inputs(inputs) => {
                     is_key |= number == KeyDown::TYPE;
-                    let screen = self.picture.pointer_screen();
-                    let (shared, records) = (&mut self.input, &mut self.records);
                     let seat = &mut Seat {
-                        shared,
+                        shared: &mut self.input,
                         mode,
-                        screen,
-                        records,
+                        screen: self.picture.pointer_screen(),
+                        records: &mut self.records,
                     };
                     inputs.handle(now, number, body, outbox, seat)?;
                     if is_deed(number) {

@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SLOW_LINE: u64 = 1_000_000;
 
 /// What the server may grow by while one client does not read: its own output and what malloc keeps of the drawing; the
-/// dictionary of each of the three clients whose line is taken for a slow one, as all are on a host that has no time for
-/// them (`limits::GLZ_WINDOW_PIXELS_MAX` at 4 bytes each, and its tables); and the screens that it remembers
+/// dictionary of each of the three clients whose line is taken for a slow one, as all are on a host that has no time
+/// for them (`limits::GLZ_WINDOW_PIXELS_MAX` at 4 bytes each, and its tables); and the screens that it remembers
 /// (`limits::SAVED_SCREENS_MAX`).
 const GROWTH_MAX: u64 = (13 + 3 * 24 + 4 * 8) * 1024 * 1024;
 

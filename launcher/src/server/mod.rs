@@ -160,13 +160,7 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     if plan.behind_gateway {
         command.arg("--behind-gateway");
     }
-    if let Some(files) = &plan.certificate {
-        command.arg("--tls-cert").arg(&files.certificate);
-        command.arg("--tls-key").arg(&files.key);
-        if let Some(authority) = &files.client_authority {
-            command.arg("--tls-client-ca").arg(authority);
-        }
-    }
+    say_certificate(&mut command, plan.certificate.as_ref());
     match (&plan.ticket, &plan.sasl) {
         (_, Some(users)) => {
             command.args(["--auth", "sasl"]);
@@ -216,6 +210,17 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
 /// Goes on with the line to a server that another launcher opened.
 pub(crate) fn resume(line: OwnedFd) -> io::Result<Link> {
     Link::open(line.into())
+}
+
+fn say_certificate(command: &mut Command, certificate: Option<&Certificate>) {
+    let Some(files) = certificate else {
+        return;
+    };
+    command.arg("--tls-cert").arg(&files.certificate);
+    command.arg("--tls-key").arg(&files.key);
+    if let Some(authority) = &files.client_authority {
+        command.arg("--tls-client-ca").arg(authority);
+    }
 }
 
 /// What the desktop is called, and what it does for clients beside showing itself.
