@@ -55,7 +55,14 @@ fn lines(keys: &[Key], settings: &[Setting], with_origin: bool) -> Vec<String> {
         let setting = settings.iter().find(|setting| setting.key == key.long);
         let (value, origin) = match (setting, &key.default) {
             (Some(setting), _) => (toml_of(key, &setting.value), setting.origin.to_string()),
-            (None, Some(default)) => (quoted(default), "default".into()),
+            (None, Some(default)) => {
+                let words: Vec<&str> = match key.takes {
+                    keys::Takes::Several => default.split(',').collect(),
+                    _ => vec![default],
+                };
+                let words = words.into_iter().map(str::to_owned).collect();
+                (toml_of(key, &Value::Words(words)), "default".into())
+            }
             (None, None) => continue,
         };
         let mut line = format!("{} = {value}", key.long);
