@@ -254,8 +254,10 @@ mod tests {
             .filter(|(number, _)| *number == DrawFill::TYPE)
             .map(|(_, body)| DrawFill::decode(&mut ByteReader::new(body)).unwrap())
             .collect();
-        // The paper; the letter with its two feet and one stem; the dot's two columns.
-        assert_eq!(fills.len(), 1 + (2 + 1 + 2) + 2);
+        // The paper, and each run of dots: as many as there are dots without one before them.
+        let starts = |row: &u8| (row & !(row << 1)).count_ones() as usize;
+        let runs = "I.".chars().flat_map(font::rows);
+        assert_eq!(fills.len(), 1 + runs.map(|row| starts(&row)).sum::<usize>());
         assert!(
             fills
                 .iter()

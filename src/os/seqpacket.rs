@@ -365,7 +365,9 @@ mod tests {
         assert!(SeqPacket::connect(&path).is_err());
         let listener = SeqPacketListener::bind(&path).unwrap();
         assert!(listener.accept().is_err());
-        let clients: Vec<_> = (0..16).map(|_| SeqPacket::connect(&path)).collect();
+        let clients: Vec<_> = (0..2 * LISTEN_BACKLOG)
+            .map(|_| SeqPacket::connect(&path))
+            .collect();
         let full = clients
             .iter()
             .find_map(|client| client.as_ref().err())

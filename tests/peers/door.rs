@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::desktop::Desktop;
@@ -59,7 +60,9 @@ fn an_address_that_guesses_is_shut_out() {
 
 /// A desktop of that name, which no other desktop of this user has.
 fn named() -> (Desktop, String) {
-    let name = format!("door-{}", std::process::id());
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("door-{}-{number}", std::process::id());
     let desktop = Desktop::caraway_with(&["-g", "640x480", "--name", &name], |_| ());
     (desktop, name)
 }
