@@ -200,7 +200,7 @@ fn a_flood_from_one_address_keeps_nobody_else_out() {
     });
     assert!(worst < OTHERS_WITHIN_BUSY, "{worst:?} for another source");
     let refused = "more than 10 connections a second from this address";
-    assert!(0 < desktop.count_in_log(refused), "{}", desktop.log());
+    assert!(0 < desktop.await_in_log(refused, 1), "{}", desktop.log());
     // One more each tenth of a second.
     let back = wait_until(Duration::from_secs(5), || {
         login_time(outer, &desktop.password).is_some()

@@ -144,7 +144,7 @@ fn another_user_gets_nothing() {
     // And the owner goes on.
     assert!(owned.processes().into_iter().all(is_alive));
     assert_eq!(watcher.stats()["error"], "");
-    let refused = owned.desktop.count_in_log("authentication failed");
+    let refused = owned.desktop.await_in_log("authentication failed", 1);
     assert!(0 < refused, "{}", owned.desktop.log());
 }
 

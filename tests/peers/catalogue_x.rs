@@ -306,7 +306,7 @@ fn a_clipboard_that_never_ends_is_refused_at_the_limit() {
     );
     assert_eq!(answer["type"], 0, "{answer}");
     let refused = "larger than 4194304 bytes";
-    assert!(desktop.log().contains(refused), "{}", desktop.log());
+    assert!(0 < desktop.await_in_log(refused, 1), "{}", desktop.log());
     assert!(growth <= 20 << 20, "{growth} bytes");
     assert_eq!(client.stats()["error"], "");
 }

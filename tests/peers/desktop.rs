@@ -22,6 +22,9 @@ const CLOCK_MHZ_MAX: f64 = 290.0;
 /// Beginnings of variables that lead programs to their sound.
 const SOUND: [&str; 3] = ["ALSA_CONFIG_PATH", "PIPEWIRE_NODE", "PULSE_"];
 
+/// How long a line may take to the log.
+const LOG_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Lines of a log that go into a failure's message.
 const LOG_LINES: usize = 30;
 
@@ -384,6 +387,12 @@ impl Desktop {
     pub(crate) fn count_in_log(&self, words: &str) -> usize {
         let log = std::fs::read(self.folder.path().join("caraway.log")).unwrap_or_default();
         String::from_utf8_lossy(&log).matches(words).count()
+    }
+
+    /// The same, once it is `count` or more: who has an answer may have it before the log has its line.
+    pub(crate) fn await_in_log(&self, words: &str, count: usize) -> usize {
+        wait_until(LOG_TIMEOUT, || count <= self.count_in_log(words));
+        self.count_in_log(words)
     }
 
     /// Bytes of that.

@@ -129,8 +129,9 @@ fn expect_denied(home: &Home, desktop: &Desktop, user: &str, password: &str) -> 
     took
 }
 
-fn failures(desktop: &Desktop) -> usize {
-    desktop.log().matches("authentication failed").count()
+fn expect_failures(desktop: &Desktop, count: usize) {
+    let failed = desktop.await_in_log("authentication failed", count);
+    assert_eq!(failed, count, "{}", desktop.log());
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn scram_lets_in_users_of_the_file_and_nobody_else() {
         wrong.abs_diff(unknown) < SAME_TIME,
         "{wrong:?} {unknown:?}: the time tells who is a user"
     );
-    assert_eq!(failures(&desktop), 2, "{}", desktop.log());
+    expect_failures(&desktop, 2);
     assert!(!desktop.log().contains("battery"));
     // The file counts as it is when somebody comes; who is in stays.
     home.write("users", &line("bob", "staple"));
@@ -248,11 +249,11 @@ fn plain_lets_in_the_owner_by_pam_and_nobody_else() {
         assert!(FAILURE_ANSWERED_AFTER <= took, "{took:?}");
         assert!(wrong.abs_diff(took) < SAME_TIME, "{wrong:?} {took:?}");
     }
-    assert_eq!(failures(&desktop), 3, "{}", desktop.log());
+    expect_failures(&desktop, 3);
     // The account counts as well as the password.
     rules.write("", &rules.matrix(), "pam_deny.so");
     expect_denied(&home, &desktop, own, "secret");
-    assert!(desktop.log().contains("account may not be used"));
+    assert_eq!(desktop.await_in_log("account may not be used", 1), 1);
     for secret in ["secret", "guess"] {
         assert!(!desktop.log().contains(secret), "{}", desktop.log());
     }
@@ -308,7 +309,7 @@ fn pam_that_hangs_is_ended_and_holds_up_nobody() {
     rules.write(&crash, &rules.matrix(), &rules.matrix());
     expect_denied(&home, &desktop, own, "secret");
     let told = "the process that asks PAM has failed";
-    assert_eq!(desktop.count_in_log(told), 1, "{}", desktop.log());
+    assert_eq!(desktop.await_in_log(told, 1), 1, "{}", desktop.log());
     rules.write("", &rules.matrix(), &rules.matrix());
     drop(expect_let_in(home.visit(&desktop, own, "secret"), &desktop));
 }
