@@ -146,7 +146,7 @@ test-loom:
 
 # Those that measure run alone, whatever the number is; the others mostly wait.
 test-peers: release driver
-	RUST_TEST_THREADS=3 $(CARGO) test --locked -p caraway-server --test peers
+	RUST_TEST_THREADS=4 $(CARGO) test --locked -p caraway-server --test peers
 
 # With the systemd of the user who calls it; skipped where none runs.
 test-systemd: build

@@ -8,8 +8,23 @@ use crate::process::{Running, anonymous_bytes};
 use crate::relay::Relay;
 use crate::watcher::Watcher;
 
-const OPERATIONS: &str = "50000";
-const SECONDS: &str = "5";
+/// Operations of a random drawing, and the seconds that they are spread over.
+#[derive(Clone, Copy)]
+struct Amount {
+    operations: u32,
+    seconds: u32,
+}
+
+const MUCH: Amount = Amount {
+    operations: 50_000,
+    seconds: 5,
+};
+
+/// As fast, for more seeds.
+const LESS: Amount = Amount {
+    operations: 20_000,
+    seconds: 2,
+};
 
 /// Milliseconds after the last drawing within which every client shall have the exact picture.
 const EXACT_MS_MAX: f64 = 1000.0;
@@ -27,7 +42,7 @@ const SLOW_LINE: u64 = 1_000_000;
 const GROWTH_MAX: u64 = (13 + 3 * 24 + 4 * 8) * 1024 * 1024;
 
 /// Waits for the end of the drawing, sampling the server's memory; returns when it ended and the largest sample.
-fn wait_for_drawing(desktop: &Desktop, drawing: &Running) -> (i64, u64) {
+fn wait_for_drawing(desktop: &Desktop, drawing: &Running, amount: Amount) -> (i64, u64) {
     let mut largest = 0;
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     loop {
@@ -43,11 +58,11 @@ fn wait_for_drawing(desktop: &Desktop, drawing: &Running) -> (i64, u64) {
         };
         let event: serde_json::Value = serde_json::from_str(&line).unwrap();
         if event["event"] == "done" {
-            // Nobody may slow X: the drawing is to take the five seconds that it is spread over.
+            // Nobody may slow X: the drawing is to take the seconds that it is spread over.
             at_most(
                 "time of the drawing",
                 event["elapsed_us"].as_f64().unwrap() / 1e6,
-                5.5,
+                1.1 * f64::from(amount.seconds),
                 "s",
             );
             return (event["at_us"].as_i64().unwrap(), largest);
@@ -81,10 +96,16 @@ fn expect_exact(who: &str, watcher: &mut Watcher, desktop: &Desktop, drawn_at_us
 }
 
 fn draw_and_compare(seed: u64, with_slow_reader: bool) {
-    draw_on_and_compare("1920x1080", seed, with_slow_reader);
+    draw_on_and_compare("1920x1080", seed, MUCH, with_slow_reader);
 }
 
-fn draw_on_and_compare(size: &str, seed: u64, with_slow_reader: bool) {
+fn draw(desktop: &Desktop, seed: u64, amount: Amount) -> Running {
+    let numbers = [u64::from(amount.operations), u64::from(amount.seconds)];
+    let [operations, seconds] = numbers.map(|number| number.to_string());
+    desktop.draw(&["random", &seed.to_string(), &operations, &seconds])
+}
+
+fn draw_on_and_compare(size: &str, seed: u64, amount: Amount, with_slow_reader: bool) {
     let desktop = Desktop::subject(size);
     let mut first = Watcher::connect(&desktop);
     let relay = Relay::start(desktop.port(), SLOW_LINE);
@@ -94,10 +115,10 @@ fn draw_on_and_compare(size: &str, seed: u64, with_slow_reader: bool) {
     }
     first.idle(Duration::from_millis(500));
     let before = anonymous_bytes(desktop.server_pid().expect("the server runs"));
-    let drawing = desktop.draw(&["random", &seed.to_string(), OPERATIONS, SECONDS]);
+    let drawing = draw(&desktop, seed, amount);
     drawing.event("half", Duration::from_secs(30));
     let mut joined = Watcher::connect(&desktop);
-    let (drawn_at_us, largest) = wait_for_drawing(&desktop, &drawing);
+    let (drawn_at_us, largest) = wait_for_drawing(&desktop, &drawing, amount);
     expect_exact("watched", &mut first, &desktop, drawn_at_us);
     expect_exact("joined half-way", &mut joined, &desktop, drawn_at_us);
     if !with_slow_reader {
@@ -150,14 +171,14 @@ fn random_drawing_is_exact_to_the_last_pixel_seed_3() {
 fn random_drawing_is_exact_to_the_last_pixel_seeds_4_to_10() {
     let _alone = crate::alone();
     for seed in 4..=10 {
-        draw_and_compare(seed, false);
+        draw_on_and_compare("1920x1080", seed, LESS, false);
     }
 }
 
 #[test]
 fn a_screen_of_3840x2160_is_exact_to_the_last_pixel() {
     let _alone = crate::alone();
-    draw_on_and_compare("3840x2160", 11, false);
+    draw_on_and_compare("3840x2160", 11, MUCH, false);
 }
 
 #[test]
@@ -176,8 +197,8 @@ fn a_reader_that_hangs_is_forgotten_by_nobody_and_hinders_nobody() {
     let mut first = Watcher::connect(&desktop);
     let mut hanging = Watcher::connect(&desktop);
     hanging.begin("pause 8000");
-    let drawing = desktop.draw(&["random", "4", OPERATIONS, SECONDS]);
-    let (drawn_at_us, _) = wait_for_drawing(&desktop, &drawing);
+    let drawing = draw(&desktop, 4, MUCH);
+    let (drawn_at_us, _) = wait_for_drawing(&desktop, &drawing, MUCH);
     expect_exact("beside a hanging reader", &mut first, &desktop, drawn_at_us);
     hanging.answer(Duration::from_secs(10));
     let exact = hanging

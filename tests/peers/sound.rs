@@ -405,7 +405,7 @@ fn clients_that_come_and_go_leave_nothing() {
 
 #[test]
 fn silence_wakes_nobody() {
-    let _alone = alone();
+    let _others = beside_others();
     let desktop = desktop();
     let mut listener = Listener::connect(&desktop);
     let folder = tempfile::tempdir().unwrap();

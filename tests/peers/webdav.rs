@@ -186,7 +186,7 @@ fn speed(begun: Instant) -> f64 {
 
 #[test]
 fn files_of_more_than_4_gb_pass_the_32_bits() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let sharing = Sharing::start(&[]);
     let size = (4u64 << 30) + 4711;
     let file = File::create(sharing.folder.path().join("huge")).unwrap();
@@ -200,7 +200,7 @@ fn files_of_more_than_4_gb_pass_the_32_bits() {
 
 #[test]
 fn many_programs_read_at_once_and_one_that_pauses_holds_nobody_up_for_long() {
-    let _alone = crate::alone();
+    let _others = crate::beside_others();
     let sharing = Sharing::start(&[]);
     let file = sharing.write("file", 20_000_000);
     let (uri, sum) = (sharing.uri(), sha256(&file));

@@ -5,9 +5,12 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
@@ -63,6 +66,20 @@ impl Adopted {
         }
     }
 
+    /// Whether it ends by then.
+    pub(crate) fn ends_by(&self, deadline: Instant) -> bool {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut watched = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut watched, left) {
+                Ok(ready) => return ready != 0,
+                Err(Errno::EINTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
     /// Waits for its end.
     #[expect(
         deprecated,
@@ -101,7 +118,9 @@ mod tests {
             Adopted::take(another).is_none(),
             "the number alone is nothing"
         );
+        assert!(!held.ends_by(Instant::now()), "it sleeps");
         held.signal(Signal::SIGKILL);
+        assert!(held.ends_by(Instant::now() + std::time::Duration::from_secs(10)));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

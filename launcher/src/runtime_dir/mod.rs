@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,15 @@ const CREATE_ATTEMPTS_MAX: usize = 16;
 
 /// Time that another cleaner gets to finish.
 const CONTESTED_PAUSE: Duration = Duration::from_millis(5);
+
+/// Time that each signal gives to processes that no launcher takes over.
+const END_GRACE: Duration = Duration::from_secs(2);
+
+/// Attempts at a directory in which what ends just now still makes files.
+const REMOVE_ATTEMPTS_MAX: usize = 20;
+
+/// Time between them.
+const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest name of a file in the directory that is a socket.
 const LONGEST_SOCKET: &str = "/folder-32.sock";
@@ -286,10 +295,7 @@ fn remove_if_dead(path: &Path) -> Presence {
             ..
         } = state(path);
         // No launcher will take them over any more.
-        for process in kept.into_iter().filter_map(Adopted::take) {
-            process.signal(Signal::SIGTERM);
-            process.signal(Signal::SIGCONT);
-        }
+        end_all(kept);
         if let (Some(number), Some(launcher)) = (number, launcher) {
             display::remove_remains(number, launcher);
         }
@@ -300,9 +306,38 @@ fn remove_if_dead(path: &Path) -> Presence {
         if let (Some(socket), Some(name)) = (sound, name) {
             sound::release(&socket, &name);
         }
-        let _ = fs::remove_dir_all(path);
+        remove_whole(path);
     }
     Presence::Gone
+}
+
+/// Ends these processes: asks them, and kills those that take longer than they may.
+fn end_all(kept: Vec<Identity>) {
+    let processes: Vec<Adopted> = kept.into_iter().filter_map(Adopted::take).collect();
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        for process in &processes {
+            process.signal(signal);
+            process.signal(Signal::SIGCONT);
+        }
+        let deadline = Instant::now() + END_GRACE;
+        if processes.iter().all(|process| process.ends_by(deadline)) {
+            return;
+        }
+    }
+}
+
+/// Removes the directory, also when something that ends just now still makes a file in it.
+fn remove_whole(path: &Path) {
+    let is_there = || match fs::remove_dir_all(path) {
+        Ok(()) => false,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    for _ in 0..REMOVE_ATTEMPTS_MAX {
+        if !is_there() {
+            return;
+        }
+        sleep(REMOVE_PAUSE);
+    }
 }
 
 /// Whether `path` still leads to the open `directory`.
