@@ -133,12 +133,14 @@ check-licences:
 check-driver:
 	$(MAKE) -C xorg-driver-shim OUT=$(RELEASE) check check-x
 
+# Always the same packages: Cargo builds dependencies once more for others, with the features that those ask for.
+TESTED := --locked --workspace --exclude caraway-loom
+
 # Everything that needs no client and no network: minutes at most, and safe to run beside other work. The launcher's
 # desktops mostly wait for each other's ends.
 test-pure:
-	RUST_TEST_THREADS=4 $(CARGO) test --locked --workspace --exclude caraway-server --exclude caraway-loom
-	$(CARGO) test --locked -p caraway-server --lib --bins --test suite --test abi --test tidy --test bench
-	$(CARGO) test --locked -p caraway-server --doc
+	RUST_TEST_THREADS=4 $(CARGO) test $(TESTED) --lib --bins --test desktops --test suite --test abi --test tidy --test bench
+	$(CARGO) test $(TESTED) --doc
 
 # Its own target directory: the flag would otherwise rebuild every dependency twice.
 test-loom:
@@ -146,7 +148,7 @@ test-loom:
 
 # Those that measure run alone, whatever the number is; the others mostly wait.
 test-peers: release driver
-	RUST_TEST_THREADS=4 $(CARGO) test --locked -p caraway-server --test peers
+	RUST_TEST_THREADS=3 $(CARGO) test $(TESTED) --test peers
 
 # With the systemd of the user who calls it; skipped where none runs.
 test-systemd: build

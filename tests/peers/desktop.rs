@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -444,11 +445,11 @@ pub(crate) fn free_port() -> u16 {
 
 /// A display that nobody has now.
 pub(crate) fn free_display() -> String {
-    // High ones first are unlikely to meet a desktop that starts at the same time.
-    format!(
-        ":{}",
-        (300..400).find(|number| !has_server(*number)).unwrap()
-    )
+    // High ones are unlikely to meet a desktop that starts at the same time, and no two tests are given the same.
+    static NEXT: AtomicU32 = AtomicU32::new(300);
+    let mut numbers = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed)).take(1000);
+    let free = numbers.find(|number| !has_server(*number));
+    format!(":{}", free.unwrap())
 }
 
 /// Whether an X server of that number runs. One that was killed leaves its files, which the next one takes away.

@@ -64,7 +64,7 @@ fn same_as_on_the_dummy_driver(arguments: &[&str]) {
 /// The instrument: the same seed draws the same twice, and another one something else.
 #[test]
 fn the_same_seed_draws_the_same_picture() {
-    let _others = crate::beside_others();
+    let _alone = crate::alone();
     for arguments in [
         ["random", "24", "8000", "2"].as_slice(),
         &["render", "34", "1500"],
@@ -90,7 +90,7 @@ fn the_same_seed_draws_the_same_picture() {
 
 #[test]
 fn core_x_draws_the_same_as_on_the_dummy_driver() {
-    let _others = crate::beside_others();
+    let _alone = crate::alone();
     for seed in ["21", "22", "23"] {
         same_as_on_the_dummy_driver(&["random", seed, "8000", "2"]);
     }
@@ -99,7 +99,7 @@ fn core_x_draws_the_same_as_on_the_dummy_driver() {
 /// The driver alone: nobody attaches to its ring, which is overrun all the time.
 #[test]
 fn without_a_server_everything_is_drawn_just_the_same() {
-    let _others = crate::beside_others();
+    let _alone = crate::alone();
     for arguments in [
         ["random", "25", "20000", "2"].as_slice(),
         &["render", "37", "1500"],
@@ -118,7 +118,7 @@ fn without_a_server_everything_is_drawn_just_the_same() {
 
 #[test]
 fn render_draws_the_same_as_on_the_dummy_driver() {
-    let _others = crate::beside_others();
+    let _alone = crate::alone();
     for seed in ["31", "32", "33"] {
         same_as_on_the_dummy_driver(&["render", seed, "1500"]);
     }
