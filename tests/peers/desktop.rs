@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -99,6 +100,9 @@ impl Desktop {
         }
         let told = folder.path().join("environment");
         let log = std::fs::File::create(folder.path().join("caraway.log")).unwrap();
+        // One after the other: starts at the same moment are not what these tests are about.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut process = Running::start_as(become_user, program, Stdio::from(log), |command| {
             command.args(["start", "--json"]).args(arguments);
             // Renaming makes it appear whole.
@@ -107,6 +111,7 @@ impl Desktop {
             set_up(command);
         });
         let about = read_object(&process);
+        drop(starting);
         let ready = wait_until(START_TIMEOUT, || told.exists() || !process.is_running());
         let environment = std::fs::read_to_string(&told).unwrap_or_else(|_| {
             panic!(
