@@ -6,11 +6,12 @@
 //! Where systemd keeps the lock for the next launcher, a desktop runs also while there is none.
 
 mod base;
+mod draft;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use self::base::Base;
+use self::draft::Draft;
 use crate::listen::{SOCKET_PATH_BYTES_MAX, SocketFile};
 use crate::name::DesktopName;
 use crate::process::adopted::{Adopted, Identity};
@@ -30,10 +32,10 @@ use crate::xorg::display;
 pub(crate) const DESKTOPS_MAX: u16 = 256;
 
 /// Attempts at a directory that somebody else is removing at the same moment.
-const CREATE_ATTEMPTS_MAX: usize = 16;
+const CREATE_ATTEMPTS_MAX: usize = 256;
 
-/// Time that another cleaner gets to finish.
-const CONTESTED_PAUSE: Duration = Duration::from_millis(5);
+/// Time between them; all of them together outlast a cleaner that has to kill what a desktop left.
+const CONTESTED_PAUSE: Duration = Duration::from_millis(25);
 
 /// Time that each signal gives to processes that no launcher takes over.
 const END_GRACE: Duration = Duration::from_secs(2);
@@ -169,30 +171,27 @@ impl DesktopDir {
         };
         for _ in 0..CREATE_ATTEMPTS_MAX {
             base.ensure()?;
-            match fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    match remove_if_dead(&path) {
-                        Presence::Alive => return Err(RuntimeDirError::NameTaken(name.clone())),
-                        Presence::Contested => sleep(CONTESTED_PAUSE),
-                        Presence::Gone => {}
-                    }
-                    continue;
-                }
+            let draft = match Draft::make(base.path()) {
+                Ok(Some(draft)) => draft,
+                Ok(None) => continue,
+                // The last desktop that ended took the base with it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(failed(error)),
-            }
-            // Between the two calls a cleaner may have taken the empty directory for remains.
-            let Ok(lock) = File::open(&path) else {
-                continue;
             };
-            if lock.try_lock_shared().is_ok() && is_at(&lock, &path) {
-                return Ok(Self {
-                    name: name.clone(),
-                    path,
-                    base: base.clone(),
-                    lock,
-                });
+            match draft.place_at(&path).map_err(failed)? {
+                Ok(lock) => {
+                    return Ok(Self {
+                        name: name.clone(),
+                        path,
+                        base: base.clone(),
+                        lock,
+                    });
+                }
+                Err(_draft) => match remove_if_dead(&path) {
+                    Presence::Alive => return Err(RuntimeDirError::NameTaken(name.clone())),
+                    Presence::Contested => sleep(CONTESTED_PAUSE),
+                    Presence::Gone => {}
+                },
             }
         }
         Err(failed(io::ErrorKind::ResourceBusy.into()))
@@ -223,7 +222,10 @@ impl DesktopDir {
 
 impl Drop for DesktopDir {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        // A user may have removed it, and started another desktop of that name.
+        if is_at(&self.lock, &self.path) {
+            let _ = fs::remove_dir_all(&self.path);
+        }
         self.base.remove_if_empty();
     }
 }
@@ -240,6 +242,7 @@ pub(crate) fn running(base: &Base) -> Vec<DesktopName> {
         |name: &DesktopName| remove_if_dead(&base.path().join(name.as_str())) == Presence::Alive;
     let mut running: Vec<DesktopName> = names.filter(alive).collect();
     running.sort();
+    draft::remove_dead(base.path());
     base.remove_if_empty();
     running
 }
@@ -425,6 +428,39 @@ mod tests {
             }
         });
         assert!(!base.path().exists());
+    }
+
+    #[test]
+    fn no_two_that_start_at_once_have_one_directory() {
+        let temp = tempfile::tempdir().unwrap();
+        let base = base(&temp);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let base = &base;
+                scope.spawn(move || {
+                    for _ in 0..300 {
+                        let held = DesktopDir::create_named(base, None, DESKTOPS_MAX).unwrap();
+                        File::create_new(held.file("x")).unwrap();
+                        running(base);
+                        assert!(held.file("x").exists());
+                    }
+                });
+            }
+        });
+        assert!(!base.path().exists());
+    }
+
+    #[test]
+    fn drafts_of_killed_launchers_go() {
+        let temp = tempfile::tempdir().unwrap();
+        let base = base(&temp);
+        let held = DesktopDir::create_named(&base, None, DESKTOPS_MAX).unwrap();
+        let dead = base.path().join(".draft-1-1");
+        fs::create_dir(&dead).unwrap();
+        let alive = Draft::make(base.path()).unwrap().unwrap();
+        assert_eq!(running(&base), [held.name().clone()]);
+        assert!(!dead.exists());
+        assert!(alive.place_at(&base.path().join("other")).unwrap().is_ok());
     }
 
     #[test]
