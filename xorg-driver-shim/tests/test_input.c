@@ -293,6 +293,43 @@ static void test_batches(struct peer *peer, Display *display)
     expect_pointer(display, CARAWAY_INPUT_BATCH_MAX - 1, 100);
 }
 
+/* X's two threads take input in turns, as X is at work or at rest: each key arrives once, in order. */
+static void test_turns(struct peer *peer, Display *display)
+{
+    enum { ROUNDS = 300, SIDE = 1024, FILLS_MAX = 4, PAUSE_MAX_US = 3000 };
+    Display *other = XOpenDisplay(NULL);
+    Pixmap pixmap = XCreatePixmap(other, DefaultRootWindow(other), SIDE, SIDE, 24);
+    GC gc = XCreateGC(other, pixmap, GCFunction, &(XGCValues){ .function = GXxor });
+    unsigned state = 1, arrived = 0;
+    XEvent event;
+
+    CHECK(XGrabKeyboard(display, DefaultRootWindow(display), False, GrabModeAsync, GrabModeAsync,
+                        CurrentTime) == GrabSuccess);
+    for (int round = 0; round < ROUNDS; round++) {
+        int key = KEY_Q + round % 10;
+        state = state * 1103515245 + 12345;
+        for (unsigned fills = state >> 16 & FILLS_MAX; fills > 0; fills--)
+            XFillRectangle(other, pixmap, gc, 0, 0, SIDE, SIDE);
+        XFlush(other);
+        usleep((state >> 20) % PAUSE_MAX_US);
+        peer_send_input(peer, CARAWAY_INPUT_KEY, key, 1);
+        peer_send_input(peer, CARAWAY_INPUT_KEY, key, 0);
+    }
+    XSync(other, False);
+    settle(display);
+    while (XPending(display) > 0) {
+        XNextEvent(display, &event);
+        if (event.type != KeyPress && event.type != KeyRelease)
+            continue;
+        CHECK(event.type == (arrived % 2 == 0 ? KeyPress : KeyRelease));
+        CHECK((int)event.xkey.keycode == KEY_Q + 8 + (int)(arrived / 2) % 10);
+        arrived++;
+    }
+    CHECK(arrived == 2 * ROUNDS && keys_down(display) == 0);
+    XUngrabKeyboard(display, CurrentTime);
+    XCloseDisplay(other);
+}
+
 /* The input thread watches in the name of one device: another takes over when that one goes off. */
 static void test_devices_off(struct peer *peer, Display *display)
 {
@@ -328,6 +365,7 @@ void test_input(struct xserver *server)
     test_buttons(&peer, display);
     test_scroll(&peer, display);
     test_batches(&peer, display);
+    test_turns(&peer, display);
     test_devices_off(&peer, display);
     test_release(server, &peer, display);
     peer_detach(&peer);
