@@ -1,13 +1,17 @@
 //! Sockets and clocks: drives everything below.
 
 pub mod agent;
+mod clock;
 mod complaints;
 mod connection;
 pub mod control;
 pub mod cores;
+mod door;
 pub mod driver;
 mod folder_stream;
 pub mod gateway;
+#[cfg(test)]
+mod heard_log;
 pub mod host;
 mod kernel;
 pub mod key_pool;
