@@ -18,6 +18,7 @@ pub mod key_pool;
 pub mod listen;
 pub mod login;
 pub mod metrics;
+pub mod program;
 mod refusals;
 pub mod sasl;
 pub mod screen_loop;
