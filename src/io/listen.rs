@@ -10,7 +10,7 @@ use super::connection::{self, Arrival, ConnectionError};
 use super::door::{Turned, canonical, notice_vanished};
 use super::host::Host;
 use super::kernel::Kernel;
-use super::tls::Tls;
+use super::tls::Encryption;
 use super::transport::Transport;
 use crate::auth::doorkeeper::Source;
 use crate::display::Path;
@@ -20,32 +20,6 @@ use crate::session::Origin;
 
 /// Bytes that the kernel may hold between this server and a gateway.
 const GATEWAY_BUFFER_BYTES: usize = 64 * 1024;
-
-/// What is taken on a TCP socket.
-#[derive(Clone, Debug)]
-pub enum Encryption {
-    /// Plain bytes; a client that begins TLS is not understood.
-    None,
-    /// Both, by the first byte.
-    Offered(Rc<Tls>),
-    /// TLS; a plain client is told to come again with it.
-    Required(Rc<Tls>),
-}
-
-impl Encryption {
-    /// For the handshake of a connection that begins with one.
-    pub(super) fn tls(&self) -> Option<&Tls> {
-        match self {
-            Self::None => None,
-            Self::Offered(tls) | Self::Required(tls) => Some(tls),
-        }
-    }
-
-    /// Whether plain bytes are refused.
-    pub(super) const fn is_required(&self) -> bool {
-        matches!(self, Self::Required(_))
-    }
-}
 
 /// A socket that clients connect to.
 #[derive(Debug)]
