@@ -12,7 +12,6 @@ use std::rc::Rc;
 
 use clap::Parser;
 use tokio::sync::Notify;
-use tracing_subscriber::EnvFilter;
 
 use caraway_server::audio::RawOnly;
 use caraway_server::auth::ticket::{PasswordError, Ticket, TicketPolicy};
@@ -25,14 +24,15 @@ use caraway_server::io::cores::Cores;
 use caraway_server::io::driver::{AttachError, Driver, DriverError};
 use caraway_server::io::host::Host;
 use caraway_server::io::key_pool::KeyPool;
-use caraway_server::io::listen::{Encryption, ListenError, Listener};
+use caraway_server::io::listen::{ListenError, Listener};
 use caraway_server::io::login;
 use caraway_server::io::metrics;
+use caraway_server::io::program;
 use caraway_server::io::sasl::{Sasl, SaslFileError};
 use caraway_server::io::screen_loop;
 use caraway_server::io::shared_folders;
 use caraway_server::io::sound::{self, SoundPlace};
-use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
+use caraway_server::io::tls::{Encryption, Tls, TlsError, TlsFiles};
 use caraway_server::io::uploads::UploadPolicy;
 use caraway_server::os::hardening::{NewPrivileges, harden_process};
 use caraway_server::os::inherited::{InheritError, adopt};
@@ -78,37 +78,17 @@ fn main() -> ExitCode {
         };
     }
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("CARAWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
     let asks_pam = arguments.auth == Auth::Sasl && arguments.sasl_file.is_none();
     let privileges = match asks_pam {
         true => NewPrivileges::KeptForChildren,
         false => NewPrivileges::GivenUp,
     };
-    if let Err(error) = harden_process(privileges) {
-        tracing::warn!(%error, "going on with less protection");
-    }
+    program::start(privileges);
     // PAM's modules do what they like, in processes that inherit what is taken away here.
     if !asks_pam && let Err(error) = forbid_unused(false) {
         tracing::info!(%error, "the kernel takes no list of system calls");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(ServerError::Start)
-        .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, run(arguments)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "caraway-server ends");
-            ExitCode::FAILURE
-        }
-    }
+    program::run("caraway-server", run(arguments))
 }
 
 async fn run(arguments: Arguments) -> Result<(), ServerError> {

@@ -6,44 +6,30 @@
 //! their addresses only (`caraway status`).
 
 use std::collections::BTreeSet;
-use std::env;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::process::bound;
-use crate::xorg::pid_of;
+use crate::process::bus_program::BusProgram;
 
 const GIO: &str = "gio";
 
 /// What is mounted of what shall be.
 #[derive(Debug)]
 pub(crate) struct Mounts {
-    gio: Option<PathBuf>,
-    bus_address: String,
+    /// Mounts or unmounts, one at a time.
+    gio: BusProgram,
     wanted: BTreeSet<u16>,
     mounted: BTreeSet<u16>,
-    /// The program that mounts or unmounts now.
-    running: Option<Pid>,
 }
 
 impl Mounts {
     /// Nothing yet; `bus_socket` is the session's bus, if it shall have one.
     pub(crate) fn new(bus_socket: Option<&Path>) -> Self {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let mut programs = env::split_paths(&path).map(|dir| dir.join(GIO));
         Self {
-            gio: bus_socket.and_then(|_| programs.find(|program| program.is_file())),
-            bus_address: format!(
-                "unix:path={}",
-                bus_socket.unwrap_or(Path::new("")).display()
-            ),
+            gio: BusProgram::new(GIO, bus_socket),
             wanted: BTreeSet::new(),
             mounted: BTreeSet::new(),
-            running: None,
         }
     }
 
@@ -66,27 +52,28 @@ impl Mounts {
 
     /// A process that nobody else knows has ended.
     pub(crate) fn ended(&mut self, pid: Pid) {
-        if self.running == Some(pid) {
-            self.running = None;
+        if self.gio.has_ended(pid) {
             self.step();
         }
     }
 
     fn step(&mut self) {
-        let (None, Some(gio)) = (self.running, &self.gio) else {
+        if !self.gio.is_free() {
             return;
-        };
+        }
         // What has gone comes first: its port may be wanted again.
         let Some((port, is_wanted)) = next(&self.wanted, &self.mounted) else {
             return;
         };
+        let folder = format!("dav://127.0.0.1:{port}/");
+        // It says by itself in the file manager what went wrong; a desktop lives without.
         if is_wanted {
             self.mounted.insert(port);
+            self.gio.run(["mount", &folder]);
         } else {
             self.mounted.remove(&port);
+            self.gio.run(["mount", "--unmount", "--force", &folder]);
         }
-        // It says by itself in the file manager what went wrong; a desktop lives without.
-        self.running = run(gio, &self.bus_address, port, is_wanted).ok();
     }
 }
 
@@ -95,20 +82,6 @@ fn next(wanted: &BTreeSet<u16>, mounted: &BTreeSet<u16>) -> Option<(u16, bool)> 
     let gone = mounted.difference(wanted).map(|port| (*port, false));
     let new = wanted.difference(mounted).map(|port| (*port, true));
     gone.chain(new).next()
-}
-
-fn run(gio: &Path, bus_address: &str, port: u16, mounts: bool) -> io::Result<Pid> {
-    let mut command = bound::command(gio, Signal::SIGTERM);
-    command.arg("mount");
-    if !mounts {
-        command.args(["--unmount", "--force"]);
-    }
-    command
-        .arg(format!("dav://127.0.0.1:{port}/"))
-        .env("DBUS_SESSION_BUS_ADDRESS", bus_address)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    Ok(pid_of(&command.spawn()?))
 }
 
 #[cfg(test)]
@@ -128,7 +101,6 @@ mod tests {
     fn without_a_bus_nothing_is_run() {
         let mut mounts = Mounts::new(None);
         mounts.follow(&[1]);
-        assert_eq!(mounts.running, None);
         assert!(mounts.mounted.is_empty());
     }
 }

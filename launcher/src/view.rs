@@ -15,6 +15,7 @@ use crate::control::client::{self, ClientError};
 use crate::control::messages::WayIn;
 use crate::name::DesktopName;
 use crate::others::{self, OthersError};
+use crate::process::programs;
 use crate::runtime_dir::Base;
 use crate::terminal::answer;
 
@@ -94,10 +95,7 @@ fn tell(way_in: &WayIn, file: Option<&Path>) {
 
 /// remote-viewer, if this host has it.
 pub(crate) fn find_viewer() -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|dir| dir.join(VIEWER))
-        .find(|program| program.is_file())
+    programs::in_path(VIEWER)
 }
 
 /// The parts of `spice://HOST:PORT` or `spice://HOST?tls-port=PORT`.

@@ -11,7 +11,6 @@ pub mod upload_start;
 pub mod uploads;
 
 use crate::base::{ClientId, Micros};
-use crate::wire::WireError;
 use crate::wire::agent::{AgentMessage, AgentType};
 use crate::wire::caps::Caps;
 
@@ -56,16 +55,6 @@ pub enum Note {
     /// The client takes nothing any more.
     #[error("the client does not take what the agent sends, and is closed")]
     NotTaking,
-}
-
-impl Note {
-    /// A message that is not what it claims to be.
-    pub fn malformed(message_type: AgentType, error: WireError) -> Self {
-        Self::Skipped {
-            message_type,
-            why: error.to_string(),
-        }
-    }
 }
 
 /// What a part gives, in order.

@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 use caraway_server::gateway::settings::{FILE, FILE_BYTES_MAX, Settings, SettingsError};
 use caraway_server::io::gateway::Gateway;
+use caraway_server::io::program;
 use caraway_server::io::tls::{Tls, TlsError, TlsFiles};
 use caraway_server::os::Opus;
-use caraway_server::os::hardening::{NewPrivileges, harden_process};
+use caraway_server::os::hardening::NewPrivileges;
 use caraway_server::os::notify;
 
 /// Serves the desktops of all users of this host on one port.
@@ -59,28 +59,8 @@ enum GatewayError {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("CARAWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
-    if let Err(error) = harden_process(NewPrivileges::GivenUp) {
-        tracing::warn!(%error, "going on with less protection");
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(GatewayError::Start)
-        .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, run(arguments)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "caraway-gateway ends");
-            ExitCode::FAILURE
-        }
-    }
+    program::start(NewPrivileges::GivenUp);
+    program::run("caraway-gateway", run(arguments))
 }
 
 async fn run(arguments: Arguments) -> Result<(), GatewayError> {

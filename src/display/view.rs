@@ -87,7 +87,8 @@ impl View {
     }
 
     /// Whether the client has the newest picture to the last bit, or will when what it was sent arrives.
-    pub fn is_current(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_current(&self) -> bool {
         self.sending.is_empty() && self.changes.is_empty() && self.lossy.is_empty()
     }
 

@@ -86,11 +86,16 @@ pub fn decode(payload: &[u8], size: Size) -> Result<Vec<u32>, DecodeError> {
     if reader.remaining() != 0 {
         return Err(DecodeError::Trailing(reader.remaining()));
     }
+    Ok(colors(bytes))
+}
+
+/// The colours of such pixels.
+pub(super) fn colors(bytes: &[u8]) -> Vec<u32> {
     let (pixels, _) = bytes.as_chunks::<4>();
-    Ok(pixels
+    pixels
         .iter()
         .map(|pixel| u32::from_le_bytes(*pixel) & RGB)
-        .collect())
+        .collect()
 }
 
 #[cfg(test)]

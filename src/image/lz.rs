@@ -148,7 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::image::pictures::picture;
+    use crate::image::pictures::{changes, picture, spoil};
 
     #[test]
     fn the_bytes_are_those_of_the_protocol() {
@@ -222,14 +222,11 @@ mod tests {
         #[test]
         fn any_bytes_are_decoded_or_refused(
             picture in picture(),
-            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            changes in changes(),
         ) {
             let mut out = Vec::new();
             LzEncoder::new().encode(&picture.pixels(), &mut out);
-            for (index, byte) in changes {
-                let at = index.index(out.len());
-                out[at] = byte;
-            }
+            spoil(&mut out, &changes);
             let size = picture.pixels().size();
             if let Ok(pixels) = decode(&out, size) {
                 prop_assert_eq!(pixels.len() as u64, size.area());

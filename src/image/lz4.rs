@@ -21,8 +21,8 @@ use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{ByteReader, ByteWriter, Size};
 
 use super::DecodeError;
-use super::bitmap::{FORMAT_32BIT, append_bytes};
-use super::pixels::{Pixels, RGB};
+use super::bitmap::{FORMAT_32BIT, append_bytes, colors};
+use super::pixels::Pixels;
 
 /// Bytes of pixels in a block: the server's images are a single one.
 const BLOCK_LEN: usize = 4 * IMAGE_PIXELS_MAX as usize;
@@ -142,11 +142,7 @@ pub fn decode(payload: &[u8], size: Size) -> Result<Vec<u32>, DecodeError> {
     if data.remaining() != 0 {
         return Err(DecodeError::Trailing(data.remaining()));
     }
-    let (pixels, _) = bytes.as_chunks::<4>();
-    Ok(pixels
-        .iter()
-        .map(|pixel| u32::from_le_bytes(*pixel) & RGB)
-        .collect())
+    Ok(colors(&bytes))
 }
 
 #[cfg(test)]
@@ -154,7 +150,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::image::pictures::picture;
+    use crate::image::pictures::{changes, picture, spoil};
+    use crate::image::pixels::RGB;
 
     #[test]
     fn the_bytes_are_those_of_the_protocol() {
@@ -207,14 +204,11 @@ mod tests {
         #[test]
         fn any_bytes_are_decoded_or_refused(
             picture in picture(),
-            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            changes in changes(),
         ) {
             let mut out = Vec::new();
             Lz4Encoder::new().encode(&picture.pixels(), &mut out);
-            for (index, byte) in changes {
-                let at = index.index(out.len());
-                out[at] = byte;
-            }
+            spoil(&mut out, &changes);
             let size = picture.pixels().size();
             if let Ok(pixels) = decode(&out, size) {
                 prop_assert_eq!(pixels.len() as u64, size.area());

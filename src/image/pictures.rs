@@ -1,7 +1,7 @@
 //! Pictures for the tests of all encoders: small ones of every kind of content and shape, rows
 //! apart or not.
 
-use proptest::prelude::{Strategy, any, prop_oneof};
+use proptest::prelude::{Strategy, any, prop, prop_oneof};
 use proptest::strategy::Just;
 
 use super::pixels::{Pixels, RGB};
@@ -27,6 +27,18 @@ impl Picture {
             .flatten()
             .map(|pixel| pixel & RGB)
             .collect()
+    }
+}
+
+/// Some bytes of a file, and what they become.
+pub(super) fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
+    prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)
+}
+
+/// Makes the changes.
+pub(super) fn spoil(file: &mut [u8], changes: &[(prop::sample::Index, u8)]) {
+    for (index, byte) in changes {
+        file[index.index(file.len())] = *byte;
     }
 }
 

@@ -150,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::image::pictures::picture;
+    use crate::image::pictures::{changes, picture, spoil};
     use crate::image::pixels::RGB;
     use crate::image::quic_model::Pace;
     use crate::image::quic_predict::{byte, mean};
@@ -330,14 +330,11 @@ mod tests {
         #[test]
         fn any_bytes_are_decoded_or_refused(
             picture in picture(),
-            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            changes in changes(),
         ) {
             let mut out = Vec::new();
             QuicEncoder::new().encode(&picture.pixels(), &mut out);
-            for (index, byte) in changes {
-                let at = index.index(out.len());
-                out[at] = byte;
-            }
+            spoil(&mut out, &changes);
             let size = picture.pixels().size();
             if let Ok(pixels) = decode(&out, size) {
                 prop_assert_eq!(pixels.len() as u64, size.area());

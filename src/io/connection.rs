@@ -4,19 +4,18 @@
 //! is written, so pixels are encoded as late as they can be. After each image the other tasks get their turn.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::host::{Bell, Host, WaitingPlace};
+use super::door::{OpeningError, WaitingPlace};
+use super::host::{Bell, Host};
 use super::kernel::Kernel;
 use super::key_pool::LentKey;
-use super::listen::Encryption;
 use super::sasl::Attempt;
+use super::tls::Encryption;
 use super::transport::Transport;
 use super::unsent::Unsent;
 use crate::auth::doorkeeper::Source;
-use crate::base::limits::{FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE};
 use crate::base::{Access, Micros};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::channel::link_sasl::{SaslAnswer, SaslTurn};
@@ -35,37 +34,15 @@ const BURST_TIME: Micros = Micros(1000);
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectionError {
-    /// The socket failed before the login, or the TLS handshake did.
-    #[error("link: {0}")]
-    Opening(std::io::Error),
-    /// The handshake failed.
-    #[error("link: {0}")]
-    Link(#[from] LinkError),
-    /// It did not finish its handshake in time.
-    #[error("link: not finished after {} s", HANDSHAKE_DEADLINE.as_millis() / 1000)]
-    HandshakeDeadline,
-    /// It waited longest when too many waited.
-    #[error("link: given up for a newer one, too many have not authenticated")]
-    Evicted,
-    /// The client closed while it linked.
-    #[error("link: closed by the client")]
-    ClosedEarly,
-    /// No ticket key or random number can be made.
-    #[error("this server cannot make keys")]
-    NoKeys,
+    /// Its client has not got as far as a login.
+    #[error(transparent)]
+    Opening(#[from] OpeningError),
     /// The client broke the rules of its channel.
     #[error(transparent)]
     Channel(#[from] ChannelError),
     /// The socket failed.
     #[error(transparent)]
     Socket(#[from] std::io::Error),
-}
-
-impl ConnectionError {
-    /// Whether it came before anybody had logged in.
-    pub(super) const fn is_before_login(&self) -> bool {
-        !matches!(self, Self::Channel(_) | Self::Socket(_))
-    }
 }
 
 /// A connection that has just been accepted.
@@ -95,17 +72,8 @@ pub(super) async fn serve(
         kernel,
         mut origin,
     } = arrival;
-    let deadline = Duration::from_micros(HANDSHAKE_DEADLINE.0);
-    let (stream, mut guard, linked) = tokio::select! {
-        linked = handshake(host, stream, source, &encryption, &origin.peer) => linked.inspect_err(|error| {
-            if let ConnectionError::Link(LinkError::PermissionDenied) = error {
-                tell_failed_login(host, &origin.peer);
-            }
-        })?,
-        () = place.evicted() => return Err(ConnectionError::Evicted),
-        () = tokio::time::sleep(deadline) => return Err(ConnectionError::HandshakeDeadline),
-    };
-    drop(place);
+    let linking = handshake(host, stream, source, &encryption, &origin.peer);
+    let (stream, mut guard, linked) = place.open(linking).await?;
     let key = guard.key;
     origin.user = guard.user.take();
     let is_inputs = linked.message.channel_type == ChannelType::INPUTS;
@@ -145,9 +113,8 @@ async fn handshake(
     source: Option<Source>,
     encryption: &Encryption,
     peer: &str,
-) -> Result<(Transport, Admitted, Linked), ConnectionError> {
-    let opened = stream.open(encryption.tls()).await;
-    let mut stream = opened.map_err(ConnectionError::Opening)?;
+) -> Result<(Transport, Admitted, Linked), OpeningError> {
+    let mut stream = stream.open(encryption.tls()).await?;
     // Clients do no SASL without TLS: not the mechanisms that there are here, and not on a unix socket either.
     let sasl = host.sasl.as_ref().filter(|_| stream.is_tls());
     let mut attempt = sasl.map(|sasl| Attempt::new(sasl.judge()));
@@ -165,28 +132,26 @@ async fn handshake(
         let step = link.step();
         let output = link.take_output();
         if !output.is_empty() {
-            let written = stream.write_all(&output).await;
-            written.map_err(ConnectionError::Opening)?;
-            stream.flush().await.map_err(ConnectionError::Opening)?;
+            stream.write_all(&output).await?;
+            stream.flush().await?;
         }
         match step {
             Step::NeedsBytes => {
-                let count = stream.read(&mut *buffer).await;
-                let count = count.map_err(ConnectionError::Opening)?;
+                let count = stream.read(&mut *buffer).await?;
                 if count == 0 {
-                    return Err(ConnectionError::ClosedEarly);
+                    return Err(OpeningError::ClosedEarly);
                 }
                 link.push(buffer.get(..count).unwrap_or_default());
             }
             Step::NeedsKey => {
-                let key = host.keys.lend().await.ok_or(ConnectionError::NoKeys)?;
+                let key = host.keys.lend().await.ok_or(OpeningError::NoKeys)?;
                 link.give_key(key.public_key_der());
                 ticket_key = Some(key);
             }
             Step::CheckTicket(ticket) => {
                 let plaintext = ticket_key.take().and_then(|key| key.decrypt(&ticket));
                 let text = plaintext.as_ref().map(|text| text.as_slice());
-                let verdict = match access(host, &link, source, text).await {
+                let verdict = match access(host, &link, text, (source, peer)).await {
                     Some(access) => admit(host, &link, access, None)?,
                     None => Err(LinkError::PermissionDenied),
                 };
@@ -210,30 +175,20 @@ async fn handshake(
     }
 }
 
-/// The words are a promise: tools that shut addresses out look for them.
-fn tell_failed_login(host: &Host, peer: &str) {
-    // Each connection has a port of its own; the address is what counts.
-    let address = peer.rsplit_once(':').map_or(peer, |(address, _)| address);
-    let mut failed = host.failed_logins.borrow_mut();
-    if let Some(line) = failed.admit(host.now(), address.to_owned()) {
-        tracing::warn!(%peer, held_back = line.held_back(), "authentication failed");
-    }
-}
-
 /// What a decrypted ticket gives; a wrong one is counted, and judged late.
 async fn access(
     host: &Rc<Host>,
     link: &Link,
-    source: Option<Source>,
     text: Option<&[u8]>,
+    (source, peer): (Option<Source>, &str),
 ) -> Option<Access> {
     let asked = tokio::time::Instant::now();
     let connection_id = link.message().map_or(0, |message| message.connection_id);
-    let is_shut = host.door.borrow().is_shut(host.now(), source);
+    let is_shut = host.door.is_shut(source);
     let access = host.access(text, connection_id).filter(|_| !is_shut);
     match access {
-        Some(_) => host.door.borrow_mut().succeeded(source),
-        None => deny(host, source, asked).await,
+        Some(_) => host.door.succeeded(source),
+        None => host.door.failed(&peer, source, asked).await,
     }
     access
 }
@@ -251,31 +206,18 @@ async fn sasl_answer(
         _ => (SaslAnswer::Denied(None), None),
     };
     let answer = match answer {
-        SaslAnswer::Accepted(_) if host.door.borrow().is_shut(host.now(), source) => {
-            SaslAnswer::Denied(None)
-        }
+        SaslAnswer::Accepted(_) if host.door.is_shut(source) => SaslAnswer::Denied(None),
         answer => answer,
     };
     match &answer {
         SaslAnswer::Continue(_) => {}
         SaslAnswer::Accepted(_) => {
-            host.door.borrow_mut().succeeded(source);
+            host.door.succeeded(source);
             tracing::info!(peer, user = ?user.as_deref().unwrap_or_default(), "authenticated");
         }
-        SaslAnswer::Denied(_) => deny(host, source, asked).await,
+        SaslAnswer::Denied(_) => host.door.failed(&peer, source, asked).await,
     }
     (answer, user)
-}
-
-/// Counts a wrong password that came at `asked`, and holds its answer back.
-async fn deny(host: &Rc<Host>, source: Option<Source>, asked: tokio::time::Instant) {
-    host.denied.set(host.denied.get() + 1);
-    let shut = host.door.borrow_mut().failed(host.now(), source);
-    if let Some(time) = shut {
-        let seconds = time.0 / 1_000_000;
-        tracing::warn!(seconds, "an address is shut out for its wrong passwords");
-    }
-    tokio::time::sleep_until(asked + Duration::from_micros(FAILURE_ANSWERED_AFTER.0)).await;
 }
 
 fn admit(
@@ -283,8 +225,8 @@ fn admit(
     link: &Link,
     access: Access,
     user: Option<String>,
-) -> Result<Result<Admitted, LinkError>, ConnectionError> {
-    let entropy = getrandom::u32().map_err(|_| ConnectionError::NoKeys)?;
+) -> Result<Result<Admitted, LinkError>, OpeningError> {
+    let entropy = getrandom::u32().map_err(|_| OpeningError::NoKeys)?;
     let Some(message) = link.message() else {
         return Ok(Err(LinkError::Refused));
     };

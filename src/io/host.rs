@@ -7,20 +7,18 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::clock::Clock;
+use super::door::Door;
 use super::driver::InputDoor;
 use super::key_pool::KeyPool;
-use super::listen::Turned;
-use super::refusals::Refusals;
 use super::sasl::Sasl;
 use crate::agent::resize_layout::ScreenLayout;
-use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
 use crate::auth::ticket::{Ticket, TicketPolicy};
 use crate::auth::tickets::Tickets;
-use crate::base::limits::{INPUT_WAITING_MAX, LOGIN_LINE_INTERVAL, LOGIN_LINES_MAX};
+use crate::base::limits::INPUT_WAITING_MAX;
 use crate::base::{Access, Micros};
 use crate::metrics::Exposition;
 use crate::ring::InputRecord;
@@ -55,7 +53,7 @@ impl FolderAddress {
 #[derive(Debug)]
 pub struct Host {
     session: RefCell<Session>,
-    started: Instant,
+    clock: Clock,
     tickets: RefCell<Tickets>,
     /// In place of tickets on TCP; a unix socket's clients are known by their credentials.
     pub(super) sasl: Option<Sasl>,
@@ -75,16 +73,7 @@ pub struct Host {
     pub(super) input_taken: Notify,
     /// Rung when a frame or input is there for the driver.
     pub(super) driver: Notify,
-    pub(super) door: RefCell<Doorkeeper>,
-    /// Rung when the place of one who has not authenticated is taken away.
-    places: RefCell<BTreeMap<Place, Rc<Notify>>>,
-    /// Wrong passwords, and connections that were refused before they said a word.
-    pub(super) denied: Cell<u64>,
-    pub(super) refused: Cell<u64>,
-    /// Lines about who was turned away before a login.
-    pub(super) turned_away: RefCell<Refusals<Turned>>,
-    /// Lines about failed logins, by address.
-    pub(super) failed_logins: RefCell<Refusals<String>>,
+    pub(super) door: Rc<Door>,
     /// Rung when the agent has orders, or another deadline.
     pub(super) agent: Notify,
     /// Rung when a client has begun or ceased to share a folder.
@@ -99,9 +88,10 @@ pub struct Host {
 impl Host {
     /// A host for `session`, whose clock starts now.
     pub fn new(session: Session, policy: TicketPolicy, keys: KeyPool) -> Self {
+        let clock = Clock::start();
         Self {
             session: RefCell::new(session),
-            started: Instant::now(),
+            clock,
             tickets: RefCell::new(Tickets::new(policy)),
             sasl: None,
             spent: RefCell::default(),
@@ -114,12 +104,7 @@ impl Host {
             input_door: RefCell::new(None),
             input_taken: Notify::new(),
             driver: Notify::new(),
-            door: RefCell::new(Doorkeeper::new()),
-            places: RefCell::new(BTreeMap::new()),
-            denied: Cell::new(0),
-            refused: Cell::new(0),
-            turned_away: RefCell::default(),
-            failed_logins: RefCell::new(Refusals::every(LOGIN_LINE_INTERVAL, LOGIN_LINES_MAX)),
+            door: Door::new(clock),
             agent: Notify::new(),
             folders: Notify::new(),
             folder_bells: RefCell::default(),
@@ -137,12 +122,12 @@ impl Host {
 
     /// The time as the session knows it.
     pub fn now(&self) -> Micros {
-        Micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+        self.clock.now()
     }
 
     /// The moment of a session time, for timers.
     pub(super) fn instant(&self, at: Micros) -> tokio::time::Instant {
-        (self.started + std::time::Duration::from_micros(at.0)).into()
+        self.clock.instant(at)
     }
 
     /// Calls the session and rings whoever has something to do then.
@@ -226,10 +211,10 @@ impl Host {
     pub(super) fn expose(&self, exposition: &mut Exposition) {
         self.session.borrow().expose(self.now(), exposition);
         let help = "Wrong passwords.";
-        let denied = self.denied.get();
+        let denied = self.door.wrong_passwords();
         exposition.counter("caraway_authentication_failures_total", help, denied);
         let help = "Connections refused for what their address did before.";
-        let refused = self.refused.get();
+        let refused = self.door.refused();
         exposition.counter("caraway_connections_refused_total", help, refused);
     }
 
@@ -327,29 +312,6 @@ impl Host {
         self.bells.borrow_mut().remove(&key);
     }
 
-    /// A place among those who have not authenticated, perhaps one that is taken from another; `source` is none for
-    /// this host's own.
-    ///
-    /// # Errors
-    /// [`Refusal`]: the connection is to be closed.
-    pub(super) fn waiting_place(
-        self: &Rc<Self>,
-        source: Option<Source>,
-    ) -> Result<WaitingPlace, Refusal> {
-        let knock = self.door.borrow_mut().knock(self.now(), source)?;
-        let evicted = Rc::new(Notify::new());
-        let mut places = self.places.borrow_mut();
-        if let Some(other) = knock.evicted.and_then(|place| places.remove(&place)) {
-            other.notify_one();
-        }
-        places.insert(knock.place, Rc::clone(&evicted));
-        Ok(WaitingPlace {
-            host: Rc::clone(self),
-            place: knock.place,
-            evicted,
-        })
-    }
-
     fn ring(&self, key: ChannelKey, close: bool) {
         if let Some(bell) = self.bells.borrow().get(&key) {
             if close {
@@ -357,27 +319,5 @@ impl Host {
             }
             bell.rung.notify_one();
         }
-    }
-}
-
-/// Holds a place among those who have not authenticated until it is dropped.
-#[derive(Debug)]
-pub(super) struct WaitingPlace {
-    host: Rc<Host>,
-    place: Place,
-    evicted: Rc<Notify>,
-}
-
-impl WaitingPlace {
-    /// Waits until the place is given to another.
-    pub(super) async fn evicted(&self) {
-        self.evicted.notified().await;
-    }
-}
-
-impl Drop for WaitingPlace {
-    fn drop(&mut self) {
-        self.host.door.borrow_mut().leave(self.place);
-        self.host.places.borrow_mut().remove(&self.place);
     }
 }

@@ -1,74 +1,25 @@
 //! Listening sockets to connections.
 
-use std::mem::{Discriminant, discriminant};
 use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::connection::{self, Arrival, ConnectionError};
+use super::door::{Turned, canonical, notice_vanished};
 use super::host::Host;
 use super::kernel::Kernel;
-use super::tls::Tls;
+use super::tls::Encryption;
 use super::transport::Transport;
-use crate::auth::doorkeeper::{Refusal, Source};
+use crate::auth::doorkeeper::Source;
 use crate::display::Path;
 use crate::os::inherited::{InheritError, InheritedListener, adopt_listener};
-use crate::os::{peer_credentials::PeerCredentials, tcp};
+use crate::os::peer_credentials::PeerCredentials;
 use crate::session::Origin;
-
-/// A client that takes no byte for so long is gone: its keys are released and its place is free.
-const VANISHED_AFTER: Duration = Duration::from_secs(120);
-
-/// With nothing to send, the kernel asks a client that has been silent for so long.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
 /// Bytes that the kernel may hold between this server and a gateway.
 const GATEWAY_BUFFER_BYTES: usize = 64 * 1024;
-
-/// After accept fails (no descriptors, no memory) it is not tried again for this long.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-
-/// Kinds of lines about those who did not get as far as a login: a flood of them fills no log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turned {
-    /// The doorkeeper has refused.
-    Refused(Discriminant<Refusal>),
-    /// Another user on the unix socket.
-    Stranger(u32),
-    /// Accepting has failed.
-    NotAccepted,
-    /// The handshake has.
-    Ended(Discriminant<ConnectionError>),
-}
-
-/// What is taken on a TCP socket.
-#[derive(Clone, Debug)]
-pub enum Encryption {
-    /// Plain bytes; a client that begins TLS is not understood.
-    None,
-    /// Both, by the first byte.
-    Offered(Rc<Tls>),
-    /// TLS; a plain client is told to come again with it.
-    Required(Rc<Tls>),
-}
-
-impl Encryption {
-    /// For the handshake of a connection that begins with one.
-    pub(super) fn tls(&self) -> Option<&Tls> {
-        match self {
-            Self::None => None,
-            Self::Offered(tls) | Self::Required(tls) => Some(tls),
-        }
-    }
-
-    /// Whether plain bytes are refused.
-    pub(super) const fn is_required(&self) -> bool {
-        matches!(self, Self::Required(_))
-    }
-}
 
 /// A socket that clients connect to.
 #[derive(Debug)]
@@ -126,11 +77,7 @@ impl Listener {
                 Self::Unix(listener, path) => accept_unix(listener, *path, &host).await,
             };
             if let Err(error) = accepted {
-                let line = turned(&host, Turned::NotAccepted);
-                if let Some(held_back) = line {
-                    tracing::warn!(%error, held_back, "cannot accept a client");
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                host.door.not_accepted(error).await;
             }
         }
     }
@@ -143,8 +90,9 @@ async fn accept_tcp(
 ) -> std::io::Result<()> {
     let (stream, address) = listener.accept().await?;
     let kernel = Kernel::of_tcp(&stream)?;
-    tcp::notice_vanished_peer(&stream, VANISHED_AFTER, KEEPALIVE_IDLE)?;
-    let path = if address.ip().to_canonical().is_loopback() {
+    notice_vanished(&stream)?;
+    let address = canonical(address);
+    let path = if address.ip().is_loopback() {
         Path::Loopback
     } else {
         Path::Network
@@ -188,41 +136,23 @@ async fn accept_unix(listener: &UnixListener, path: Path, host: &Rc<Host>) -> st
                 },
             },
         );
-    } else if let Some(held_back) = turned(host, Turned::Stranger(peer.uid)) {
+    } else if let Some(held_back) = host.door.line(Turned::Stranger(peer.uid)) {
         tracing::warn!(?peer, held_back, "refused another user on the unix socket");
     }
     Ok(())
 }
 
 fn spawn(host: &Rc<Host>, arrival: Arrival) {
-    let place = match host.waiting_place(arrival.source) {
-        Ok(place) => place,
-        Err(refusal) => {
-            host.refused.set(host.refused.get() + 1);
-            let peer = &arrival.origin.peer;
-            if let Some(held_back) = turned(host, Turned::Refused(discriminant(&refusal))) {
-                tracing::warn!(%peer, %refusal, held_back, "connection refused");
-            }
-            return;
-        }
+    let peer = arrival.origin.peer.clone();
+    let Some(place) = host.door.knock(&peer, arrival.source) else {
+        return;
     };
     let host = Rc::clone(host);
     tokio::task::spawn_local(async move {
-        let peer = arrival.origin.peer.clone();
         match connection::serve(&host, arrival, place).await {
             Ok(()) => tracing::info!(%peer, "connection closed"),
-            Err(error) if error.is_before_login() => {
-                if let Some(held_back) = turned(&host, Turned::Ended(discriminant(&error))) {
-                    tracing::info!(%peer, %error, held_back, "connection ended");
-                }
-            }
+            Err(ConnectionError::Opening(error)) => host.door.ended(&peer, &error),
             Err(error) => tracing::info!(%peer, %error, "connection ended"),
         }
     });
-}
-
-/// Whether a line of the kind is to be written now, and what it is to tell of others.
-fn turned(host: &Host, kind: Turned) -> Option<Option<u64>> {
-    let line = host.turned_away.borrow_mut().admit(host.now(), kind)?;
-    Some(line.held_back())
 }

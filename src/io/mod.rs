@@ -1,19 +1,24 @@
 //! Sockets and clocks: drives everything below.
 
 pub mod agent;
+mod clock;
 mod complaints;
 mod connection;
 pub mod control;
 pub mod cores;
+mod door;
 pub mod driver;
 mod folder_stream;
 pub mod gateway;
+#[cfg(test)]
+mod heard_log;
 pub mod host;
 mod kernel;
 pub mod key_pool;
 pub mod listen;
 pub mod login;
 pub mod metrics;
+pub mod program;
 mod refusals;
 pub mod sasl;
 pub mod screen_loop;

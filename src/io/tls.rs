@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -64,6 +65,32 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Authorities in PEM form: clients need a certificate of theirs. Stock clients have none.
     pub client_authority: Option<PathBuf>,
+}
+
+/// What is taken on a TCP socket.
+#[derive(Clone, Debug)]
+pub enum Encryption {
+    /// Plain bytes; a client that begins TLS is not understood.
+    None,
+    /// Both, by the first byte.
+    Offered(Rc<Tls>),
+    /// TLS; a plain client is told to come again with it.
+    Required(Rc<Tls>),
+}
+
+impl Encryption {
+    /// For the handshake of a connection that begins with one.
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::None => None,
+            Self::Offered(tls) | Self::Required(tls) => Some(tls),
+        }
+    }
+
+    /// Whether plain bytes are refused.
+    pub(super) const fn is_required(&self) -> bool {
+        matches!(self, Self::Required(_))
+    }
 }
 
 /// What tells one version of a file from the next: device, inode, size, seconds and nanoseconds of its last change.

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use super::shared_memory::ReadOnlyMapping;
-use crate::base::{Rect, Size};
+use crate::base::Size;
 use crate::ring::memory::{PixelSource, SharedMemory};
 use crate::ring::{Mode, ModeError};
 
@@ -47,27 +47,6 @@ impl FrameBuffer {
     /// Width and height.
     pub const fn size(&self) -> Size {
         self.size
-    }
-
-    /// Copies the pixels of `rect`, row by row without gaps; `false`, and nothing done, where `rect` leaves the
-    /// screen or `out` has another length than `rect.area()`.
-    pub fn read_rect(&self, rect: &Rect, out: &mut [u32]) -> bool {
-        let fits = self.size.rect().contains(rect) && rect.area() == out.len() as u64;
-        if !fits || rect.is_empty() {
-            return fits;
-        }
-        let (left, width) = (rect.left.cast_unsigned(), rect.width() as usize);
-        for (y, row) in (rect.top.cast_unsigned()..).zip(out.chunks_exact_mut(width)) {
-            self.read_row(y, left, row);
-        }
-        true
-    }
-
-    /// Whether the pixels of row `y` from column `x` on are `known` at this moment, without copying them. `false`
-    /// where they leave the screen.
-    pub fn row_equals(&self, y: u32, x: u32, known: &[u32]) -> bool {
-        self.pixels(y, x, known.len())
-            .is_some_and(|source| bytes_equal(source, known))
     }
 
     /// Where the `count` pixels of row `y` from column `x` on lie; `None` where they leave the screen.
@@ -108,14 +87,6 @@ fn copy_bytes(source: *const u8, out: &mut [u32]) {
     // SAFETY: `source` has `out.len()` pixels inside a live mapping of other memory than `out`. Another process may
     // write them meanwhile; every bit pattern is a pixel.
     unsafe { std::ptr::copy_nonoverlapping(source, target, size_of_val(out)) };
-}
-
-/// Compares `known.len()` pixels, under the same invariant.
-#[inline(never)]
-fn bytes_equal(source: *const u8, known: &[u32]) -> bool {
-    // SAFETY: both have `known.len()` pixels; the C function reads each byte of the live side and returns a number.
-    let order = unsafe { libc::memcmp(source.cast(), known.as_ptr().cast(), size_of_val(known)) };
-    order == 0
 }
 
 #[cfg(test)]
@@ -161,15 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_rectangles_are_those_drawn() {
+    fn rows_are_those_drawn() {
         for offset in [0, 64] {
             let (_file, pixels) = frame_buffer(offset);
             let mut row = [0; 5];
             pixels.read_row(9, 11, &mut row);
             assert_eq!(row, [911, 912, 913, 914, 915]);
-            let mut rect = [0; 6];
-            assert!(pixels.read_rect(&Rect::at(3, 2, 2, 3), &mut rect));
-            assert_eq!(rect, [203, 204, 303, 304, 403, 404]);
         }
     }
 
@@ -184,25 +152,5 @@ mod tests {
         let mut row = [7; 4];
         pixels.read_row(u32::MAX, u32::MAX, &mut row);
         assert_eq!(row, [0; 4]);
-        for rect in [
-            Rect::at(-1, 0, 2, 2),
-            Rect::at(15, 0, 2, 2),
-            Rect::at(0, 9, 2, 2),
-        ] {
-            assert!(!pixels.read_rect(&rect, &mut row));
-        }
-        assert!(!pixels.read_rect(&Rect::at(0, 0, 2, 1), &mut row));
-        assert!(pixels.read_rect(&Rect::default(), &mut []));
-    }
-
-    #[test]
-    fn equal_rows_are_equal_until_drawn_over() {
-        let (file, pixels) = frame_buffer(0);
-        let known = [502, 503, 504];
-        assert!(pixels.row_equals(5, 2, &known));
-        assert!(!pixels.row_equals(5, 3, &known));
-        assert!(!pixels.row_equals(5, 14, &known), "leaves the screen");
-        file.write_at(&[1], u64::from(5 * STRIDE + 4 * 4)).unwrap();
-        assert!(!pixels.row_equals(5, 2, &known));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each file wraps one thing so that its callers need no care: bounds are checked, descriptors are owned, memory of
 //! other processes is copied and never borrowed. What another process hands over is checked before it is used in
-//! a way that could block or kill us (`docs/security.md`).
+//! a way that could block or kill us (`docs/threat-model.md`).
 
 pub mod event_fd;
 pub mod folder_watch;

@@ -74,11 +74,6 @@ impl Consumer {
         self.position
     }
 
-    /// Whether records are published that were not read (or the producer's counter jumped).
-    pub fn has_more(&self, memory: &(impl SharedMemory + ?Sized)) -> bool {
-        load_done(memory).is_some_and(|done| done != self.position)
-    }
-
     /// The pixels in `source` as those of everything that was drained: they tell whether they are.
     pub fn pixels<'a>(
         &self,
@@ -228,9 +223,7 @@ mod tests {
         let start = u64::from(layout::RING_SLOTS) * 3 - 70;
         set_done(&memory, start);
         let mut consumer = Consumer::begin_at_end(&memory);
-        assert!(!consumer.has_more(&memory));
         publish(&memory, start..start + 150);
-        assert!(consumer.has_more(&memory));
         let (first, mut records) = drain(&mut consumer, &memory, 100);
         assert_eq!(
             first,

@@ -76,11 +76,6 @@ impl Mode {
         fields.validate()
     }
 
-    /// The generation as it stands now, without a consistent read: whether it is time to read again.
-    pub fn generation_now(memory: &(impl SharedMemory + ?Sized)) -> Option<u32> {
-        memory.load_u32(layout::MODE_OFFSET + mode::GENERATION)
-    }
-
     /// Bytes of frame buffer that the mode reaches over.
     pub fn frame_buffer_bytes(&self) -> u64 {
         let rows = u64::from(self.stride_bytes) * u64::from(self.size.height);
@@ -193,7 +188,6 @@ mod tests {
             offset_bytes: 8,
         };
         assert_eq!(Mode::read(&memory), Ok(mode));
-        assert_eq!(Mode::generation_now(&memory), Some(3));
         let needed = 8 + 4160 * 768;
         assert_eq!(mode.check_frame_buffer(needed), Ok(()));
         let error = ModeError::FrameBuffer {

@@ -32,6 +32,8 @@ mod process;
 #[allow(dead_code, reason = "the tests in tests/peers use the rest")]
 #[path = "../peers/x_client.rs"]
 mod x_client;
+#[path = "../peers/xvfb.rs"]
+mod xvfb;
 
 mod chromium;
 mod drawing;

@@ -19,13 +19,11 @@ use x11rb::protocol::xproto::{
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::wrapper::ConnectionExt as _;
 
-use crate::desktop::free_display;
 use crate::output_folder;
-use crate::process::{Running, wait_until};
+use crate::process::Running;
 use crate::strip;
 use crate::x_client::XClient;
-
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+use crate::xvfb::{start_xvfb, view_on};
 
 /// How long each process may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -70,22 +68,7 @@ impl Seat {
     /// Starts all of it on a desktop of `geometry` that is served at `uri`.
     pub(crate) fn start(program: ViewerProgram, uri: &str, geometry: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let display = free_display();
-        let xvfb = Running::start(Path::new("/usr/bin/Xvfb"), Stdio::null(), |command| {
-            command.arg(&display).args([
-                "-screen",
-                "0",
-                &format!("{geometry}x24"),
-                "-nolisten",
-                "tcp",
-                "-noreset",
-            ]);
-        });
-        let socket = format!("/tmp/.X11-unix/X{}", &display[1..]);
-        let up = wait_until(START_TIMEOUT, || {
-            std::os::unix::net::UnixStream::connect(&socket).is_ok()
-        });
-        assert!(up, "Xvfb does not start");
+        let (xvfb, display) = start_xvfb(geometry);
         let screen = XClient::open(&display, Path::new(""));
         let window_manager = start_window_manager(home.path(), |command| {
             command.env("DISPLAY", &display);
@@ -267,19 +250,6 @@ fn start_viewer(program: ViewerProgram, uri: &str, display: &str, home: &Path) -
     };
     let log = std::fs::File::create(output_folder().join("viewer.log")).unwrap();
     Running::start(Path::new(path), Stdio::from(log), |command| {
-        command
-            .args(&arguments)
-            .env("DISPLAY", display)
-            .env("HOME", home);
-        command
-            .env("XDG_RUNTIME_DIR", home)
-            .env("XDG_CONFIG_HOME", home.join("config"));
-        command
-            .env("GDK_BACKEND", "x11")
-            .env("NO_AT_BRIDGE", "1")
-            .env("GSETTINGS_BACKEND", "memory");
-        command.env_remove("WAYLAND_DISPLAY");
-        // spice-gtk holds each press back by 100 ms to see whether it is released.
-        command.env("SPICE_KEYPRESS_DELAY", "0");
+        view_on(command.args(&arguments), display, home);
     })
 }

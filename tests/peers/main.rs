@@ -27,6 +27,7 @@ mod secure_link;
 mod tone;
 mod watcher;
 mod x_client;
+mod xvfb;
 
 mod catalogue_channels;
 mod catalogue_door;

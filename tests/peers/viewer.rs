@@ -10,12 +10,13 @@ use x11rb::protocol::xproto::{ConnectionExt as _, KEY_PRESS_EVENT, KEY_RELEASE_E
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::wrapper::ConnectionExt as _;
 
-use crate::desktop::{Desktop, free_display};
+use crate::desktop::Desktop;
 use crate::figure::{at_most_within, median};
 use crate::instruments::output_folder;
 use crate::process::{Running, wait_until};
 use crate::watcher::Watcher;
 use crate::x_client::XClient;
+use crate::xvfb::{start_xvfb, view_on};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -45,41 +46,13 @@ pub(crate) struct Viewer {
 impl Viewer {
     pub(crate) fn start(uri: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let display = free_display();
-        let xvfb = Running::start(Path::new("/usr/bin/Xvfb"), Stdio::null(), |command| {
-            command.arg(&display).args([
-                "-screen",
-                "0",
-                "1600x1200x24",
-                "-nolisten",
-                "tcp",
-                "-noreset",
-            ]);
-        });
-        let socket = format!("/tmp/.X11-unix/X{}", &display[1..]);
-        let up = wait_until(PATIENCE, || {
-            std::os::unix::net::UnixStream::connect(&socket).is_ok()
-        });
-        assert!(up, "Xvfb does not start");
+        let (xvfb, display) = start_xvfb("1600x1200");
         let log = std::fs::File::create(output_folder().join("remote-viewer.log")).unwrap();
         let viewer = Running::start(
             Path::new("/usr/bin/remote-viewer"),
             Stdio::from(log),
             |command| {
-                command
-                    .arg(uri)
-                    .env("DISPLAY", &display)
-                    .env("HOME", home.path())
-                    .env_remove("WAYLAND_DISPLAY");
-                command
-                    .env("XDG_RUNTIME_DIR", home.path())
-                    .env("XDG_CONFIG_HOME", home.path());
-                command
-                    .env("GDK_BACKEND", "x11")
-                    .env("NO_AT_BRIDGE", "1")
-                    .env("GSETTINGS_BACKEND", "memory");
-                // spice-gtk holds each press back by 100 ms to see whether it is released.
-                command.env("SPICE_KEYPRESS_DELAY", "0");
+                view_on(command.arg(uri), &display, home.path());
             },
         );
         let screen = XClient::open(&display, Path::new(""));

@@ -8,8 +8,8 @@ use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xkb::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{
-    ConnectionExt as _, CreateWindowAux, EventMask, ImageFormat, InputFocus, ModMask, Window,
-    WindowClass,
+    ConnectionExt as _, CreateWindowAux, EventMask, ImageFormat, InputFocus, ModMask, Rectangle,
+    Window, WindowClass,
 };
 use x11rb::rust_connection::{DefaultStream, RustConnection};
 use x11rb::wrapper::ConnectionExt as _;
@@ -81,7 +81,6 @@ impl XClient {
 
     /// A window over the whole screen that has the focus and reports keys, buttons and motion.
     pub(crate) fn cover_screen(&self) -> Window {
-        let window = self.connection.generate_id().unwrap();
         let events = EventMask::KEY_PRESS
             | EventMask::KEY_RELEASE
             | EventMask::BUTTON_PRESS
@@ -92,25 +91,13 @@ impl XClient {
             .background_pixel(0x0020_2020)
             .override_redirect(1)
             .event_mask(events);
-        let (width, height) = (self.width, self.height);
-        let kind = WindowClass::INPUT_OUTPUT;
-        self.connection
-            .create_window(
-                x11rb::COPY_DEPTH_FROM_PARENT,
-                window,
-                self.root,
-                0,
-                0,
-                width,
-                height,
-                0,
-                kind,
-                0,
-                &look,
-            )
-            .unwrap();
-        self.connection.map_window(window).unwrap();
-        self.connection.sync().unwrap();
+        let screen = Rectangle {
+            x: 0,
+            y: 0,
+            width: self.width,
+            height: self.height,
+        };
+        let window = self.open_window(screen, &look);
         let exposed = self.wait_for(Duration::from_secs(5), |event| {
             matches!(event, Event::Expose(_)).then_some(())
         });
@@ -142,24 +129,31 @@ impl XClient {
         height: u16,
         colour: u32,
     ) -> Window {
-        let window = self.connection.generate_id().unwrap();
         let look = CreateWindowAux::new()
             .background_pixel(colour)
             .override_redirect(1);
+        let spot = Rectangle {
+            x,
+            y,
+            width,
+            height,
+        };
+        self.open_window(spot, &look)
+    }
+
+    fn open_window(&self, place: Rectangle, look: &CreateWindowAux) -> Window {
+        let window = self.connection.generate_id().unwrap();
+        let Rectangle {
+            x,
+            y,
+            width,
+            height,
+        } = place;
+        let (depth, visual) = (x11rb::COPY_DEPTH_FROM_PARENT, x11rb::COPY_FROM_PARENT);
         let kind = WindowClass::INPUT_OUTPUT;
         self.connection
             .create_window(
-                x11rb::COPY_DEPTH_FROM_PARENT,
-                window,
-                self.root,
-                x,
-                y,
-                width,
-                height,
-                0,
-                kind,
-                0,
-                &look,
+                depth, window, self.root, x, y, width, height, 0, kind, visual, look,
             )
             .unwrap();
         self.connection.map_window(window).unwrap();

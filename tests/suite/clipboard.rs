@@ -59,9 +59,15 @@ fn content(bytes: &SharedBytes) -> AgentMessage {
     })
 }
 
-#[test]
-fn a_clients_content_goes_to_who_pastes_and_not_before() {
-    let mut world = world();
+fn request() -> AgentMessage {
+    AgentMessage::ClipboardRequest(ClipboardRequest {
+        selection: CLIPBOARD,
+        kind: TEXT,
+    })
+}
+
+/// The client has text to paste.
+fn offer(world: &mut World) {
     let grab = ClipboardGrab {
         selection: CLIPBOARD,
         serial: 0,
@@ -69,6 +75,24 @@ fn a_clients_content_goes_to_who_pastes_and_not_before() {
     };
     world.clients[0].say_agent(world.now, &AgentMessage::ClipboardGrab(grab));
     world.run_for(MS(100));
+}
+
+/// A program pastes what the client has.
+fn begin_paste(world: &mut World) -> PasteId {
+    let paste = PasteId(7);
+    let news = ClipboardNews::Paste {
+        paste,
+        selection: CLIPBOARD,
+        kind: TEXT,
+    };
+    tell(world, news);
+    paste
+}
+
+#[test]
+fn a_clients_content_goes_to_who_pastes_and_not_before() {
+    let mut world = world();
+    offer(&mut world);
     let ordered = orders(&mut world);
     assert!(
         matches!(ordered.as_slice(), [ClipboardOrder::Own { turn: 1, .. }]),
@@ -76,18 +100,8 @@ fn a_clients_content_goes_to_who_pastes_and_not_before() {
     );
     assert_eq!(world.clients[0].main.agent.heard, []);
 
-    let paste = PasteId(7);
-    let news = ClipboardNews::Paste {
-        paste,
-        selection: CLIPBOARD,
-        kind: TEXT,
-    };
-    tell(&mut world, news);
-    let request = AgentMessage::ClipboardRequest(ClipboardRequest {
-        selection: CLIPBOARD,
-        kind: TEXT,
-    });
-    assert_eq!(world.clients[0].main.agent.heard, [request]);
+    let paste = begin_paste(&mut world);
+    assert_eq!(world.clients[0].main.agent.heard, [request()]);
     let bytes = SharedBytes::from(vec![b'x'; 3_000_000]);
     world.clients[0].say_agent(world.now, &content(&bytes));
     world.run_for(MS(1000));
@@ -109,11 +123,7 @@ fn a_programs_content_goes_to_the_client_that_asks() {
     assert!(
         matches!(heard.as_slice(), [AgentMessage::ClipboardGrab(grab)] if grab.types == [TEXT])
     );
-    let request = AgentMessage::ClipboardRequest(ClipboardRequest {
-        selection: CLIPBOARD,
-        kind: TEXT,
-    });
-    world.clients[0].say_agent(world.now, &request);
+    world.clients[0].say_agent(world.now, &request());
     world.run_for(MS(100));
     let ordered = orders(&mut world);
     let [ClipboardOrder::Fetch { transfer, .. }] = ordered.as_slice() else {
@@ -132,20 +142,8 @@ fn a_programs_content_goes_to_the_client_that_asks() {
 #[test]
 fn a_client_that_goes_takes_its_offer_with_it() {
     let mut world = world();
-    let grab = ClipboardGrab {
-        selection: CLIPBOARD,
-        serial: 0,
-        types: vec![TEXT],
-    };
-    world.clients[0].say_agent(world.now, &AgentMessage::ClipboardGrab(grab));
-    world.run_for(MS(100));
-    let paste = PasteId(1);
-    let news = ClipboardNews::Paste {
-        paste,
-        selection: CLIPBOARD,
-        kind: TEXT,
-    };
-    tell(&mut world, news);
+    offer(&mut world);
+    let paste = begin_paste(&mut world);
     orders(&mut world);
     world.leave(0);
     world.run_for(MS(100));

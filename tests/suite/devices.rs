@@ -122,15 +122,7 @@ fn each_client_has_its_own_mouse_mode() {
     let relative = InputRecord::Relative { dx: -3, dy: 4 };
     assert_eq!(world.devices.records, [absolute, relative]);
 
-    world.producer.show_cursor(false);
-    let shape = caraway_server::ring::CursorImage {
-        shape_serial: 0,
-        size: Size::new(2, 2),
-        hot_spot: Point::new(1, 1),
-        pixels: vec![0xff01_0203; 4],
-    };
-    world.producer.set_cursor(&shape);
-    world.producer.move_cursor(Point::new(77, 88));
+    world.producer.point_at(Point::new(77, 88));
     world.run_for(MS(200));
     world.verify_rest();
     let place = world.clients[bert]

@@ -239,6 +239,18 @@ impl Producer {
         self.cursor_changed();
     }
 
+    /// A small pointer is shown here that was hidden.
+    pub(crate) fn point_at(&mut self, position: Point) {
+        self.show_cursor(false);
+        self.set_cursor(&CursorImage {
+            shape_serial: 0,
+            size: Size::new(2, 2),
+            hot_spot: Point::new(1, 1),
+            pixels: vec![0xff01_0203; 4],
+        });
+        self.move_cursor(position);
+    }
+
     /// Shows or hides the cursor.
     pub(crate) fn show_cursor(&mut self, visible: bool) {
         self.write_u32(layout::CURSOR_OFFSET + cursor::VISIBLE, u32::from(visible));

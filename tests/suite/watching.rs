@@ -118,15 +118,7 @@ fn a_watcher_is_offered_what_it_gets_something_of() {
 #[test]
 fn a_watcher_sees_the_picture_and_where_the_pointer_is() {
     let (mut world, _, eve) = desktop(Profile::Gtk);
-    world.producer.show_cursor(false);
-    let shape = caraway_server::ring::CursorImage {
-        shape_serial: 0,
-        size: Size::new(2, 2),
-        hot_spot: Point::new(1, 1),
-        pixels: vec![0xff01_0203; 4],
-    };
-    world.producer.set_cursor(&shape);
-    world.producer.move_cursor(Point::new(77, 88));
+    world.producer.point_at(Point::new(77, 88));
     world.draw(&Op::Image(Rect::new(10, 10, 110, 110), 3));
     world.run_until_exact(&[eve], Micros::from_secs(2));
     world.run_for(MS(200));

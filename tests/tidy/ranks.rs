@@ -20,7 +20,6 @@ const RANKS: &[(&str, u32)] = &[
     ("gateway", 3),
     ("os", 4),
     ("io", 5),
-    ("web", 6),
     ("arguments", 7),
     ("main", 7),
     ("bin", 7),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Directories with source of our own.
-const ROOTS: [&str; 5] = ["src", "launcher", "xorg-driver-shim", "tests", "docs"];
+pub(crate) const ROOTS: [&str; 5] = ["src", "launcher", "xorg-driver-shim", "tests", "docs"];
 
 /// One file of the repository.
 pub(crate) struct Source {

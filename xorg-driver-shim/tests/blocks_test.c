@@ -5,35 +5,11 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "blocks.h"
 #include "framebuffer.h"
 #include "model.h"
-#include "ring.h"
-
-#define CHECK(condition)                                                    \
-    do {                                                                    \
-        if (!(condition)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __func__, __LINE__, #condition); \
-            exit(1);                                                        \
-        }                                                                   \
-    } while (0)
-
-static struct ring *new_ring(void)
-{
-    struct ring *ring = calloc(1, sizeof(*ring));
-
-    CHECK(ring && ring_create(ring));
-    return ring;
-}
-
-static void free_ring(struct ring *ring)
-{
-    ring_destroy(ring);
-    free(ring);
-}
+#include "without_x.h"
 
 struct mover {
     struct blocks *blocks;

@@ -9,44 +9,20 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "model.h"
-#include "ring.h"
+#include "without_x.h"
 
 #define WIDTH 160
 #define HEIGHT 120
 #define STRIDE 704
 #define WAKE_TIMEOUT_MS 10000
 
-#define CHECK(condition)                                                    \
-    do {                                                                    \
-        if (!(condition)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __func__, __LINE__, #condition); \
-            exit(1);                                                        \
-        }                                                                   \
-    } while (0)
-
 static uint32_t screen[STRIDE / 4 * HEIGHT];
-
-static struct ring *new_ring(void)
-{
-    struct ring *ring = calloc(1, sizeof(*ring));
-
-    CHECK(ring && ring_create(ring));
-    return ring;
-}
-
-static void free_ring(struct ring *ring)
-{
-    ring_destroy(ring);
-    free(ring);
-}
 
 static void publish_one(struct ring *ring, enum caraway_record_type type, int left, int top,
                         int right, int bottom)

@@ -3,7 +3,6 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use super::Detached;
 use crate::name::DesktopName;
-use crate::xorg::find::is_executable;
+use crate::process::programs;
 
 const PROGRAM: &str = "systemd-run";
 
@@ -53,10 +52,7 @@ const NOT_PASSED_ON: [&str; 12] = [
 pub(super) fn find() -> Option<PathBuf> {
     let runtime_dir = PathBuf::from(env::var_os("XDG_RUNTIME_DIR")?);
     UnixStream::connect(runtime_dir.join(MANAGER_SOCKET)).ok()?;
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .map(|dir| dir.join(PROGRAM))
-        .find(|program| fs::metadata(program).is_ok_and(|file| is_executable(&file)))
+    programs::in_path(PROGRAM)
 }
 
 /// What `caraway doctor` says of it.

@@ -2,8 +2,6 @@
 
 mod link;
 
-use std::env;
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -25,8 +23,8 @@ use crate::listen::Listener;
 use crate::logs::{Also, Kept, Logs};
 use crate::name::DesktopName;
 use crate::process::bound::{self, Life};
+use crate::process::programs;
 use crate::ticket::Ticket;
-use crate::xorg::find::is_executable;
 use crate::xorg::pid_of;
 
 /// File name of the program.
@@ -125,14 +123,10 @@ pub(crate) fn random_uuid() -> io::Result<u128> {
 
 /// Finds the server, `beside` first.
 pub(crate) fn find(beside: &Path) -> Result<PathBuf, ServerError> {
-    let path = env::var_os("PATH").unwrap_or_default();
     let mut dirs = vec![beside.to_path_buf()];
     dirs.extend(PACKAGE_DIRS.map(PathBuf::from));
-    dirs.extend(env::split_paths(&path));
-    dirs.into_iter()
-        .map(|dir| dir.join(PROGRAM))
-        .find(|program| fs::metadata(program).is_ok_and(|file| is_executable(&file)))
-        .ok_or_else(|| ServerError::Missing(beside.into()))
+    dirs.extend(programs::path_dirs());
+    programs::first_in(dirs, PROGRAM).ok_or_else(|| ServerError::Missing(beside.into()))
 }
 
 /// Starts one and opens the line to it.
@@ -262,6 +256,7 @@ fn say_features(command: &mut Command, plan: &Plan) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

@@ -1,8 +1,6 @@
 //! A D-Bus session of the desktop's own, so that its programs talk to each other and not to those of
 //! another desktop of the same user.
 
-use std::env;
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -15,8 +13,7 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use crate::control::lines::LineReader;
-use crate::process::bound;
-use crate::xorg::find::is_executable;
+use crate::process::{bound, programs};
 use crate::xorg::pid_of;
 
 /// Time in which the daemon has to say its address.
@@ -35,10 +32,7 @@ pub(super) struct Bus {
 
 /// The D-Bus daemon of this host.
 pub(crate) fn find() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/bin")]);
-    dirs.map(|dir| dir.join("dbus-daemon"))
-        .find(|program| fs::metadata(program).is_ok_and(|file| is_executable(&file)))
+    programs::of_host("dbus-daemon")
 }
 
 /// Starts a bus with its socket in `dir`; it ends with this process.

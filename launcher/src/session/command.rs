@@ -2,12 +2,11 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::xorg::find::is_executable;
+use crate::process::programs::{first_in, is_program, path_dirs};
 
 /// Scripts in the user's home that start a session, if they may be executed.
 const USER_SCRIPTS: [&str; 3] = [".xsession", ".Xsession", ".xinitrc"];
@@ -74,9 +73,7 @@ impl SessionCommand {
 
 /// Takes the words that the `given` command has, or chooses.
 pub(crate) fn choose(given: &[OsString]) -> Result<SessionCommand, CommandError> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let dirs: Vec<PathBuf> = env::split_paths(&path).collect();
-    choose_from(given, env::home_dir().as_deref(), &dirs)
+    choose_from(given, env::home_dir().as_deref(), &path_dirs())
 }
 
 fn choose_from(
@@ -112,17 +109,12 @@ fn locate(program: &OsStr, dirs: &[PathBuf]) -> Option<PathBuf> {
     if program.as_encoded_bytes().contains(&b'/') {
         return is_program(Path::new(program)).then(|| program.into());
     }
-    dirs.iter()
-        .map(|dir| dir.join(program))
-        .find(|path| is_program(path))
-}
-
-fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|file| is_executable(&file))
+    first_in(dirs.iter().cloned(), program)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::release::release;
 use crate::name::DesktopName;
-use crate::xorg::find::is_executable;
+use crate::process::programs;
 
 /// The daemon that is started where none runs.
 const PROGRAM: &str = "pulseaudio";
@@ -151,10 +151,7 @@ fn script(socket: &Path, name: &DesktopName) -> String {
 
 /// The daemon of this host, to be started.
 pub(crate) fn find() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/bin")]);
-    dirs.map(|dir| dir.join(PROGRAM))
-        .find(|program| fs::metadata(program).is_ok_and(|file| is_executable(&file)))
+    programs::of_host(PROGRAM)
 }
 
 /// Where programs of the user look for the user's daemon, first to last.

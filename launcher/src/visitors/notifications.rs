@@ -4,25 +4,33 @@
 //! nobody shows notifications, the words are in the log alone.
 
 use std::collections::VecDeque;
-use std::env;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::name::DesktopName;
-use crate::process::bound;
-use crate::xorg::pid_of;
+use crate::process::bus_program::BusProgram;
+use crate::process::programs;
 
 const GDBUS: &str = "gdbus";
 
 /// Notifications that wait for others.
 const WAITING_MAX: usize = 16;
 
-/// Seconds in which the bus has to answer.
-const ANSWER_S: &str = "5";
+/// What is called; the bus has 5 s to answer.
+const CALL: [&str; 11] = [
+    "call",
+    "--session",
+    "--timeout",
+    "5",
+    "--dest",
+    "org.freedesktop.Notifications",
+    "--object-path",
+    "/org/freedesktop/Notifications",
+    "--method",
+    "org.freedesktop.Notifications.Notify",
+    "--",
+];
 
 /// How long a notification is shown, in milliseconds.
 const SHOWN_MS: &str = "15000";
@@ -30,22 +38,17 @@ const SHOWN_MS: &str = "15000";
 /// What is shown and is to be shown.
 #[derive(Debug)]
 pub(super) struct Notifications {
-    gdbus: Option<PathBuf>,
-    bus_address: String,
+    gdbus: BusProgram,
     title: String,
     waiting: VecDeque<[String; 2]>,
-    running: Option<Pid>,
 }
 
 impl Notifications {
     pub(super) fn new(name: &DesktopName, bus_socket: Option<&Path>) -> Self {
-        let socket = bus_socket.unwrap_or(Path::new("")).display().to_string();
         Self {
-            gdbus: bus_socket.and_then(|_| find()),
-            bus_address: format!("unix:path={socket}"),
+            gdbus: BusProgram::new(GDBUS, bus_socket),
             title: format!("Desktop {name}"),
             waiting: VecDeque::new(),
-            running: None,
         }
     }
 
@@ -60,55 +63,41 @@ impl Notifications {
 
     /// A process that nobody else knows has ended.
     pub(super) fn ended(&mut self, pid: Pid) {
-        if self.running == Some(pid) {
-            self.running = None;
+        if self.gdbus.has_ended(pid) {
             self.step();
         }
     }
 
     fn step(&mut self) {
-        let (None, Some(gdbus)) = (self.running, &self.gdbus) else {
-            self.waiting.truncate(WAITING_MAX);
+        if !self.gdbus.is_free() {
             return;
-        };
-        let Some([heading, text]) = self.waiting.pop_front() else {
-            return;
-        };
-        self.running = run(gdbus, &self.bus_address, &heading, &text).ok();
+        }
+        if let Some([heading, text]) = self.waiting.pop_front() {
+            let words = arguments(&heading, &text);
+            self.gdbus.run(words.iter().map(String::as_str));
+        }
     }
 }
 
 /// The program that speaks to D-Bus, if this host has it.
 pub(crate) fn find() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut programs = env::split_paths(&path).map(|dir| dir.join(GDBUS));
-    programs.find(|program| program.is_file())
+    programs::in_path(GDBUS)
 }
 
-fn run(gdbus: &Path, bus_address: &str, heading: &str, text: &str) -> io::Result<Pid> {
-    let mut command = bound::command(gdbus, Signal::SIGTERM);
-    command.args(["call", "--session", "--timeout", ANSWER_S]);
-    command.args(["--dest", "org.freedesktop.Notifications"]);
-    command.args(["--object-path", "/org/freedesktop/Notifications"]);
-    command.args(["--method", "org.freedesktop.Notifications.Notify", "--"]);
-    // With their types: where nobody answers there is nobody to ask for them.
-    command.args([
-        &quoted("Caraway"),
-        "uint32 0",
-        &quoted("dialog-information"),
+/// With their types: where nobody answers there is nobody to ask for them.
+fn arguments(heading: &str, text: &str) -> Vec<String> {
+    let mut words: Vec<String> = CALL.map(str::to_owned).to_vec();
+    words.extend([
+        quoted("Caraway"),
+        "uint32 0".into(),
+        quoted("dialog-information"),
+        quoted(heading),
+        quoted(&escaped(text)),
+        "@as []".into(),
+        "@a{sv} {}".into(),
+        format!("int32 {SHOWN_MS}"),
     ]);
-    command.args([
-        &quoted(heading),
-        &quoted(&escaped(text)),
-        "@as []",
-        "@a{sv} {}",
-    ]);
-    command
-        .arg(format!("int32 {SHOWN_MS}"))
-        .env("DBUS_SESSION_BUS_ADDRESS", bus_address)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    Ok(pid_of(&command.spawn()?))
+    words
 }
 
 /// A string as GVariant's text form has it.
@@ -139,7 +128,6 @@ mod tests {
         for _ in 0..10 * WAITING_MAX {
             notifications.show("heading", "text");
         }
-        assert_eq!(notifications.running, None);
-        assert!(notifications.waiting.len() <= WAITING_MAX);
+        assert_eq!(notifications.waiting.len(), WAITING_MAX);
     }
 }

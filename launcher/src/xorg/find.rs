@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Installation, XorgError};
+use crate::process::programs::is_executable;
 
 /// Xorg itself; `/usr/bin/Xorg` may be a script around a setuid wrapper and comes last.
 const PROGRAMS: [&str; 5] = [
@@ -96,18 +97,10 @@ fn module_path(beside: &Path, system: Vec<PathBuf>) -> Result<Vec<PathBuf>, Xorg
     Err(XorgError::DriverMissing(beside.into()))
 }
 
-/// Whether somebody may execute the file.
-pub(crate) fn is_executable(file: &fs::Metadata) -> bool {
-    file.is_file() && file.permissions().mode() & 0o111 != 0
-}
-
-/// Whether there is a program at `path`.
-pub(crate) fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|file| is_executable(&file))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn write(path: &Path, content: &str, mode: u32) {

@@ -26,6 +26,11 @@ fn detached(stage: &Stage, options: &[&str], shell: &str) -> Value {
     stage.json(&[&xorg[..], &listen, options, &command].concat())
 }
 
+/// The words for a desktop that sleeps.
+fn sleeper(xorg: &str) -> [&str; 7] {
+    ["start", "--detach", "--xorg", xorg, "--", "sleep", "1000"]
+}
+
 fn pid(ready: &Value, part: &str) -> i32 {
     i32::try_from(ready["pids"][part].as_i64().unwrap()).unwrap()
 }
@@ -50,15 +55,7 @@ fn without_systemd_it_is_a_process_of_its_own() {
 
         // A second one finds a name of its own, and tells it in words.
         let xorg = stage.path("Xorg");
-        let words = [
-            "start",
-            "--detach",
-            "--xorg",
-            xorg.to_str().unwrap(),
-            "--",
-            "sleep",
-            "1000",
-        ];
+        let words = sleeper(xorg.to_str().unwrap());
         let second = stage.run(&words);
         assert!(second.status.success());
         let said = String::from_utf8(second.stdout).unwrap();
@@ -103,15 +100,7 @@ fn whoever_interrupts_the_wait_has_no_desktop() {
         mkfifo(&says, Mode::from_bits_truncate(0o666)).unwrap();
         fs::set_permissions(&says, fs::Permissions::from_mode(0o666)).unwrap();
         let xorg = stage.path("Xorg");
-        let words = [
-            "start",
-            "--detach",
-            "--xorg",
-            xorg.to_str().unwrap(),
-            "--",
-            "sleep",
-            "1000",
-        ];
+        let words = sleeper(xorg.to_str().unwrap());
         let mut waiting = spawn(&mut stage.command(&words));
         wait_until("the server starts", || {
             stage.path("listeners.desktop").exists()

@@ -1,5 +1,6 @@
 //! One connection of a client, from its first byte to its end.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,15 +8,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::broker_line::{BrokerLine, LineError};
-use super::{Gateway, WaitingPlace, notice, relay};
+use super::{Gateway, notice, relay};
 use crate::auth::doorkeeper::Source;
 use crate::auth::sasl::{Credentials, Exchange, Judge, Said};
 use crate::auth::scram::NONCE_BYTES;
-use crate::base::Micros;
-use crate::base::limits::{FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE, LOGIN_DEADLINE};
+use crate::base::limits::LOGIN_DEADLINE;
 use crate::channel::FramingError;
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::channel::link_sasl::SaslAnswer;
@@ -23,6 +23,7 @@ use crate::gateway::broker::{Reply, Request};
 use crate::gateway::first_message::{FirstMessage, NoInit};
 use crate::gateway::logins::{LoginError, LoginKey};
 use crate::gateway::replay::{Progress, Replay, ReplayError};
+use crate::io::door::{OpeningError, Turned, WaitingPlace, hold_back};
 use crate::io::transport::Transport;
 use crate::wire::link::{ChannelType, LinkCode};
 
@@ -35,15 +36,13 @@ const LINK_DEADLINE: Duration = Duration::from_secs(10);
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectionError {
-    #[error("link: {0}")]
-    Opening(std::io::Error),
+    #[error(transparent)]
+    Opening(#[from] OpeningError),
     #[error("link: {0}")]
     Link(#[from] LinkError),
-    #[error("link: not finished in time")]
+    #[error("the desktop has not answered in time")]
     Deadline,
-    #[error("link: given up for a newer one, too many have not authenticated")]
-    Evicted,
-    #[error("link: closed by the client")]
+    #[error("closed by the client before its desktop was there")]
     ClosedEarly,
     #[error("{0}")]
     Login(#[from] LoginError),
@@ -110,18 +109,8 @@ pub(super) async fn serve(
         address,
         source,
     } = arrival;
-    let deadline = Duration::from_micros(HANDSHAKE_DEADLINE.0);
-    let admitted = tokio::select! {
-        admitted = authenticate(gateway, Transport::Tcp(stream), source, address) => admitted?,
-        () = place.evicted.notified() => return Err(ConnectionError::Evicted),
-        () = sleep(deadline) => return Err(ConnectionError::Deadline),
-    };
-    drop(place);
-    let Some((mut client, membership, desktop_id)) = admitted else {
-        // The words are a promise: tools that shut addresses out look for them.
-        tracing::warn!(peer = %address, "authentication failed");
-        return Err(LinkError::PermissionDenied.into());
-    };
+    let admitted = authenticate(gateway, Transport::Tcp(stream), source, address);
+    let (mut client, membership, desktop_id) = place.open(admitted).await?;
     let notice = gateway.notices.borrow().get(&membership.key).cloned();
     if let Some(sentence) = notice {
         return notice::show(client, &sentence, 0).await;
@@ -192,17 +181,14 @@ fn refusal(error: &ConnectionError) -> LinkError {
 
 type Admitted = (Client, Membership, u32);
 
-/// Takes the client to the point where it has authenticated; none if it has not.
+/// Takes the client to the point where it has authenticated.
 async fn authenticate(
     gateway: &Rc<Gateway>,
     stream: Transport,
     source: Option<Source>,
     address: SocketAddr,
-) -> Result<Option<Admitted>, ConnectionError> {
-    let stream = stream
-        .open(Some(&gateway.tls))
-        .await
-        .map_err(ConnectionError::Opening)?;
+) -> Result<Admitted, OpeningError> {
+    let stream = stream.open(Some(&gateway.tls)).await?;
     let link = match stream.is_tls() {
         true => Link::offering_sasl(&Judge::System.mechanisms()),
         false => Link::refusing_plain(),
@@ -212,34 +198,38 @@ async fn authenticate(
     let credentials = hear_credentials(&mut client).await?;
     let asked = Instant::now();
     let admitted = match credentials {
-        Some(credentials) if !gateway.door.borrow().is_shut(gateway.now(), source) => {
+        Some(credentials) if !gateway.door.is_shut(source) => {
             admit(gateway, &client, &credentials, address).await
         }
         _ => Err(Denial::Wrong),
     };
-    let Ok((membership, desktop_id)) = admitted else {
-        // Who cannot be judged has done nothing wrong, and cannot tell that from a wrong password.
-        let shut = match admitted {
-            Err(Denial::NotJudged) => None,
-            _ => gateway.door.borrow_mut().failed(gateway.now(), source),
-        };
-        if let Some(Micros(time_us)) = shut {
-            let seconds = time_us / 1_000_000;
-            tracing::warn!(seconds, "an address is shut out for its wrong passwords");
+    let (membership, desktop_id) = match admitted {
+        Ok(admitted) => admitted,
+        Err(denial) => {
+            let error = match denial {
+                Denial::Wrong => {
+                    gateway.door.failed(&address, source, asked).await;
+                    LinkError::PermissionDenied.into()
+                }
+                // Who cannot be judged has done nothing wrong, and cannot tell that from a wrong password.
+                Denial::NotJudged => {
+                    hold_back(asked).await;
+                    OpeningError::NotJudged
+                }
+            };
+            client.link.answer_sasl(SaslAnswer::Denied(None));
+            client.send_output().await?;
+            return Err(error);
         }
-        sleep_until(asked + Duration::from_micros(FAILURE_ANSWERED_AFTER.0)).await;
-        client.link.answer_sasl(SaslAnswer::Denied(None));
-        client.send_output().await?;
-        return Ok(None);
     };
-    gateway.door.borrow_mut().succeeded(source);
+    gateway.door.succeeded(source);
     client.link.answer_sasl(SaslAnswer::Accepted(None));
     client.send_output().await?;
-    Ok(Some((client, membership, desktop_id)))
+    Ok((client, membership, desktop_id))
 }
 
 /// The name and password that the client says; none if what it says is neither.
-async fn hear_credentials(client: &mut Client) -> Result<Option<Credentials>, ConnectionError> {
+async fn hear_credentials(client: &mut Client) -> Result<Option<Credentials>, OpeningError> {
     let mut buffer = zeroize::Zeroizing::new([0; 1024]);
     loop {
         let step = client.link.step();
@@ -248,7 +238,7 @@ async fn hear_credentials(client: &mut Client) -> Result<Option<Credentials>, Co
             Step::NeedsBytes => {
                 let count = client.stream.read(&mut *buffer).await?;
                 if count == 0 {
-                    return Err(ConnectionError::ClosedEarly);
+                    return Err(OpeningError::ClosedEarly);
                 }
                 client.link.push(buffer.get(..count).unwrap_or_default());
             }
@@ -297,7 +287,9 @@ async fn admit(
         let mut logins = gateway.logins.borrow_mut();
         let joined = logins.join(message.connection_id, &proof);
         let (key, desktop_id) = joined.map_err(|error| {
-            tracing::warn!(peer = %address, %error, "channel denied");
+            if let Some(held_back) = gateway.door.line(Turned::ChannelDenied) {
+                tracing::warn!(peer = %address, %error, held_back, "channel denied");
+            }
             Denial::Wrong
         })?;
         return Ok((membership(key, false), desktop_id));
@@ -314,14 +306,8 @@ async fn admit(
     let deadline = Duration::from_micros(LOGIN_DEADLINE.0);
     let (line, reply) = match timeout(deadline, asking).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            tracing::error!(peer = %address, %error, "nobody can be let in");
-            return Err(Denial::NotJudged);
-        }
-        Err(_) => {
-            tracing::error!(peer = %address, "the broker does not answer");
-            return Err(Denial::NotJudged);
-        }
+        Ok(Err(error)) => return Err(not_judged(gateway, address, &error)),
+        Err(_) => return Err(not_judged(gateway, address, &"the broker does not answer")),
     };
     let Reply::Known { uid, user } = reply else {
         return Err(Denial::Wrong);
@@ -329,15 +315,20 @@ async fn admit(
     tracing::info!(peer = %address, user, uid, "authenticated");
     let entropy = getrandom::u32().map_err(|_| Denial::NotJudged)?;
     let begun = gateway.logins.borrow_mut().begin(proof, entropy);
-    let key = begun.map_err(|error| {
-        tracing::error!(peer = %address, %error, "nobody can be let in");
-        Denial::NotJudged
-    })?;
+    let key = begun.map_err(|error| not_judged(gateway, address, &error))?;
     gateway
         .lines
         .borrow_mut()
         .insert(key, Rc::new(Mutex::new(line)));
     Ok((membership(key, true), 0))
+}
+
+/// Tells why nobody can be let in now.
+fn not_judged(gateway: &Gateway, peer: SocketAddr, error: &impl Display) -> Denial {
+    if let Some(held_back) = gateway.door.line(Turned::NotJudged) {
+        tracing::error!(%peer, %error, held_back, "nobody can be let in");
+    }
+    Denial::NotJudged
 }
 
 /// Gets a connection to the desktop and links there; gives it with what the server said behind the handshake.

@@ -15,28 +15,19 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 
 use self::broker_line::BrokerLine;
-use super::complaints::Complaints;
+use self::connection::ConnectionError;
+use super::clock::Clock;
+use super::door::{Door, Turned, canonical, notice_vanished};
 use super::tls::Tls;
-use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
+use crate::auth::doorkeeper::Source;
 use crate::auth::sasl::Credentials;
-use crate::base::Micros;
 use crate::gateway::logins::{LoginKey, Logins, Proof};
 use crate::os::tcp;
-
-/// A client that takes no byte for so long is gone.
-const VANISHED_AFTER: Duration = Duration::from_secs(120);
-
-/// With nothing to send, the kernel asks a client that has been silent for so long.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-
-/// After accept fails (no descriptors, no memory) it is not tried again for this long.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Connections at a time, of clients that have authenticated or not: each takes two descriptors.
 const CONNECTIONS_MAX: usize = 8192;
@@ -49,7 +40,6 @@ const NOTSENT_BYTES: u32 = 64 * 1024;
 pub struct Gateway {
     tls: Rc<Tls>,
     broker: PathBuf,
-    started: Instant,
     /// Proofs are made with it; it lives as long as this process.
     proof_key: [u8; 32],
     decodes_opus: bool,
@@ -57,10 +47,7 @@ pub struct Gateway {
     lines: RefCell<BTreeMap<LoginKey, Rc<Mutex<BrokerLine>>>>,
     /// What users read who were refused, as long as they are connected.
     notices: RefCell<BTreeMap<LoginKey, Rc<str>>>,
-    door: RefCell<Doorkeeper>,
-    /// Rung when the place of one who has not authenticated is taken away.
-    places: RefCell<BTreeMap<Place, Rc<Notify>>>,
-    refusals: RefCell<Complaints>,
+    door: Rc<Door>,
     connections: RefCell<usize>,
 }
 
@@ -80,15 +67,12 @@ impl Gateway {
         Ok(Self {
             tls,
             broker,
-            started: Instant::now(),
             proof_key,
             decodes_opus,
             logins: RefCell::new(Logins::new()),
             lines: RefCell::default(),
             notices: RefCell::default(),
-            door: RefCell::new(Doorkeeper::new()),
-            places: RefCell::default(),
-            refusals: RefCell::default(),
+            door: Door::new(Clock::start()),
             connections: RefCell::new(0),
         })
     }
@@ -98,33 +82,24 @@ impl Gateway {
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => self.receive(stream, address),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a client");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                Err(error) => self.door.not_accepted(error).await,
             }
         }
     }
 
     fn receive(self: &Rc<Self>, stream: TcpStream, address: SocketAddr) {
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let address = canonical(address);
         let source = Source::of(address.ip());
-        let place = match self.waiting_place(source) {
-            Ok(place) => place,
-            Err(refusal) => {
-                self.complain(address, &refusal);
-                return;
-            }
-        };
-        let Some(seat) = Seat::take(self) else {
-            self.complain(
-                address,
-                &format_args!("{CONNECTIONS_MAX} connections are open"),
-            );
+        let Some(place) = self.door.knock(&address, source) else {
             return;
         };
-        let prepared = tcp::send_at_once(&stream, NOTSENT_BYTES)
-            .and_then(|()| tcp::notice_vanished_peer(&stream, VANISHED_AFTER, KEEPALIVE_IDLE));
+        let Some(seat) = Seat::take(self) else {
+            let refusal = format_args!("{CONNECTIONS_MAX} connections are open");
+            self.door.refuse(Turned::Full, &address, &refusal);
+            return;
+        };
+        let prepared =
+            tcp::send_at_once(&stream, NOTSENT_BYTES).and_then(|()| notice_vanished(&stream));
         if prepared.is_err() {
             // It has closed already.
             return;
@@ -138,26 +113,11 @@ impl Gateway {
             };
             match connection::serve(&gateway, arrival, place).await {
                 Ok(()) => tracing::info!(peer = %address, "connection closed"),
+                Err(ConnectionError::Opening(error)) => gateway.door.ended(&address, &error),
                 Err(error) => tracing::info!(peer = %address, %error, "connection ended"),
             }
             drop(seat);
         });
-    }
-
-    fn complain(&self, peer: SocketAddr, refusal: &impl std::fmt::Display) {
-        // The words without their numbers: a flood fills no log.
-        let kind: String = refusal
-            .to_string()
-            .chars()
-            .filter(|c| !c.is_ascii_digit())
-            .collect();
-        if self.refusals.borrow_mut().admit(self.now(), &kind) {
-            tracing::warn!(%peer, %refusal, "connection refused");
-        }
-    }
-
-    fn now(&self) -> Micros {
-        Micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
     /// What name and password come to; who knows it without the key knows nothing.
@@ -168,36 +128,6 @@ impl Gateway {
         hasher.update(&[0]);
         hasher.update(&credentials.password);
         *hasher.finalize().as_bytes()
-    }
-
-    fn waiting_place(self: &Rc<Self>, source: Option<Source>) -> Result<WaitingPlace, Refusal> {
-        let knock = self.door.borrow_mut().knock(self.now(), source)?;
-        let evicted = Rc::new(Notify::new());
-        let mut places = self.places.borrow_mut();
-        if let Some(other) = knock.evicted.and_then(|place| places.remove(&place)) {
-            other.notify_one();
-        }
-        places.insert(knock.place, Rc::clone(&evicted));
-        Ok(WaitingPlace {
-            gateway: Rc::clone(self),
-            place: knock.place,
-            evicted,
-        })
-    }
-}
-
-/// Holds a place among those who have not authenticated until it is dropped.
-#[derive(Debug)]
-struct WaitingPlace {
-    gateway: Rc<Gateway>,
-    place: Place,
-    evicted: Rc<Notify>,
-}
-
-impl Drop for WaitingPlace {
-    fn drop(&mut self) {
-        self.gateway.door.borrow_mut().leave(self.place);
-        self.gateway.places.borrow_mut().remove(&self.place);
     }
 }
 

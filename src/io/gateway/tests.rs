@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -17,6 +18,7 @@ use super::*;
 use crate::base::{ByteReader, ByteWriter};
 use crate::channel::link::{Link, Step};
 use crate::gateway::broker::{DATAGRAM_BYTES_MAX, Reply, Request};
+use crate::io::heard_log;
 use crate::io::tls::TlsFiles;
 use crate::os::seqpacket::{SeqPacket, SeqPacketListener};
 use crate::os::{Received, Watched};
@@ -404,6 +406,48 @@ fn wrong_passwords_are_denied_late() {
 }
 
 #[test]
+fn failed_logins_have_the_promised_line_and_do_not_fill_the_log() {
+    heard_log::listen();
+    in_world(async |world| {
+        let world = Rc::new(world);
+        let guesses: Vec<_> = (0..5)
+            .map(|_| {
+                let world = Rc::clone(&world);
+                spawn_local(async move { world.link(ChannelType::MAIN, 0, "alice", "wrong").await })
+            })
+            .collect();
+        for guess in guesses {
+            assert_eq!(guess.await.unwrap().err(), Some(PERMISSION_DENIED));
+        }
+        assert!(world.log_in("alice", "alice-secret").await.1 != 0);
+        let late = world.link(ChannelType::MAIN, 0, "alice", "wrong").await;
+        assert_eq!(late.err(), Some(PERMISSION_DENIED));
+    });
+    let failed = heard_log::lines_with("authentication failed peer=127.0.0.1:");
+    assert_eq!(
+        failed.len(),
+        2,
+        "one of an address in half a second: {failed:?}"
+    );
+    assert!(!failed[0].contains("held_back"), "{failed:?}");
+    assert!(failed[1].ends_with("held_back=4"), "{failed:?}");
+}
+
+#[test]
+fn floods_of_strangers_do_not_fill_the_log() {
+    heard_log::listen();
+    in_world(async |world| {
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(world.address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            let _ = stream.read(&mut [0]).await;
+        }
+    });
+    let ended = heard_log::lines_with("connection ended peer=127.0.0.1:");
+    assert!((1..=3).contains(&ended.len()), "one in a second: {ended:?}");
+}
+
+#[test]
 fn who_is_refused_is_shown_why() {
     in_world(async |world| {
         let (_main, id) = world.log_in("carol", "carol-secret").await;
@@ -429,6 +473,7 @@ fn who_is_refused_is_shown_why() {
 
 #[test]
 fn without_a_broker_or_a_desktop_nobody_comes_in_and_nothing_hangs() {
+    heard_log::listen();
     in_world(async |world| {
         std::fs::remove_file(world.folder.path().join("broker")).unwrap();
         let denied = world
@@ -436,6 +481,9 @@ fn without_a_broker_or_a_desktop_nobody_comes_in_and_nothing_hangs() {
             .await;
         assert_eq!(denied.err(), Some(PERMISSION_DENIED));
     });
+    // Nobody shall be shut out for what is this host's own fault.
+    assert!(heard_log::lines_with("authentication failed").is_empty());
+    assert_eq!(heard_log::lines_with("nobody can be let in").len(), 1);
 }
 
 #[test]

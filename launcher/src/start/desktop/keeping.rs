@@ -230,7 +230,7 @@ fn newest_program() -> Result<PathBuf, String> {
     }
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let path = without_mark(&own);
-    match crate::xorg::find::is_program(&path) {
+    match crate::process::programs::is_program(&path) {
         true => Ok(path),
         false => Err(format!("there is no program {}", path.display())),
     }
