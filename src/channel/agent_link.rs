@@ -219,6 +219,11 @@ impl AgentLink {
         self.assembler.kept_bytes()
     }
 
+    /// The kind of the message that has begun to arrive.
+    pub fn unfinished(&self) -> Option<AgentType> {
+        self.assembler.unfinished()
+    }
+
     /// AGENT_DATA: a chunk. What it completes is there to [take](Self::take_incoming).
     ///
     /// # Errors

@@ -52,6 +52,9 @@ impl AgentSide {
         for incoming in link.take_incoming() {
             self.take(now, client, incoming);
         }
+        if link.unfinished() == Some(AgentType::CLIPBOARD) {
+            self.clipboard.client_is_sending(client, now);
+        }
         self.unfinished.insert(client, link.kept_bytes());
         let others = self.unfinished.iter().filter(|(id, _)| **id != client);
         let taken: usize = others.map(|(_, bytes)| bytes).sum();

@@ -20,6 +20,10 @@ const CLIPBOARD: Selection = Selection::Clipboard;
 const TEXT: ClipboardType = ClipboardType::Utf8Text;
 
 fn world() -> World {
+    world_on(Line::LAN)
+}
+
+fn world_on(line: Line) -> World {
     let mut world = World::new(SIZE);
     let services = AgentServices {
         clipboard: true,
@@ -27,8 +31,8 @@ fn world() -> World {
         ..AgentServices::default()
     };
     world.host.with(|session| session.serve_agent(services));
-    world.join(Profile::Gtk, Line::LAN);
-    world.run_until_exact(&[0], MS(2000));
+    world.join(Profile::Gtk, line);
+    world.run_until_exact(&[0], MS(5000));
     world.run_for(MS(500));
     world
 }
@@ -108,6 +112,27 @@ fn a_clients_content_goes_to_who_pastes_and_not_before() {
     let data = Some(bytes);
     let delivered = ClipboardOrder::Deliver { paste, data };
     assert_eq!(orders(&mut world), [delivered]);
+}
+
+/// Who pastes waits as long as content arrives, and no longer than the deadline when it has stopped.
+#[test]
+fn content_that_takes_long_on_its_way_is_not_given_up() {
+    let mut world = world_on(Line::SLOW);
+    offer(&mut world);
+    let paste = begin_paste(&mut world);
+    orders(&mut world);
+    // Half a minute at 1 Mbit/s.
+    let bytes = SharedBytes::from(vec![b'x'; 4_000_000]);
+    let begun = world.now;
+    world.clients[0].say_agent(world.now, &content(&bytes));
+    let mut delivered = Vec::new();
+    while delivered.is_empty() && world.now < begun + MS(60_000) {
+        world.run_for(MS(500));
+        delivered = orders(&mut world);
+    }
+    assert!(begun + MS(30_000) < world.now, "the line was not slow");
+    let data = Some(bytes);
+    assert_eq!(delivered, [ClipboardOrder::Deliver { paste, data }]);
 }
 
 #[test]

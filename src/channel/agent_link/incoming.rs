@@ -81,6 +81,13 @@ impl Assembler {
         self.body.len()
     }
 
+    /// The kind of the message whose end has not come.
+    pub(super) fn unfinished(&self) -> Option<AgentType> {
+        self.unfinished
+            .as_ref()
+            .map(|unfinished| unfinished.message_type)
+    }
+
     /// The client begins anew.
     pub(super) fn reset(&mut self) {
         self.head.clear();
