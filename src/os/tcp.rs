@@ -1,6 +1,9 @@
 //! TCP socket options, and what the kernel knows of a connection.
 
-#![expect(unsafe_code, reason = "getsockopt(TCP_INFO) and ioctl(SIOCOUTQ)")]
+#![expect(
+    unsafe_code,
+    reason = "getsockopt(TCP_INFO), setsockopt(SO_RCVLOWAT) and ioctl(SIOCOUTQ)"
+)]
 
 use std::io;
 use std::mem::{MaybeUninit, offset_of};
@@ -74,6 +77,25 @@ pub fn send_at_once(socket: &impl AsFd, notsent_bytes: u32) -> io::Result<()> {
     let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(notsent_bytes)
+}
+
+/// SO_RCVLOWAT: whoever waits for the socket is woken when so many bytes are there, or its end. The kernel makes room for
+/// them, within `net.ipv4.tcp_rmem`. Lowering it wakes at once if enough is there then.
+pub fn wake_at(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let number = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads one int from the pointer, which outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            number,
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    Errno::result(result)?;
+    Ok(())
 }
 
 /// TCP_USER_TIMEOUT and keepalive: a peer that vanished is known after `timeout` when bytes wait for it, and after
