@@ -137,6 +137,7 @@ fn tcp_info(socket: &impl AsFd) -> io::Result<(libc::tcp_info, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
@@ -144,6 +145,28 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn little_is_told_of_when_that_is_asked_for() {
+        let (mut client, server) = pair();
+        let is_told = |wait: PollTimeout| {
+            let mut asked = [PollFd::new(server.as_fd(), PollFlags::POLLIN)];
+            poll(&mut asked, wait).unwrap() == 1
+        };
+        wake_at(&server, 3000).unwrap();
+        client.write_all(&[0; 2000]).unwrap();
+        assert!(!is_told(PollTimeout::ZERO));
+        wake_at(&server, 1).unwrap();
+        assert!(is_told(PollTimeout::from(10_000_u16)));
+        wake_at(&server, 3000).unwrap();
+        assert!(!is_told(PollTimeout::ZERO));
+        client.write_all(&[0; 1000]).unwrap();
+        assert!(is_told(PollTimeout::from(10_000_u16)));
+        // Its end is told of in any case.
+        wake_at(&server, 1 << 20).unwrap();
+        drop(client);
+        assert!(is_told(PollTimeout::from(10_000_u16)));
     }
 
     #[test]
