@@ -55,8 +55,8 @@ pub enum UploadOrder {
         /// Bytes that will come.
         size_bytes: u64,
     },
-    /// Append a piece; answered by Written in any case, with Failed before it where it went wrong. One Written may answer
-    /// several.
+    /// Append a piece; answered by Written in any case, with Failed before it where it went wrong. One Written may
+    /// answer several.
     Write {
         /// Which.
         upload: UploadKey,

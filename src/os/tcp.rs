@@ -79,8 +79,8 @@ pub fn send_at_once(socket: &impl AsFd, notsent_bytes: u32) -> io::Result<()> {
     socket.set_tcp_notsent_lowat(notsent_bytes)
 }
 
-/// SO_RCVLOWAT: whoever waits for the socket is woken when so many bytes are there, or its end. The kernel makes room for
-/// them, within `net.ipv4.tcp_rmem`. Lowering it wakes at once if enough is there then.
+/// SO_RCVLOWAT: whoever waits for the socket is woken when so many bytes are there, or its end. The kernel makes room
+/// for them, within `net.ipv4.tcp_rmem`. Lowering it wakes at once if enough is there then.
 pub fn wake_at(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     let number = socket.as_fd().as_raw_fd();

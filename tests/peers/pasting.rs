@@ -35,9 +35,9 @@ fn type_into(desktop: &Desktop, class: &str, keys: &[&str]) {
     xdotool(desktop, &[&["key"], keys].concat());
 }
 
-/// Has a program paste what the client copies, type an exclamation mark behind it, and copy all of that. Everything anew
-/// until the client gets it: what is typed before the program listens is lost, and so is what is typed before it has
-/// pasted.
+/// Has a program paste what the client copies, type an exclamation mark behind it, and copy all of that. Everything
+/// anew until the client gets it: what is typed before the program listens is lost, and so is what is typed before it
+/// has pasted.
 fn paste_and_copy(copying: &mut Copying, class: &str, file: &Path, copied: &str) {
     let wait = format!("clip-wait {CLIPBOARD} {TEXT} {}", RETRY_AFTER.as_millis());
     let mut received = Vec::new();

@@ -97,7 +97,8 @@ void do_clip_own(char **words, int count)
 
     (void)count;
     g_clear_pointer(&clip.own[selection], g_free);
-    if (!peer_wait_for_agent() || !g_file_get_contents(words[3], &clip.own[selection], &clip.own_size[selection], NULL)) {
+    if (!peer_wait_for_agent() ||
+        !g_file_get_contents(words[3], &clip.own[selection], &clip.own_size[selection], NULL)) {
         answer(FALSE, "no agent or no such file");
         return;
     }

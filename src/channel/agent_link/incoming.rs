@@ -11,8 +11,8 @@ use crate::base::{ByteReader, SharedBytes};
 use crate::wire::agent::{AgentHeader, AgentType, PROTOCOL};
 use crate::wire::{Decode, WireError};
 
-/// Bytes of a body for which there is room from its first: spice-gtk's piece of a file. Growing to that by doubling would
-/// leave half of it unused while it waits for the disk.
+/// Bytes of a body for which there is room from its first: spice-gtk's piece of a file. Growing to that by doubling
+/// would leave half of it unused while it waits for the disk.
 const BODY_BYTES_AHEAD: usize = 64 * 1024 + 12;
 
 /// Why a message is passed over.
