@@ -55,7 +55,8 @@ pub enum UploadOrder {
         /// Bytes that will come.
         size_bytes: u64,
     },
-    /// Append a piece; answered by Written in any case, with Failed before it where it went wrong.
+    /// Append a piece; answered by Written in any case, with Failed before it where it went wrong. One Written may
+    /// answer several.
     Write {
         /// Which.
         upload: UploadKey,
@@ -74,6 +75,11 @@ pub enum UploadOrder {
     },
 }
 
+/// Memory that a piece takes while it waits for the disk. It may be a small part of a long message.
+pub fn queue_cost_bytes(piece: &SharedBytes) -> u64 {
+    piece.held_bytes() as u64 + PIECE_BYTES
+}
+
 /// What came of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadNews {
@@ -81,7 +87,7 @@ pub enum UploadNews {
     Opened(UploadKey),
     /// There is no such file, and why.
     Refused(UploadKey, UploadFailure),
-    /// A piece that held so many bytes ([`SharedBytes::held_bytes`]) is no longer in memory.
+    /// Pieces that cost so much together ([`queue_cost_bytes`]) are no longer in memory.
     Written(UploadKey, u64),
     /// It has its name.
     Finished(UploadKey),
@@ -157,6 +163,13 @@ impl Uploads {
         self.is_served = is_served;
     }
 
+    /// Whether the client is sending a file.
+    pub fn is_receiving(&self, client: ClientId) -> bool {
+        let uploads = self.clients.get(&client).map(|one| &one.uploads);
+        let mut uploads = uploads.into_iter().flatten();
+        uploads.any(|upload| upload.state == State::Receiving)
+    }
+
     /// The client has announced whether it understands details (FILE_XFER_DETAILED_ERRORS).
     fn announced(&mut self, client: ClientId, has_details: bool) {
         self.clients.entry(client).or_default().has_details = has_details;
@@ -221,8 +234,7 @@ impl Uploads {
                     upload.state = State::Finishing;
                 }
                 if 0 < length {
-                    // A piece may be a small part of a long message.
-                    let cost = message.data.held_bytes() as u64 + PIECE_BYTES;
+                    let cost = queue_cost_bytes(&message.data);
                     sender.queued_bytes += cost;
                     self.queued_bytes += cost;
                     let bytes = message.data;
@@ -266,8 +278,7 @@ impl Uploads {
                 self.opening = self.opening.saturating_sub(1);
                 self.ended(key, Err(why));
             }
-            UploadNews::Written(key, bytes) => {
-                let cost = bytes + PIECE_BYTES;
+            UploadNews::Written(key, cost) => {
                 self.queued_bytes = self.queued_bytes.saturating_sub(cost);
                 if let Some(client) = self.clients.get_mut(&key.client) {
                     client.queued_bytes = client.queued_bytes.saturating_sub(cost);

@@ -25,6 +25,9 @@ use crate::wire::link::ChannelType;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
 
+/// Bytes that are read at once while a client sends a file.
+const FILE_READ_BYTES: usize = 64 * 1024;
+
 /// Bytes after which what is to be sent is written: a frame of a page that scrolls, and less than a socket takes.
 const BURST_BYTES: usize = 64 * 1024;
 
@@ -290,8 +293,16 @@ async fn run(
                     return Ok(());
                 }
                 let bytes = input.get(..count).unwrap_or_default();
-                host.with(|session| session.receive(guard.key, host.now(), bytes))?;
+                let is_file = host.with(|session| {
+                    session.receive(guard.key, host.now(), bytes)?;
+                    Ok::<_, ChannelError>(session.is_receiving_file(guard.key))
+                })?;
+                if is_file {
+                    kernel.gather()?;
+                }
+                input.resize(if is_file { FILE_READ_BYTES } else { READ_BYTES }, 0);
             }
+            () = sleep_until(kernel.gathers_until()) => kernel.let_go()?,
             goes_on = unsent.push(&mut writer), if !is_idle => {
                 if !goes_on? {
                     return Ok(());

@@ -3,9 +3,16 @@
 //! Bytes that wait in the socket are pixels that nothing can make newer. TCP_NOTSENT_LOWAT keeps those that were not
 //! even sent to a part of what the pacer allows in flight: beyond that the socket is not writable, so the next image is
 //! taken and encoded only when the line goes on. On a line that stalls this shows sooner than any fence.
+//!
+//! A client that sends a file writes it in messages of 2 KB. To wake this thread for each costs the client more than to
+//! write it, so while a file comes the socket tells of nothing until much is there ([`Kernel::gather`]) or a moment has
+//! passed ([`Kernel::let_go`]).
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::base::Micros;
 use crate::os::TcpStatus;
@@ -17,12 +24,20 @@ const NOTSENT_MIN: u32 = 16 * 1024;
 /// The same on a fast line: enough to keep it busy between two turns of the task.
 const NOTSENT_MAX: u32 = 256 * 1024;
 
+/// Bytes of a file that are gathered in the socket; what comes in a moment at 500 MB/s.
+const GATHERED_BYTES: u32 = 1024 * 1024;
+
+/// A moment: as short as the runtime's timers.
+const GATHERED_FOR: Duration = Duration::from_millis(1);
+
 /// The kernel's side of a connection; a unix socket has none of this.
 #[derive(Debug)]
 pub(super) struct Kernel {
     /// The socket again, beside the halves that are read and written.
     socket: Option<OwnedFd>,
     notsent_bytes: u32,
+    /// Until then the socket tells of little.
+    gathers_until: Option<Instant>,
 }
 
 impl Kernel {
@@ -32,6 +47,7 @@ impl Kernel {
         Ok(Self {
             socket: Some(socket.as_fd().try_clone_to_owned()?),
             notsent_bytes: NOTSENT_MIN,
+            gathers_until: None,
         })
     }
 
@@ -40,6 +56,7 @@ impl Kernel {
         Self {
             socket: None,
             notsent_bytes: 0,
+            gathers_until: None,
         }
     }
 
@@ -47,6 +64,31 @@ impl Kernel {
     pub(super) fn rtt(&self) -> Option<Micros> {
         let status = TcpStatus::of(self.socket.as_ref()?).ok()?;
         status.rtt_us_min.map(|rtt| Micros(u64::from(rtt)))
+    }
+
+    /// More of what has just been read comes at once: the next of it is told of when there is much, or a moment has
+    /// passed. Whoever asks for this calls [`let_go`](Self::let_go) at [`gathers_until`](Self::gathers_until).
+    pub(super) fn gather(&mut self) -> io::Result<()> {
+        if let Some(socket) = &self.socket {
+            if self.gathers_until.is_none() {
+                tcp::wake_at(socket, GATHERED_BYTES)?;
+            }
+            self.gathers_until = Some(Instant::now() + GATHERED_FOR);
+        }
+        Ok(())
+    }
+
+    /// When what is there is to be told of, however little.
+    pub(super) const fn gathers_until(&self) -> Option<Instant> {
+        self.gathers_until
+    }
+
+    /// Tells of what is there, and of whatever comes.
+    pub(super) fn let_go(&mut self) -> io::Result<()> {
+        match (&self.socket, self.gathers_until.take()) {
+            (Some(socket), Some(_)) => tcp::wake_at(socket, 1),
+            _ => Ok(()),
+        }
     }
 
     /// Lets the kernel hold what suits a pacer that allows so many bytes in flight. Costs a system call only

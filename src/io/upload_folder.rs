@@ -7,7 +7,8 @@
 //! Names are taken by calls that fail where one is there already, so that no file is ever written over.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Error, ErrorKind, Result, Write};
+use std::io::{Error, ErrorKind, IoSlice, Result, Write};
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -103,9 +104,23 @@ pub(super) struct Unnamed {
 }
 
 impl Unnamed {
-    /// Appends.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes)
+    /// Appends these one behind the other. Returns their bytes.
+    pub(super) fn write(&mut self, pieces: &[impl Deref<Target = [u8]>]) -> Result<u64> {
+        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let (mut rest, mut written) = (slices.as_mut_slice(), 0);
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            match self.file.write_vectored(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    written += count as u64;
+                    IoSlice::advance_slices(&mut rest, count);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
     }
 
     /// Gives it the first free of its names and returns that.
@@ -212,7 +227,7 @@ mod tests {
         let folder = UploadFolder::open(place.path()).unwrap();
         for make in [UploadFolder::create, UploadFolder::create_stand_in] {
             let mut file = make(&folder).unwrap();
-            file.write(b"half").unwrap();
+            file.write(&[b"half".as_slice()]).unwrap();
             let visible = |names: Vec<String>| names.iter().any(|name| !name.starts_with('.'));
             assert!(!visible(entries(place.path())));
             drop(file);
@@ -223,8 +238,8 @@ mod tests {
             .enumerate()
         {
             let mut file = make(&folder).unwrap();
-            file.write(b"whole ").unwrap();
-            file.write(b"file").unwrap();
+            file.write(&[b"".as_slice(), b"whole "]).unwrap();
+            file.write(&[b"fi".as_slice(), b"", b"le"]).unwrap();
             let name = file.name(&named("a.txt")).unwrap();
             assert_eq!(name, ["a.txt", "a (2).txt"][number]);
             assert_eq!(

@@ -1,6 +1,9 @@
 //! TCP socket options, and what the kernel knows of a connection.
 
-#![expect(unsafe_code, reason = "getsockopt(TCP_INFO)")]
+#![expect(
+    unsafe_code,
+    reason = "getsockopt(TCP_INFO) and setsockopt(SO_RCVLOWAT)"
+)]
 
 use std::io;
 use std::mem::{MaybeUninit, offset_of};
@@ -44,6 +47,25 @@ pub fn send_at_once(socket: &impl AsFd, notsent_bytes: u32) -> io::Result<()> {
     socket.set_tcp_notsent_lowat(notsent_bytes)
 }
 
+/// SO_RCVLOWAT: whoever waits for the socket is woken when so many bytes are there, or its end. The kernel makes room
+/// for them, within `net.ipv4.tcp_rmem`. Lowering it wakes at once if enough is there then.
+pub fn wake_at(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let number = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads one int from the pointer, which outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            number,
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    Errno::result(result)?;
+    Ok(())
+}
+
 /// TCP_USER_TIMEOUT and keepalive: a peer that vanished is known after `timeout` when bytes wait for it, and after
 /// `idle` plus a few probes when none do.
 pub fn notice_vanished_peer(
@@ -83,6 +105,7 @@ fn tcp_info(socket: &impl AsFd) -> io::Result<(libc::tcp_info, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
@@ -90,6 +113,28 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn little_is_told_of_when_that_is_asked_for() {
+        let (mut client, server) = pair();
+        let is_told = |wait: PollTimeout| {
+            let mut asked = [PollFd::new(server.as_fd(), PollFlags::POLLIN)];
+            poll(&mut asked, wait).unwrap() == 1
+        };
+        wake_at(&server, 3000).unwrap();
+        client.write_all(&[0; 2000]).unwrap();
+        assert!(!is_told(PollTimeout::ZERO));
+        wake_at(&server, 1).unwrap();
+        assert!(is_told(PollTimeout::from(10_000_u16)));
+        wake_at(&server, 3000).unwrap();
+        assert!(!is_told(PollTimeout::ZERO));
+        client.write_all(&[0; 1000]).unwrap();
+        assert!(is_told(PollTimeout::from(10_000_u16)));
+        // Its end is told of in any case.
+        wake_at(&server, 1 << 20).unwrap();
+        drop(client);
+        assert!(is_told(PollTimeout::from(10_000_u16)));
     }
 
     #[test]

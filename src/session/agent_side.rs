@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::channel::{Channel, Role};
 use super::desktop::{Event, Session};
+use super::registry::ChannelKey;
 use crate::agent::clipboard::{Clipboard, ClipboardPolicy};
 use crate::agent::resize::{Resize, ResizePolicy};
 use crate::agent::uploads::Uploads;
@@ -206,6 +207,14 @@ impl Session {
     /// What is to be done to the desktop, in order; empties the list.
     pub fn take_orders(&mut self, orders: &mut Vec<Order>) {
         orders.append(&mut self.agent.out.orders);
+    }
+
+    /// Whether a channel's client is sending a file on it.
+    pub fn is_receiving_file(&self, key: ChannelKey) -> bool {
+        let channel = self.channels.get(&key);
+        channel.is_some_and(|channel| {
+            matches!(channel.role, Role::Main(_)) && self.agent.uploads.is_receiving(channel.client)
+        })
     }
 
     /// What came of an order, or happened on the desktop.

@@ -109,6 +109,12 @@ impl Copying {
         assert!(heard, "no offer in the desktop: {}", self.desktop.log());
     }
 
+    /// Waits until the desktop's log says this: it may say it after a client has got its answer.
+    fn wait_for_log(&self, words: &str) {
+        let said = wait_until(OFFER_TIMEOUT, || self.desktop.log().contains(words));
+        assert!(said, "no {words:?} in {}", self.desktop.log());
+    }
+
     pub(crate) fn wait_for_offer_at_client(&mut self, selection: u32, kind: u32) {
         let command = format!("clip-wait {selection} {kind} {}", OFFER_TIMEOUT.as_millis());
         let answer = self.client.ask_for(&command, OFFER_TIMEOUT);
@@ -324,7 +330,8 @@ fn the_last_of_two_clients_and_a_program_owns_the_clipboard() {
         copying.paste_at_client(CLIPBOARD, TEXT).0,
         b"of the program"
     );
-    let answer = other.ask_for(&format!("clip-wait {CLIPBOARD} {TEXT} 5000"), OFFER_TIMEOUT);
+    let wait = format!("clip-wait {CLIPBOARD} {TEXT} {}", OFFER_TIMEOUT.as_millis());
+    let answer = other.ask_for(&wait, OFFER_TIMEOUT);
     assert_eq!(answer["ok"], true, "{answer}");
     drop(program);
 
@@ -379,17 +386,10 @@ fn the_policy_is_said_and_holds() {
     let _others = crate::beside_others();
     let mut copying = Copying::start(&["--clipboard", "out", "--clipboard-max", "1"]);
     let said = "the clipboard passes from the desktop to clients only";
-    assert!(
-        copying.desktop.log().contains(said),
-        "{}",
-        copying.desktop.log()
-    );
+    copying.wait_for_log(said);
     let file = copying.file("content", b"inwards");
     copying.copy_at_client(CLIPBOARD, TEXT, &file);
-    let refused = wait_until(OFFER_TIMEOUT, || {
-        copying.desktop.log().contains("lets nothing pass this way")
-    });
-    assert!(refused, "{}", copying.desktop.log());
+    copying.wait_for_log("lets nothing pass this way");
     assert_eq!(
         copying.paste_in_desktop("clipboard", "UTF8_STRING", Duration::from_secs(2)),
         None
@@ -399,7 +399,7 @@ fn the_policy_is_said_and_holds() {
     let program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &large);
     copying.wait_for_offer_at_client(CLIPBOARD, TEXT);
     assert!(copying.paste_at_client(CLIPBOARD, TEXT).0.is_empty());
-    assert!(copying.desktop.log().contains("larger than 1048576 bytes"));
+    copying.wait_for_log("larger than 1048576 bytes");
     drop(program);
     let small = copying.file("small", b"outwards");
     let _program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &small);
@@ -412,8 +412,7 @@ fn what_is_of_no_type_that_may_pass_stays_where_it_is() {
     let _others = crate::beside_others();
     let mut copying = Copying::start(&["--clipboard-types", "text"]);
     let said = "the clipboard passes both ways: text, up to";
-    let log = copying.desktop.log();
-    assert!(log.contains(said), "{log}");
+    copying.wait_for_log(said);
     let picture = copying.file("picture", &sample_png());
     copying.copy_at_client(CLIPBOARD, PNG, &picture);
     let refusals = |copying: &Copying| {

@@ -58,6 +58,7 @@ mod sound_daemons;
 mod start;
 mod tls;
 mod upload;
+mod upload_sink;
 mod video;
 mod viewer;
 mod watching;

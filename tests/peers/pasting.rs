@@ -16,7 +16,10 @@ const FILE_LIST: u32 = 6;
 const RETRY_AFTER: Duration = Duration::from_secs(3);
 
 /// How often it is told.
-const TRIES: usize = 5;
+const TRIES: u32 = 5;
+
+/// How long a program has to paste before more is typed; longer with each time.
+const PASTED_AFTER: Duration = Duration::from_millis(300);
 
 fn xdotool(desktop: &Desktop, arguments: &[&str]) {
     let mut command = Command::new("timeout");
@@ -32,38 +35,42 @@ fn type_into(desktop: &Desktop, class: &str, keys: &[&str]) {
     xdotool(desktop, &[&["key"], keys].concat());
 }
 
+/// Has a program paste what the client copies, type an exclamation mark behind it, and copy all of that. Everything
+/// anew until the client gets it: what is typed before the program listens is lost, and so is what is typed before it
+/// has pasted.
+fn paste_and_copy(copying: &mut Copying, class: &str, file: &Path, copied: &str) {
+    let wait = format!("clip-wait {CLIPBOARD} {TEXT} {}", RETRY_AFTER.as_millis());
+    let mut received = Vec::new();
+    for attempt in 1..=TRIES {
+        copying.copy_at_client(CLIPBOARD, TEXT, file);
+        copying.wait_for_offer_in_desktop("clipboard");
+        type_into(&copying.desktop, class, &["ctrl+a", "ctrl+v"]);
+        copying.client.idle(PASTED_AFTER * attempt);
+        xdotool(&copying.desktop, &["key", "exclam", "ctrl+a", "ctrl+c"]);
+        if copying.client.ask_for(&wait, RETRY_AFTER)["ok"] == true {
+            received = copying.paste_at_client(CLIPBOARD, TEXT).0;
+        }
+        if received == copied.as_bytes() {
+            return;
+        }
+    }
+    panic!("{:?}", String::from_utf8_lossy(&received));
+}
+
 #[test]
 fn a_gtk_program_pastes_and_copies() {
     let _others = crate::beside_others();
     let mut copying = Copying::start(&[]);
     let text = "pasted into GTK: é€𝄞";
     let file = copying.file("content", text.as_bytes());
-    copying.copy_at_client(CLIPBOARD, TEXT, &file);
-    copying.wait_for_offer_in_desktop("clipboard");
     let entry = Running::start(Path::new("/usr/bin/zenity"), Stdio::null(), |command| {
         let arguments = ["--entry", "--title", "pasting", "--text", "here"];
         copying
             .desktop
             .client(command.args(arguments).env("NO_AT_BRIDGE", "1"));
     });
-    xdotool(
-        &copying.desktop,
-        &[
-            "search",
-            "--sync",
-            "--onlyvisible",
-            "--name",
-            "pasting",
-            "windowfocus",
-        ],
-    );
-    xdotool(&copying.desktop, &["key", "ctrl+v"]);
-    std::thread::sleep(Duration::from_secs(1));
-    xdotool(&copying.desktop, &["key", "exclam", "ctrl+a", "ctrl+c"]);
-    copying.wait_for_offer_at_client(CLIPBOARD, TEXT);
     let copied = format!("{text}!");
-    let (received, _) = copying.paste_at_client(CLIPBOARD, TEXT);
-    assert_eq!(String::from_utf8(received).unwrap(), copied);
+    paste_and_copy(&mut copying, "zenity", &file, &copied);
     xdotool(&copying.desktop, &["key", "Return"]);
     assert_eq!(
         entry.try_line(OFFER_TIMEOUT).as_deref(),
@@ -83,23 +90,7 @@ fn a_qt_editor_pastes_and_copies() {
         command.env("HOME", home.path()).stderr(Stdio::null());
     });
     let copied = format!("{text}!");
-    let mut received = Vec::new();
-    for _ in 0..TRIES {
-        copying.copy_at_client(CLIPBOARD, TEXT, &file);
-        copying.wait_for_offer_in_desktop("clipboard");
-        // All anew, for what was typed before it listened is lost.
-        type_into(&copying.desktop, "featherpad", &["ctrl+a", "ctrl+v"]);
-        copying.client.idle(Duration::from_millis(300));
-        xdotool(&copying.desktop, &["key", "exclam", "ctrl+a", "ctrl+c"]);
-        let wait = format!("clip-wait {CLIPBOARD} {TEXT} {}", RETRY_AFTER.as_millis());
-        if copying.client.ask_for(&wait, RETRY_AFTER)["ok"] == true {
-            received = copying.paste_at_client(CLIPBOARD, TEXT).0;
-        }
-        if received == copied.as_bytes() {
-            return;
-        }
-    }
-    panic!("{:?}", String::from_utf8_lossy(&received));
+    paste_and_copy(&mut copying, "featherpad", &file, &copied);
 }
 
 /// A desktop with a client that shares a folder, which GVFS has mounted; and the folder's address in the desktop.

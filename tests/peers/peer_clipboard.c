@@ -97,8 +97,9 @@ void do_clip_own(char **words, int count)
 
     (void)count;
     g_clear_pointer(&clip.own[selection], g_free);
-    if (!peer.main || !g_file_get_contents(words[3], &clip.own[selection], &clip.own_size[selection], NULL)) {
-        answer(FALSE, "no main channel or no such file");
+    if (!peer_wait_for_agent() ||
+        !g_file_get_contents(words[3], &clip.own[selection], &clip.own_size[selection], NULL)) {
+        answer(FALSE, "no agent or no such file");
         return;
     }
     clip.own_type[selection] = type;

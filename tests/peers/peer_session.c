@@ -2,7 +2,10 @@
 #include "peer_session.h"
 #include "peer_clipboard.h"
 
+#include <spice/vd_agent.h>
 #include <string.h>
+
+#define AGENT_TIMEOUT_MS 10000
 
 struct peer_session peer;
 char *peer_shared_folder;
@@ -176,6 +179,18 @@ gboolean peer_serve_until(peer_condition reached, const void *argument, guint ti
     if (!passed)
         g_source_remove(timer);
     return reached && reached(argument);
+}
+
+static gboolean is_agent_known(const void *unused)
+{
+    (void)unused;
+    return peer.error ||
+           (peer.main && spice_main_channel_agent_test_capability(peer.main, VD_AGENT_CAP_REPLY));
+}
+
+gboolean peer_wait_for_agent(void)
+{
+    return peer_serve_until(is_agent_known, NULL, AGENT_TIMEOUT_MS) && !peer.error;
 }
 
 gboolean peer_is_marked_or_failed(const void *unused)

@@ -50,6 +50,9 @@ void peer_disconnect(void);
 /* Serves the connection until `reached` (NULL: never) or the time is over. Returns whether it was reached. */
 gboolean peer_serve_until(peer_condition reached, const void *argument, guint timeout_ms);
 
+/* Waits until the agent has said what it can: the library drops what it is asked to tell it before. */
+gboolean peer_wait_for_agent(void);
+
 gboolean peer_is_marked_or_failed(const void *unused);
 gboolean peer_has_closed(const void *unused);
 

@@ -60,7 +60,7 @@ gboolean peer_upload_begin(char **paths, int count)
 {
     GFile *files[16] = { NULL };
 
-    if (upload.running || !peer.main || peer.error || count >= (int)G_N_ELEMENTS(files))
+    if (upload.running || !peer_wait_for_agent() || count >= (int)G_N_ELEMENTS(files))
         return FALSE;
     g_clear_object(&upload.cancellable);
     upload.cancellable = g_cancellable_new();

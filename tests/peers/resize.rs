@@ -188,7 +188,8 @@ fn monitors_come_and_go_sparse_and_wherever_they_stand() {
     expect_screen(&desktop, 1280, 960);
     expect_exact(&mut watcher);
     assert_eq!(heads(&mut watcher).len(), 4);
-    assert!(desktop.log().contains("monitor 4 is left out"));
+    let is_told = || desktop.log().contains("monitor 4 is left out");
+    assert!(wait_until(PATIENCE, is_told), "{}", desktop.log());
 }
 
 #[test]

@@ -365,7 +365,7 @@ static void do_upload(char **words, int count)
         if (peer_upload_begin(words + 1, count - 1))
             answer_done();
         else
-            answer_error("no main channel, or others are under way");
+            answer_error("no agent, or others are under way");
         return;
     }
     if (!strcmp(words[0], "upload-cancel"))

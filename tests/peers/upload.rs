@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use crate::desktop::Desktop;
 use crate::figure::at_most;
 use crate::link::{MAIN, RawLink, message};
 use crate::process::{cpu_time, signal, wait_until};
+use crate::upload_sink::sparse;
 use crate::watcher::Watcher;
 
 const MB: u64 = 1 << 20;
@@ -54,14 +54,14 @@ const AGENT_CONNECTED: usize = 16;
 const DETAILS: u32 = 1 << 14;
 
 /// A desktop whose uploads go into a folder inside a folder, so that nothing can climb out unseen.
-struct Place {
-    outside: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) outside: tempfile::TempDir,
     folder: PathBuf,
-    desktop: Desktop,
+    pub(crate) desktop: Desktop,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let outside = tempfile::tempdir().unwrap();
         let folder = outside.path().join("got");
         std::fs::create_dir(&folder).unwrap();
@@ -100,9 +100,8 @@ fn entries(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Begins to send files; a client hears of the agent a moment after its picture.
-fn begin(watcher: &mut Watcher, paths: &[&Path]) {
-    watcher.idle(Duration::from_millis(300));
+/// Begins to send files.
+pub(crate) fn begin(watcher: &mut Watcher, paths: &[&Path]) {
     let paths: Vec<_> = paths.iter().map(|path| path.to_str().unwrap()).collect();
     watcher.order(&format!("upload {}", paths.join(" ")));
 }
@@ -134,24 +133,14 @@ fn two_gigabytes_arrive_fast_and_keys_echo_meanwhile() {
     let _alone = crate::alone();
     let place = Place::new();
     let big = place.outside.path().join("big.bin");
-    let file = File::create(&big).unwrap();
-    file.set_len(BIG_BYTES).unwrap();
-    for at in (0..BIG_BYTES).step_by(37_000_001) {
-        file.write_at(&at.to_le_bytes(), at).unwrap();
-    }
+    sparse(&big, BIG_BYTES);
     let server = place.desktop.server_pid().unwrap();
     let cpu_before = cpu_time(server);
     let mut sender = Watcher::connect(&place.desktop);
-    let answer = send(&mut sender, &[&big]);
-    let log = place.desktop.log();
-    assert_eq!(answer["files"][0]["ok"], true, "{answer}\n{log}");
-    let seconds = answer["us"].as_f64().unwrap() / 1e6;
-    let rate = BIG_BYTES as f64 / 1e6 / seconds;
+    let rate = uploaded_rate(&mut sender, &place, &big);
     let cpu = (cpu_time(server) - cpu_before).as_secs_f64();
     eprintln!("figure: upload: {rate:.0} MB/s, {cpu:.2} s of the server's CPU");
-    let arrived = place.folder.join("big.bin");
-    assert!(are_equal(&big, &arrived));
-    std::fs::remove_file(&arrived).unwrap();
+    let seconds = BIG_BYTES as f64 / 1e6 / rate;
     at_most("upload of 2 GiB", seconds, BIG_SECONDS_MAX, "s");
     let mut ages = echoes_beside(&place, &mut sender, &big);
     eprintln!("figure: {} keys beside an upload", ages.len());
@@ -159,11 +148,23 @@ fn two_gigabytes_arrive_fast_and_keys_echo_meanwhile() {
     at_most("key to pixel beside an upload, p95", slow, KEY_MS_MAX, "ms");
 }
 
+/// MB/s of one file, which is equal when it has come, and removed then.
+pub(crate) fn uploaded_rate(sender: &mut Watcher, place: &Place, file: &Path) -> f64 {
+    let answer = send(sender, &[file]);
+    let log = place.desktop.log();
+    assert_eq!(answer["files"][0]["ok"], true, "{answer}\n{log}");
+    let arrived = place.folder.join(file.file_name().unwrap());
+    assert!(are_equal(file, &arrived));
+    std::fs::remove_file(&arrived).unwrap();
+    let bytes = file.metadata().unwrap().len();
+    bytes as f64 / answer["us"].as_f64().unwrap()
+}
+
 /// Milliseconds from key to pixel of another client for as long as `sender` sends the file.
 fn echoes_beside(place: &Place, sender: &mut Watcher, file: &Path) -> Vec<f64> {
-    let _typing = place.desktop.draw(&["typing"]);
+    let typing = place.desktop.draw(&["typing"]);
+    typing.event("ready", PATIENCE);
     let mut typist = Watcher::connect(&place.desktop);
-    typist.idle(Duration::from_millis(500));
     begin(sender, &[file]);
     let mut ages = Vec::new();
     loop {

@@ -225,7 +225,8 @@ fn many_programs_read_at_once_and_one_that_pauses_holds_nobody_up_for_long() {
     }
     let waited = begun.elapsed();
     assert!(waited < Duration::from_secs(45), "{waited:?}");
-    assert!(sharing.desktop.log().contains("while others waited"));
+    let is_told = || sharing.desktop.log().contains("while others waited");
+    assert!(wait_until(PATIENCE, is_told), "{}", sharing.desktop.log());
 }
 
 #[test]
@@ -242,19 +243,20 @@ fn folders_come_and_go_with_their_clients() {
     // In the middle of a file the client goes: whoever reads is told at once.
     let huge = File::create(sharing.folder.path().join("huge")).unwrap();
     huge.set_len(1 << 40).unwrap();
-    let begun = Instant::now();
     let reader = {
         let uri = format!("{first}huge");
         std::thread::spawn(move || curl(&["-o", "/dev/null", &uri]))
     };
-    std::thread::sleep(Duration::from_millis(500));
+    let is_under_way = || {
+        let status = sharing.status();
+        let mut folders = status.as_array().into_iter().flatten();
+        folders.any(|folder| folder["read_bytes"].as_u64() > Some(1 << 20))
+    };
+    assert!(wait_until(PATIENCE, is_under_way), "{:?}", sharing.status());
+    let begun = Instant::now();
     sharing.client.order("unshare");
     assert!(!reader.join().unwrap().status.success());
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     assert_eq!(sharing.uris(1), [uris[1].clone()]);
     assert!(!curl(&[&first]).status.success(), "nobody shares there");
     assert_eq!(fetch(&[&format!("{}other", uris[1])]), "other");
@@ -283,7 +285,8 @@ fn other_users_and_web_pages_are_refused() {
             .output()
             .unwrap();
         assert!(!output.status.success() && output.stdout.is_empty());
-        assert!(sharing.desktop.log().contains("refused another user"));
+        let is_told = || sharing.desktop.log().contains("refused another user");
+        assert!(wait_until(PATIENCE, is_told), "{}", sharing.desktop.log());
     }
 }
 

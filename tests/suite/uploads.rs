@@ -1,6 +1,6 @@
 //! Files from clients over lines, with a disk of any speed behind the session.
 
-use caraway_server::agent::uploads::{UploadKey, UploadNews, UploadOrder};
+use caraway_server::agent::uploads::{UploadKey, UploadNews, UploadOrder, queue_cost_bytes};
 use caraway_server::agent::{News, Order};
 use caraway_server::base::limits::{AGENT_TOKENS, UPLOAD_QUEUE_BYTES_MAX};
 use caraway_server::base::{Micros, SharedBytes, Size};
@@ -47,7 +47,7 @@ impl Disk {
                 UploadOrder::Open { upload, .. } => UploadNews::Opened(upload),
                 UploadOrder::Write { upload, bytes } => {
                     self.written.extend_from_slice(&bytes);
-                    UploadNews::Written(upload, bytes.held_bytes() as u64)
+                    UploadNews::Written(upload, queue_cost_bytes(&bytes))
                 }
                 UploadOrder::Finish { upload } => {
                     self.finished.push(upload);

@@ -84,8 +84,8 @@ fn a_file_goes_its_way() {
     let finish = UploadOrder::Finish { upload };
     let orders: Vec<_> = uploads.orders.drain(..).collect();
     assert_eq!(orders, [bytes(0, 6), bytes(6, 4), finish]);
-    uploads.heard(NOW, UploadNews::Written(upload, 6));
-    uploads.heard(NOW, UploadNews::Written(upload, 4));
+    // One answer for both.
+    uploads.heard(NOW, UploadNews::Written(upload, 10 + 2 * PIECE_BYTES));
     assert_eq!(told(&mut uploads), []);
     uploads.heard(NOW, UploadNews::Finished(upload));
     assert_eq!(results(&mut uploads), [(7, FileResult::SUCCESS)]);
@@ -114,7 +114,7 @@ fn a_full_disk_is_told_with_its_free_space_to_who_understands() {
         let _ = told(&mut uploads);
         let why = UploadFailure::NoSpace { free_bytes: 3 };
         uploads.heard(NOW, UploadNews::Failed(upload, why));
-        uploads.heard(NOW, UploadNews::Written(upload, 10));
+        uploads.heard(NOW, UploadNews::Written(upload, 10 + PIECE_BYTES));
         let expected = if has_details {
             (FileResult::NOT_ENOUGH_SPACE, FileDetail::FreeSpace(3))
         } else {
@@ -218,7 +218,7 @@ fn many_files_take_turns_and_more_are_refused() {
             match order {
                 UploadOrder::Open { upload, .. } => uploads.heard(NOW, UploadNews::Opened(upload)),
                 UploadOrder::Write { upload, .. } => {
-                    uploads.heard(NOW, UploadNews::Written(upload, 1));
+                    uploads.heard(NOW, UploadNews::Written(upload, 1 + PIECE_BYTES));
                 }
                 UploadOrder::Finish { upload } => {
                     uploads.heard(NOW, UploadNews::Finished(upload));
@@ -263,10 +263,7 @@ fn a_slow_disk_holds_back_who_fills_its_queue() {
     let mut written = 0;
     for order in writes {
         if let UploadOrder::Write { upload, bytes } = order {
-            uploads.heard(
-                later,
-                UploadNews::Written(upload, bytes.held_bytes() as u64),
-            );
+            uploads.heard(later, UploadNews::Written(upload, queue_cost_bytes(&bytes)));
             written += 1;
             if !uploads.clients[&client(1)].held {
                 break;
@@ -416,7 +413,7 @@ impl Disk {
             }
             Some(UploadOrder::Write { upload, bytes }) => {
                 assert!(self.seen.contains(&upload) && !bytes.is_empty());
-                let mut news = vec![UploadNews::Written(upload, bytes.held_bytes() as u64)];
+                let mut news = vec![UploadNews::Written(upload, queue_cost_bytes(&bytes))];
                 if fails && self.open.remove(&upload).is_some() {
                     news.insert(0, UploadNews::Failed(upload, why));
                 }

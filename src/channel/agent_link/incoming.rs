@@ -1,7 +1,7 @@
 //! Chunks of a client to whole messages.
 //!
-//! A stream of headers and bodies: where chunks are cut in it means nothing. Memory grows with what has come, never
-//! with what a header claims.
+//! A stream of headers and bodies: where chunks are cut in it means nothing. Memory grows with what has come, and not
+//! with what a header claims beyond [`BODY_BYTES_AHEAD`].
 
 use super::AgentError;
 use crate::base::limits::{
@@ -10,6 +10,10 @@ use crate::base::limits::{
 use crate::base::{ByteReader, SharedBytes};
 use crate::wire::agent::{AgentHeader, AgentType, PROTOCOL};
 use crate::wire::{Decode, WireError};
+
+/// Bytes of a body for which there is room from its first: spice-gtk's piece of a file. Growing to that by doubling
+/// would leave half of it unused while it waits for the disk.
+const BODY_BYTES_AHEAD: usize = 64 * 1024 + 12;
 
 /// Why a message is passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +124,10 @@ impl Assembler {
             self.body = Vec::new();
         }
         if unfinished.skip.is_none() {
+            if self.body.is_empty() && unfinished.left != 0 {
+                let rest = unfinished.left.saturating_add(piece.len());
+                self.body.reserve_exact(rest.min(BODY_BYTES_AHEAD));
+            }
             self.body.extend_from_slice(piece);
         }
         if unfinished.left != 0 {
