@@ -31,7 +31,8 @@ RUN_PACKAGES := xserver-xorg-core xkb-data x11-xkb-utils dbus-daemon libgl1-mesa
 	libasound2-plugins libopus0 pulseaudio
 DESKTOP_PACKAGES := icewm xterm
 TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
-	alsa-utils curl dbus-x11 featherpad gvfs-backends gvfs-daemons libglib2.0-bin libpam-modules libpam-wrapper libsasl2-modules \
+	alsa-utils curl dbus-x11 featherpad gvfs-backends gvfs-daemons krb5-admin-server krb5-kdc krb5-user libglib2.0-bin \
+	libpam-modules libpam-wrapper libsasl2-modules libsasl2-modules-gssapi-mit \
 	libspice-client-glib-2.0-dev libturbojpeg0 libx11-dev libxext-dev libxfixes-dev libxi-dev libxrandr-dev libxrender-dev \
 	mesa-utils mpv openssl pcmanfm pipewire pipewire-pulse pulseaudio-utils spice-client-glib-usb-acl-helper spice-client-gtk \
 	util-linux valgrind virt-viewer wireplumber x11-apps x11-utils x11-xserver-utils xclip xdotool xinput xsel \

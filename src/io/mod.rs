@@ -9,6 +9,9 @@ pub mod driver;
 mod folder_stream;
 pub mod gateway;
 pub mod host;
+pub mod kerberos;
+#[cfg(feature = "kerberos")]
+pub mod kerberos_process;
 mod kernel;
 pub mod key_pool;
 pub mod listen;

@@ -113,6 +113,8 @@ pub(crate) enum Users {
     OfSystem,
     /// Those of a file.
     OfFile(PathBuf),
+    /// Who has a Kerberos ticket and may act as the user; with the key table that was named.
+    OfKerberos(Option<PathBuf>),
 }
 
 /// A new random UUID (version 4).
@@ -164,9 +166,7 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     match (&plan.ticket, &plan.sasl) {
         (_, Some(users)) => {
             command.args(["--auth", "sasl"]);
-            if let Users::OfFile(file) = users {
-                command.arg("--sasl-file").arg(file);
-            }
+            say_users(&mut command, users);
         }
         (Some(ticket), None) => {
             command
@@ -210,6 +210,21 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
 /// Goes on with the line to a server that another launcher opened.
 pub(crate) fn resume(line: OwnedFd) -> io::Result<Link> {
     Link::open(line.into())
+}
+
+fn say_users(command: &mut Command, users: &Users) {
+    match users {
+        Users::OfSystem => {}
+        Users::OfFile(file) => {
+            command.arg("--sasl-file").arg(file);
+        }
+        Users::OfKerberos(keytab) => {
+            command.args(["--sasl-mech", "gssapi"]);
+            if let Some(file) = keytab {
+                command.arg("--keytab").arg(file);
+            }
+        }
+    }
 }
 
 fn say_certificate(command: &mut Command, certificate: Option<&Certificate>) {
