@@ -2,6 +2,7 @@
 #
 #   make run        build, start a small desktop here and say how to connect (ARGS="..." go to `caraway start`)
 #   make test       everything that a change must pass: style, lints, tests, driver, real clients
+#   make check-features  the server without its build options
 #   make test-systemd  the units of `caraway enable` with your real systemd, where one runs
 #   make build      caraway, caraway-server and caraway_drv.so into target/release
 #   make bench      the same work beside Xspice and TigerVNC, each with its viewer: a table of bytes, CPU time and delay
@@ -126,6 +127,11 @@ check-style:
 
 check-lints:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+# Not part of `make test`: it builds all dependencies once more.
+.PHONY: check-features
+check-features:
+	$(CARGO) clippy --locked -p caraway-server --no-default-features --lib --bins -- -D warnings
 
 check-licences:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --all-features check; \

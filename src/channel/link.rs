@@ -23,7 +23,7 @@ use crate::base::ByteReader;
 use crate::base::limits::{
     KERBEROS_DATA_BYTES_MAX, LINK_MESSAGE_MAX, SASL_DATA_BYTES_MAX, SASL_NAME_BYTES_MAX,
 };
-use crate::wire::caps::{self, Caps};
+use crate::wire::caps;
 use crate::wire::link::{
     AuthMechanism, ChannelType, EncryptedTicket, KEY_SIZE, LinkCode, LinkHeader, LinkMessage,
     LinkReply, MAGIC, PublicKey, TICKET_SIZE, VERSION_MAJOR,
@@ -478,6 +478,7 @@ mod tests {
     use super::*;
     use crate::base::ByteWriter;
     use crate::wire::Encode;
+    use crate::wire::caps::Caps;
 
     fn hello(message: &LinkMessage) -> Vec<u8> {
         let mut body = Vec::new();

@@ -25,10 +25,6 @@ const VANISHED_AFTER: Duration = Duration::from_secs(120);
 /// With nothing to send, the kernel asks a client that has been silent for so long.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
-/// Connections that may wait until they are accepted. Who finds no place there is heard a second later, when its kernel
-/// tries again: more than the 128 of most programs, for a flood brings as many while the server is at something else.
-const WAITING_TO_BE_ACCEPTED: i32 = 4096;
-
 /// Bytes that the kernel may hold between this server and a gateway.
 const GATEWAY_BUFFER_BYTES: usize = 64 * 1024;
 
@@ -104,7 +100,6 @@ impl Listener {
         Ok(match adopt_listener(number)? {
             InheritedListener::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
-                SockRef::from(&listener).listen(WAITING_TO_BE_ACCEPTED)?;
                 Self::Tcp(TcpListener::from_std(listener)?, encryption)
             }
             InheritedListener::Unix(listener) => {
