@@ -547,9 +547,16 @@ mod tests {
                 "/x",
             ],
             &["--sasl-file", "/x"],
+            &["--sasl-mech", "gssapi"],
+            &["--keytab", "/x"],
         ] {
             assert!(contradiction(refused).is_some(), "{refused:?}");
         }
+        let kerberos = ["--auth", "sasl", "--sasl-mech", "gssapi", "--tls-listen"];
+        let kerberos = [&kerberos[..], &["0.0.0.0:1", "--keytab", "/x"]].concat();
+        assert_eq!(contradiction(&kerberos), None);
+        let refused = [&kerberos[..], &["--sasl-file", "/x"]].concat();
+        assert!(contradiction(&refused).is_some());
     }
 
     #[test]
