@@ -109,12 +109,12 @@ pub(crate) struct Plan {
 /// Who may come in by SASL.
 #[derive(Debug)]
 pub(crate) enum Users {
-    /// The user, by PAM.
-    OfSystem,
+    /// The desktop's user, by PAM.
+    System,
     /// Those of a file.
-    OfFile(PathBuf),
+    File(PathBuf),
     /// Who has a Kerberos ticket and may act as the user; with the key table that was named.
-    OfKerberos(Option<PathBuf>),
+    Kerberos(Option<PathBuf>),
 }
 
 /// A new random UUID (version 4).
@@ -214,11 +214,11 @@ pub(crate) fn resume(line: OwnedFd) -> io::Result<Link> {
 
 fn say_users(command: &mut Command, users: &Users) {
     match users {
-        Users::OfSystem => {}
-        Users::OfFile(file) => {
+        Users::System => {}
+        Users::File(file) => {
             command.arg("--sasl-file").arg(file);
         }
-        Users::OfKerberos(keytab) => {
+        Users::Kerberos(keytab) => {
             command.args(["--sasl-mech", "gssapi"]);
             if let Some(file) = keytab {
                 command.arg("--keytab").arg(file);

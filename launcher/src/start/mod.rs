@@ -349,10 +349,10 @@ fn users(args: &StartArgs) -> io::Result<Option<server::Users>> {
         _ if args.behind_gateway => None,
         (Auth::Sasl, _) if args.sasl_mech == SaslMechanism::Gssapi => {
             let keytab = args.keytab.as_ref().map(std::path::absolute).transpose()?;
-            Some(server::Users::OfKerberos(keytab))
+            Some(server::Users::Kerberos(keytab))
         }
-        (Auth::Sasl, Some(file)) => Some(server::Users::OfFile(std::path::absolute(file)?)),
-        (Auth::Sasl, None) => Some(server::Users::OfSystem),
+        (Auth::Sasl, Some(file)) => Some(server::Users::File(std::path::absolute(file)?)),
+        (Auth::Sasl, None) => Some(server::Users::System),
         _ => None,
     })
 }
