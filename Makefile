@@ -2,6 +2,7 @@
 #
 #   make run        build, start a small desktop here and say how to connect (ARGS="..." go to `caraway start`)
 #   make test       everything that a change must pass: style, lints, tests, driver, real clients
+#   make check-features  the server without its build options
 #   make test-systemd  the units of `caraway enable` with your real systemd, where one runs
 #   make build      caraway, caraway-server and caraway_drv.so into target/release
 #   make bench      the same work beside Xspice and TigerVNC, each with its viewer: a table of bytes, CPU time and delay
@@ -31,7 +32,8 @@ RUN_PACKAGES := xserver-xorg-core xkb-data x11-xkb-utils dbus-daemon libgl1-mesa
 	libasound2-plugins libopus0 pulseaudio
 DESKTOP_PACKAGES := icewm xterm
 TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
-	alsa-utils curl dbus-x11 featherpad gvfs-backends gvfs-daemons libglib2.0-bin libpam-modules libpam-wrapper libsasl2-modules \
+	alsa-utils curl dbus-x11 featherpad gvfs-backends gvfs-daemons krb5-admin-server krb5-kdc krb5-user libglib2.0-bin \
+	libpam-modules libpam-wrapper libsasl2-modules libsasl2-modules-gssapi-mit \
 	libspice-client-glib-2.0-dev libturbojpeg0 libx11-dev libxext-dev libxfixes-dev libxi-dev libxrandr-dev libxrender-dev \
 	mesa-utils mpv openssl pcmanfm pipewire pipewire-pulse pulseaudio-utils spice-client-glib-usb-acl-helper spice-client-gtk \
 	util-linux valgrind virt-viewer wireplumber x11-apps x11-utils x11-xserver-utils xclip xdotool xinput xsel \
@@ -125,6 +127,11 @@ check-style:
 
 check-lints:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+# Not part of `make test`: it builds all dependencies once more.
+.PHONY: check-features
+check-features:
+	$(CARGO) clippy --locked -p caraway-server --no-default-features --lib --bins -- -D warnings
 
 check-licences:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --all-features check; \

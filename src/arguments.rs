@@ -62,6 +62,12 @@ pub(crate) struct Arguments {
     /// A file of stored keys for SASL; without it, passwords are the system's (PAM).
     #[arg(long, value_name = "FILE")]
     pub(crate) sasl_file: Option<PathBuf>,
+    /// By what users prove themselves to SASL.
+    #[arg(long, value_enum, default_value_t = SaslMechanism::Password)]
+    pub(crate) sasl_mech: SaslMechanism,
+    /// The key table with the service's key for Kerberos; without it, that of KRB5_KTNAME or krb5.conf.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keytab: Option<PathBuf>,
     /// An inherited descriptor to read the password from, up to its end.
     #[arg(long, value_name = "FD", required_if_eq("auth", "ticket"))]
     pub(crate) password_fd: Option<RawFd>,
@@ -183,6 +189,14 @@ pub(crate) enum Auth {
     Ticket,
     /// Who is a user, on TCP inside of TLS alone; and the desktop's own user on unix sockets.
     Sasl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SaslMechanism {
+    /// A password, of the stored keys or of the system's.
+    Password,
+    /// A Kerberos ticket.
+    Gssapi,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -23,6 +23,7 @@ use caraway_server::io::control::Control;
 use caraway_server::io::cores::Cores;
 use caraway_server::io::driver::{AttachError, Driver, DriverError};
 use caraway_server::io::host::Host;
+use caraway_server::io::kerberos::{Kerberos, KerberosError};
 use caraway_server::io::key_pool::KeyPool;
 use caraway_server::io::listen::{ListenError, Listener};
 use caraway_server::io::login;
@@ -34,13 +35,15 @@ use caraway_server::io::shared_folders;
 use caraway_server::io::sound::{self, SoundPlace};
 use caraway_server::io::tls::{Encryption, Tls, TlsError, TlsFiles};
 use caraway_server::io::uploads::UploadPolicy;
+#[cfg(feature = "kerberos")]
+use caraway_server::io::{kerberos, kerberos_process};
 use caraway_server::os::hardening::{NewPrivileges, harden_process};
 use caraway_server::os::inherited::{InheritError, adopt};
 use caraway_server::os::syscalls::forbid_unused;
 use caraway_server::os::{JpegBackends, Opus};
 use caraway_server::session::Session;
 
-use self::arguments::{Arguments, Auth, Folders, Uuid};
+use self::arguments::{Arguments, Auth, Folders, SaslMechanism, Uuid};
 
 /// Why the server ends.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,8 @@ enum ServerError {
     Tls(#[from] TlsError),
     #[error("SASL: {0}")]
     Sasl(#[from] SaslFileError),
+    #[error("Kerberos: {0}")]
+    Kerberos(#[from] KerberosError),
     #[error(transparent)]
     Inherit(#[from] InheritError),
     #[error(transparent)]
@@ -69,7 +74,15 @@ enum ServerError {
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == login::ARGUMENT) {
+    let word = words.next();
+    #[cfg(feature = "kerberos")]
+    if word.as_ref().is_some_and(|word| word == kerberos::ARGUMENT) {
+        return match harden_process(NewPrivileges::GivenUp) {
+            Ok(()) => kerberos_process::judge(),
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    if word.is_some_and(|word| word == login::ARGUMENT) {
         let peer = words.next().unwrap_or_default();
         // It answers by its exit code, which is no when its memory cannot be hidden.
         return match harden_process(NewPrivileges::KeptForChildren) {
@@ -78,14 +91,16 @@ fn main() -> ExitCode {
         };
     }
     let arguments = Arguments::parse();
-    let asks_pam = arguments.auth == Auth::Sasl && arguments.sasl_file.is_none();
+    let is_sasl = arguments.auth == Auth::Sasl;
+    let asks_kerberos = is_sasl && arguments.sasl_mech == SaslMechanism::Gssapi;
+    let asks_pam = is_sasl && !asks_kerberos && arguments.sasl_file.is_none();
     let privileges = match asks_pam {
         true => NewPrivileges::KeptForChildren,
         false => NewPrivileges::GivenUp,
     };
     program::start(privileges);
     // PAM's modules do what they like, in processes that inherit what is taken away here.
-    if !asks_pam && let Err(error) = forbid_unused(false) {
+    if !asks_pam && let Err(error) = forbid_unused(asks_kerberos) {
         tracing::info!(%error, "the kernel takes no list of system calls");
     }
     program::run("caraway-server", run(arguments))
@@ -108,7 +123,7 @@ async fn serve(arguments: Arguments, control: &mut Option<Control>) -> Result<()
     // Keys first: the first client needs five of them.
     let keys = KeyPool::start()?;
     let policy = policy(&arguments)?;
-    let sasl = sasl(&arguments)?;
+    let sasl = sasl(&arguments).await?;
     let listeners = listeners(&arguments)?;
     let driver = Driver::connect(&arguments.driver).await?;
     let host = Host::new(session(&arguments)?, policy, keys);
@@ -263,12 +278,16 @@ async fn start_sound(host: &Rc<Host>, socket: PathBuf, desktop: String) {
     }
 }
 
-fn sasl(arguments: &Arguments) -> Result<Option<Sasl>, SaslFileError> {
-    match (&arguments.sasl_file, arguments.auth) {
-        (Some(file), Auth::Sasl) => Sasl::by_file(file.clone()).map(Some),
-        (None, Auth::Sasl) => Ok(Some(Sasl::by_system())),
-        _ => Ok(None),
+async fn sasl(arguments: &Arguments) -> Result<Option<Sasl>, ServerError> {
+    if arguments.auth != Auth::Sasl {
+        return Ok(None);
     }
+    let keytab = arguments.keytab.as_deref();
+    Ok(Some(match (arguments.sasl_mech, &arguments.sasl_file) {
+        (SaslMechanism::Gssapi, _) => Sasl::by_kerberos(Kerberos::start(keytab).await?),
+        (SaslMechanism::Password, Some(file)) => Sasl::by_file(file.clone())?,
+        (SaslMechanism::Password, None) => Sasl::by_system(),
+    }))
 }
 
 fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {

@@ -97,6 +97,15 @@ pub(crate) enum Auth {
     None,
 }
 
+/// By what users prove themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SaslMechanism {
+    /// A password
+    Password,
+    /// A Kerberos ticket: who may act as you, by krb5.conf and your ~/.k5login
+    Gssapi,
+}
+
 /// Whether the desktop becomes as large as the window of who uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Resize {
@@ -234,6 +243,13 @@ pub(crate) struct StartArgs {
     /// A file of users for --auth sasl, with a line of `caraway password --scram` for each [default: you, by PAM]
     #[arg(long, value_name = "FILE")]
     pub(crate) sasl_file: Option<PathBuf>,
+    /// By what users prove themselves to --auth sasl
+    #[arg(long, value_enum, default_value_t = SaslMechanism::Password)]
+    pub(crate) sasl_mech: SaslMechanism,
+    /// The key table with this host's key `spice/HOST@REALM` for --sasl-mech gssapi [default: Kerberos' own, or
+    /// KRB5_KTNAME]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keytab: Option<PathBuf>,
     /// Listen unencrypted on addresses that others can reach
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -337,6 +353,16 @@ impl StartArgs {
             }
         } else if self.sasl_file.is_some() {
             return Some("--sasl-file is for --auth sasl alone; say that, too".into());
+        }
+        let is_kerberos = self.sasl_mech == SaslMechanism::Gssapi;
+        if is_kerberos && self.auth != Auth::Sasl {
+            return Some("--sasl-mech is for --auth sasl alone; say that, too".into());
+        }
+        if is_kerberos && self.sasl_file.is_some() {
+            return Some("--sasl-file is for passwords, not for --sasl-mech gssapi".into());
+        }
+        if !is_kerberos && self.keytab.is_some() {
+            return Some("--keytab is for --sasl-mech gssapi alone; say that, too".into());
         }
         match (plain.or(tls), self.auth) {
             (Some(address), Auth::None) => Some(format!(
@@ -521,9 +547,16 @@ mod tests {
                 "/x",
             ],
             &["--sasl-file", "/x"],
+            &["--sasl-mech", "gssapi"],
+            &["--keytab", "/x"],
         ] {
             assert!(contradiction(refused).is_some(), "{refused:?}");
         }
+        let kerberos = ["--auth", "sasl", "--sasl-mech", "gssapi", "--tls-listen"];
+        let kerberos = [&kerberos[..], &["0.0.0.0:1", "--keytab", "/x"]].concat();
+        assert_eq!(contradiction(&kerberos), None);
+        let refused = [&kerberos[..], &["--sasl-file", "/x"]].concat();
+        assert!(contradiction(&refused).is_some());
     }
 
     #[test]

@@ -164,6 +164,7 @@ pub fn check(text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::corpus::{plant_seeds, replay_regressions};
     use proptest::prelude::*;
 
     fn parse(text: &str) -> Result<(String, u64), StartError> {
@@ -229,6 +230,18 @@ mod tests {
             UploadStart::parse(&long),
             Err(StartError::TooLong(long.len()))
         );
+    }
+
+    #[test]
+    fn seeds_and_texts_from_the_fuzzer_break_no_promise() {
+        let seeds = [
+            "[vdagent-file-xfer]\nname=a\\sb.txt\nsize=2147483648\n\0",
+            "# said\n\n[vdagent-file-xfer]\r\nmtime=1\r\nname = x = y\r\nsize = 7 \r\n",
+            "[vdagent-file-xfer]\nname=\\n\\\\\\r\\t.x\nsize=1\n",
+        ];
+        let seeds = seeds.map(|text| text.as_bytes().to_vec());
+        plant_seeds("upload_start", &seeds, check);
+        assert!(0 < replay_regressions("upload_start", check));
     }
 
     proptest! {

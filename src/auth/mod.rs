@@ -3,6 +3,7 @@
 pub mod doorkeeper;
 pub mod sasl;
 pub mod scram;
+pub mod security_layer;
 pub mod stored_keys;
 pub mod ticket;
 pub mod tickets;

@@ -1,6 +1,7 @@
 //! What the server's SASL mechanisms say: SCRAM against stored keys, or PLAIN for a password that the system judges.
+//! What Kerberos says is the system's alone.
 //!
-//! One or the other is offered, never both: clients take the strongest mechanism of a list, whatever the user has.
+//! One of the three is offered, never two: clients take the strongest mechanism of a list, whatever the user has.
 //! Users act for themselves: an authorization id that is another name is refused (spice-gtk sends the user's own).
 //! Names and passwords are taken as they come, without SASLprep: Cyrus' clients do none either.
 
@@ -12,13 +13,18 @@ use super::scram::{AwaitingProof, ClientFirst, NONCE_BYTES};
 use super::stored_keys::{Hash, StoredKeys};
 use crate::base::limits::{LOGIN_NAME_BYTES_MAX, LOGIN_PASSWORD_BYTES_MAX};
 
-/// Who judges passwords.
+/// Name of Kerberos' mechanism (RFC 4752).
+pub const KERBEROS: &str = "GSSAPI";
+
+/// Who judges passwords, or what stands for them.
 #[derive(Clone)]
 pub enum Judge {
     /// The keys of a file; what users that are not in it are shown is made of the secret.
     StoredKeys(Arc<StoredKeys>, [u8; 32]),
     /// The system; the caller asks it.
     System,
+    /// Kerberos; the caller asks it, whatever is said.
+    Kerberos,
 }
 
 impl std::fmt::Debug for Judge {
@@ -26,6 +32,7 @@ impl std::fmt::Debug for Judge {
         f.write_str(match self {
             Self::StoredKeys(..) => "StoredKeys",
             Self::System => "System",
+            Self::Kerberos => "Kerberos",
         })
     }
 }
@@ -36,6 +43,7 @@ impl Judge {
         match self {
             Self::StoredKeys(keys, _) => keys.mechanisms(),
             Self::System => vec!["PLAIN"],
+            Self::Kerberos => vec![KERBEROS],
         }
     }
 }

@@ -115,7 +115,13 @@ pub const SASL_NAME_BYTES_MAX: u32 = 100;
 /// Bytes of SASL data in one message of a client, its NUL included: a name, a password and what SCRAM adds.
 pub const SASL_DATA_BYTES_MAX: u32 = 2048;
 
-/// Messages that a client's SASL mechanism may send; SCRAM takes two.
+/// The same where Kerberos is asked for: a ticket of Active Directory names all groups of its user (Windows: 48,000).
+pub const KERBEROS_DATA_BYTES_MAX: u32 = 48 * 1024;
+
+/// Characters of a line that says why a Kerberos ticket does not let in.
+pub const KERBEROS_REASON_MAX: usize = 300;
+
+/// Messages that a client's SASL mechanism may send; SCRAM takes two, Kerberos three.
 pub const SASL_MESSAGES_MAX: u32 = 4;
 
 /// Bytes of a user's name and of a password of the system's.
@@ -123,7 +129,7 @@ pub const LOGIN_NAME_BYTES_MAX: usize = 256;
 /// See [`LOGIN_NAME_BYTES_MAX`].
 pub const LOGIN_PASSWORD_BYTES_MAX: usize = 1024;
 
-/// The system (PAM) has judged a password by then, or it is wrong. Less than [`HANDSHAKE_DEADLINE`].
+/// The system (PAM, Kerberos) has judged a client by then, or it is nobody. Less than [`HANDSHAKE_DEADLINE`].
 pub const LOGIN_DEADLINE: Micros = Micros::from_secs(8);
 
 /// Passwords that the system is asked about at a time, each by a process of its own; others wait.

@@ -3,7 +3,7 @@
 //! A script plays the client, the network that cuts its bytes, and whoever gives keys and verdicts. `tests/fuzz` feeds
 //! [`check`] with a fuzzer, the tests here with random scripts and with those that a fuzzer once found.
 
-use super::link::{LINK_BYTES_MAX, Link, LinkError, Linked, Step};
+use super::link::{LINK_BYTES_KERBEROS_MAX, LINK_BYTES_MAX, Link, LinkError, Linked, Step};
 use super::link_sasl::{SaslAnswer, SaslTurn};
 use crate::base::script::{Script, pieces};
 use crate::base::{ByteReader, ByteWriter};
@@ -21,6 +21,9 @@ const OUTPUT_MAX: usize = LinkHeader::SIZE + LinkReply::SIZE + 16 + 4 + 100;
 /// What is offered to those who get SASL.
 const MECHANISMS: [&str; 2] = ["SCRAM-SHA-256", "PLAIN"];
 
+/// What is offered in place of them at times, with room for longer messages.
+const KERBEROS: &str = "GSSAPI";
+
 /// Data that the server's mechanism wants more after.
 const MORE: &[u8] = b"more";
 
@@ -34,10 +37,14 @@ const KEY: [u8; 162] = [5; 162];
 pub fn check(script: &[u8]) {
     let mut script = Script::new(script);
     let (cut, flags) = (script.u8(), script.u8());
-    let offers_sasl = flags & 16 != 0;
+    let offered = match (flags & 16 != 0, flags & 32 != 0) {
+        (false, _) => Offered::Tickets,
+        (true, false) => Offered::Sasl,
+        (true, true) => Offered::Kerberos,
+    };
     let mut bytes = Vec::new();
     if flags & 1 != 0 {
-        bytes = beginning(&mut script, offers_sasl);
+        bytes = beginning(&mut script, offered);
     }
     bytes.extend_from_slice(script.rest());
     let verdict = match flags >> 1 & 3 {
@@ -46,19 +53,42 @@ pub fn check(script: &[u8]) {
         _ => Ok(()),
     };
     let late = flags & 8 != 0;
-    let link = || match offers_sasl {
-        true => Link::offering_sasl(&MECHANISMS),
-        false => Link::new(),
-    };
-    let whole = run(link(), &bytes, 0, verdict, false);
-    let cut = run(link(), &bytes, cut, verdict, late);
+    let whole = run(offered, &bytes, 0, verdict, false);
+    let cut = run(offered, &bytes, cut, verdict, late);
     if bytes.len() <= LINK_BYTES_MAX {
         assert_eq!(whole, cut, "cutting and waiting make no difference");
     }
 }
 
+/// How a client is to prove itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offered {
+    Tickets,
+    Sasl,
+    Kerberos,
+}
+
+impl Offered {
+    fn link(self) -> Link {
+        match self {
+            Self::Tickets => Link::new(),
+            Self::Sasl => Link::offering_sasl(&MECHANISMS),
+            Self::Kerberos => Link::offering_kerberos(KERBEROS),
+        }
+    }
+
+    /// Bytes that are kept at most.
+    const fn bytes_max(self) -> usize {
+        match self {
+            Self::Tickets | Self::Sasl => LINK_BYTES_MAX,
+            Self::Kerberos => LINK_BYTES_KERBEROS_MAX,
+        }
+    }
+}
+
 /// What a client sends that goes all the way, of a length and a channel that the script decides.
-fn beginning(script: &mut Script<'_>, offers_sasl: bool) -> Vec<u8> {
+fn beginning(script: &mut Script<'_>, offered: Offered) -> Vec<u8> {
+    let offers_sasl = offered != Offered::Tickets;
     let channel_type = ChannelType(1 + script.u8() % 5);
     let is_main = channel_type == ChannelType::MAIN;
     let message = LinkMessage {
@@ -78,7 +108,7 @@ fn beginning(script: &mut Script<'_>, offers_sasl: bool) -> Vec<u8> {
     bytes.extend(body);
     if offers_sasl {
         bytes.extend(AuthMechanism::SASL.0.to_le_bytes());
-        sasl(script, &mut bytes);
+        sasl(script, offered, &mut bytes);
         return bytes;
     }
     if message.common_caps.has(0) {
@@ -91,7 +121,7 @@ fn beginning(script: &mut Script<'_>, offers_sasl: bool) -> Vec<u8> {
 }
 
 /// A client's side of SASL, cut short at times.
-fn sasl(script: &mut Script<'_>, bytes: &mut Vec<u8>) {
+fn sasl(script: &mut Script<'_>, offered: Offered, bytes: &mut Vec<u8>) {
     let decisions = script.u8();
     let begun = bytes.len();
     let mut data = || {
@@ -103,8 +133,12 @@ fn sasl(script: &mut Script<'_>, bytes: &mut Vec<u8>) {
         };
         data.map(|data| zeroize::Zeroizing::new(data.to_vec()))
     };
+    let names = match offered {
+        Offered::Kerberos => [KERBEROS, KERBEROS, "PLAIN", "GSSAPI,PLAIN"],
+        _ => ["SCRAM-SHA-256", "PLAIN", "PLAIN", "LOGIN"],
+    };
     let start = SaslStart {
-        mechanism: ["SCRAM-SHA-256", "PLAIN", "PLAIN", "LOGIN"][usize::from(decisions) % 4].into(),
+        mechanism: names[usize::from(decisions) % 4].into(),
         data: data(),
     };
     start.encode(&mut ByteWriter::new(bytes));
@@ -124,8 +158,14 @@ struct Ended {
 }
 
 /// Keys and verdicts come at once, or `late`: when the next piece has arrived.
-fn run(mut link: Link, bytes: &[u8], cut: u8, verdict: Result<(), LinkError>, late: bool) -> Ended {
-    let (mut output, mut pushed) = (Vec::new(), 0);
+fn run(
+    offered: Offered,
+    bytes: &[u8],
+    cut: u8,
+    verdict: Result<(), LinkError>,
+    late: bool,
+) -> Ended {
+    let (mut output, mut pushed, mut link) = (Vec::new(), 0, offered.link());
     let mut result = None;
     let mut last = Step::NeedsBytes;
     let waits = std::iter::repeat_n(&[][..], if late { 8 } else { 0 });
@@ -139,7 +179,7 @@ fn run(mut link: Link, bytes: &[u8], cut: u8, verdict: Result<(), LinkError>, la
             last = link.step();
             output.extend(link.take_output());
             assert!(
-                link.kept_bytes() <= LINK_BYTES_MAX,
+                link.kept_bytes() <= offered.bytes_max(),
                 "keeps {}",
                 link.kept_bytes()
             );
@@ -240,7 +280,7 @@ fn assert_stays_ended(link: &mut Link, last: &Step) {
             link.take_output().is_empty(),
             "nothing is said after {last:?}"
         );
-        assert!(link.kept_bytes() <= LINK_BYTES_MAX);
+        assert!(link.kept_bytes() <= LINK_BYTES_KERBEROS_MAX);
     }
 }
 
@@ -269,17 +309,21 @@ mod tests {
     #[test]
     fn scripts_get_all_the_way() {
         let mut script = Script::new(&[0, 0, 0, 0, 0, 200]);
-        let bytes = beginning(&mut script, false);
+        let bytes = beginning(&mut script, Offered::Tickets);
         // One more round, then the proof.
-        let with_sasl = beginning(&mut Script::new(&[0, 0, 0, 0, 0, 4, 3, 2]), true);
+        let rounds = [0, 0, 0, 0, 0, 4, 3, 2];
+        let with = |offered| (offered, beginning(&mut Script::new(&rounds), offered));
+        let ways = [
+            (Offered::Tickets, bytes),
+            with(Offered::Sasl),
+            with(Offered::Kerberos),
+        ];
         for late in [false, true] {
-            for (link, bytes) in [
-                (Link::new as fn() -> Link, &bytes),
-                (|| Link::offering_sasl(&MECHANISMS), &with_sasl),
-            ] {
-                let ended = run(link(), bytes, 3, Ok(()), late);
+            for (offered, bytes) in &ways {
+                let ended = run(*offered, bytes, 3, Ok(()), late);
                 assert!(matches!(ended.result, Some(Ok(_))), "{ended:?}");
-                let ended = run(link(), bytes, 3, Err(LinkError::PermissionDenied), late);
+                let wrong = Err(LinkError::PermissionDenied);
+                let ended = run(*offered, bytes, 3, wrong, late);
                 assert_eq!(ended.result, Some(Err(LinkError::PermissionDenied)));
             }
         }
@@ -290,12 +334,14 @@ mod tests {
         let mut seeds = Vec::new();
         for flags in [0, 4, 12] {
             for decisions in [[0, 0, 0, 0, 200], [1, 7, 0, 0, 200], [1, 7, 0, 1, 200]] {
-                let bytes = beginning(&mut Script::new(&decisions), false);
+                let bytes = beginning(&mut Script::new(&decisions), Offered::Tickets);
                 seeds.push([vec![3, flags], bytes].concat());
             }
             for decisions in [[0, 0, 0, 0, 0, 4, 3, 2], [1, 7, 0, 0, 5, 1, 2, 0]] {
-                let bytes = beginning(&mut Script::new(&decisions), true);
-                seeds.push([vec![3, flags | 16], bytes].concat());
+                for (offered, kind) in [(Offered::Sasl, 16), (Offered::Kerberos, 48)] {
+                    let bytes = beginning(&mut Script::new(&decisions), offered);
+                    seeds.push([vec![3, flags | kind], bytes].concat());
+                }
             }
         }
         plant_seeds("link", &seeds, check);

@@ -13,14 +13,17 @@
 //! from the caller; what [`take_output`](Link::take_output) gives is sent. After [`Step::Failed`] the connection is
 //! closed, once the output (which names the error where the protocol allows it) is sent.
 //!
-//! A client cannot make it keep more than [`LINK_BYTES_MAX`] bytes.
+//! A client cannot make it keep more than [`LINK_BYTES_MAX`] bytes, or [`LINK_BYTES_KERBEROS_MAX`].
 
 use zeroize::Zeroize;
 
+use super::link_reply::reply;
 use super::link_sasl::{self, SaslAnswer, SaslLink, SaslTurn};
 use crate::base::ByteReader;
-use crate::base::limits::{LINK_MESSAGE_MAX, SASL_DATA_BYTES_MAX, SASL_NAME_BYTES_MAX};
-use crate::wire::caps::{self, Caps};
+use crate::base::limits::{
+    KERBEROS_DATA_BYTES_MAX, LINK_MESSAGE_MAX, SASL_DATA_BYTES_MAX, SASL_NAME_BYTES_MAX,
+};
+use crate::wire::caps;
 use crate::wire::link::{
     AuthMechanism, ChannelType, EncryptedTicket, KEY_SIZE, LinkCode, LinkHeader, LinkMessage,
     LinkReply, MAGIC, PublicKey, TICKET_SIZE, VERSION_MAJOR,
@@ -29,6 +32,9 @@ use crate::wire::{Decode, WireError};
 
 /// Bytes of a whole handshake: header, message, mechanism and ticket.
 pub const LINK_BYTES_MAX: usize = LinkHeader::SIZE + LINK_MESSAGE_MAX as usize + 4 + TICKET_SIZE;
+
+/// The same where a Kerberos ticket takes the place of the other, with one read of what follows.
+pub const LINK_BYTES_KERBEROS_MAX: usize = LINK_BYTES_MAX + KERBEROS_DATA_BYTES_MAX as usize;
 
 const _: () = assert!(
     4 + SASL_NAME_BYTES_MAX as usize + 4 + SASL_DATA_BYTES_MAX as usize <= LINK_BYTES_MAX,
@@ -162,6 +168,7 @@ pub struct Link {
     decodes_opus: bool,
     /// Offered in place of tickets.
     sasl: Option<SaslLink>,
+    input_bytes_max: usize,
 }
 
 impl Link {
@@ -175,15 +182,24 @@ impl Link {
             is_refused_for_plain: false,
             decodes_opus: false,
             sasl: None,
+            input_bytes_max: LINK_BYTES_MAX,
         }
     }
 
     /// A connection that nobody else reads, whose client has to authenticate by one of these SASL mechanisms.
     pub fn offering_sasl(mechanisms: &[&'static str]) -> Self {
         let mut link = Self::new();
-        link.sasl = Some(SaslLink::new(mechanisms));
+        link.sasl = Some(SaslLink::new(mechanisms, SASL_DATA_BYTES_MAX));
         // So that a password is at no place that is not wiped.
         link.input.reserve_exact(LINK_BYTES_MAX);
+        link
+    }
+
+    /// A connection that nobody else reads, whose client has to come with a Kerberos ticket, by this SASL mechanism.
+    pub fn offering_kerberos(mechanism: &'static str) -> Self {
+        let mut link = Self::new();
+        link.sasl = Some(SaslLink::new(&[mechanism], KERBEROS_DATA_BYTES_MAX));
+        link.input_bytes_max = LINK_BYTES_KERBEROS_MAX;
         link
     }
 
@@ -204,7 +220,7 @@ impl Link {
 
     /// Bytes from the client.
     pub fn push(&mut self, bytes: &[u8]) {
-        if LINK_BYTES_MAX < self.input.len() + bytes.len() {
+        if self.input_bytes_max < self.input.len() + bytes.len() {
             // Whatever follows a ticket follows its verdict: no client has that much to say before.
             self.fail(LinkError::TooLong);
         } else {
@@ -457,51 +473,12 @@ impl Default for Link {
     }
 }
 
-/// A reply that takes the client on.
-fn reply(
-    key: PublicKey,
-    (authentication, decodes_opus): (u32, bool),
-    message: &LinkMessage,
-) -> LinkReply {
-    LinkReply {
-        error: LinkCode::OK,
-        key,
-        common_caps: Caps::of(&[
-            caps::common::AUTH_SELECTION,
-            authentication,
-            caps::common::MINI_HEADER,
-        ]),
-        channel_caps: channel_caps(message.channel_type, decodes_opus),
-    }
-}
-
-/// What the server can do on each channel.
-fn channel_caps(channel_type: ChannelType, decodes_opus: bool) -> Caps {
-    match channel_type {
-        ChannelType::MAIN => Caps::of(&[
-            caps::main::NAME_AND_UUID,
-            caps::main::AGENT_CONNECTED_TOKENS,
-        ]),
-        ChannelType::DISPLAY => Caps::of(&[
-            caps::display::MONITORS_CONFIG,
-            caps::display::STREAM_REPORT,
-            caps::display::PREF_COMPRESSION,
-        ]),
-        ChannelType::INPUTS => Caps::of(&[caps::inputs::KEY_SCANCODE]),
-        ChannelType::PLAYBACK => Caps::of(&[caps::playback::VOLUME, caps::playback::OPUS]),
-        ChannelType::RECORD if decodes_opus => {
-            Caps::of(&[caps::record::VOLUME, caps::record::OPUS])
-        }
-        ChannelType::RECORD => Caps::of(&[caps::record::VOLUME]),
-        _ => Caps::default(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::ByteWriter;
     use crate::wire::Encode;
+    use crate::wire::caps::Caps;
 
     fn hello(message: &LinkMessage) -> Vec<u8> {
         let mut body = Vec::new();

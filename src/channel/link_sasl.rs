@@ -16,7 +16,7 @@ use crate::base::limits::SASL_MESSAGES_MAX;
 use crate::base::{ByteReader, ByteWriter};
 use crate::wire::link::LinkCode;
 use crate::wire::sasl::{SaslData, SaslMechanisms, SaslReply, SaslStart, SaslStep};
-use crate::wire::{Decode, Encode, WireError};
+use crate::wire::{Encode, WireError};
 
 /// What the client's mechanism said.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,14 +52,17 @@ pub enum SaslAnswer {
 #[derive(Debug)]
 pub(super) struct SaslLink {
     mechanisms: Vec<&'static str>,
+    data_bytes_max: u32,
     has_begun: bool,
     messages: u32,
 }
 
 impl SaslLink {
-    pub(super) fn new(mechanisms: &[&'static str]) -> Self {
+    /// Each message of the client's mechanism may have that many bytes of data.
+    pub(super) fn new(mechanisms: &[&'static str], data_bytes_max: u32) -> Self {
         Self {
             mechanisms: mechanisms.to_vec(),
+            data_bytes_max,
             has_begun: false,
             messages: 0,
         }
@@ -74,8 +77,8 @@ impl SaslLink {
     pub(super) fn read(&mut self, input: &[u8]) -> Result<Option<(SaslTurn, usize)>, LinkError> {
         let mut reader = ByteReader::new(input);
         let decoded = match self.has_begun {
-            false => SaslStart::decode(&mut reader).map(SaslTurn::Start),
-            true => SaslStep::decode(&mut reader).map(SaslTurn::Step),
+            false => SaslStart::read(&mut reader, self.data_bytes_max).map(SaslTurn::Start),
+            true => SaslStep::read(&mut reader, self.data_bytes_max).map(SaslTurn::Step),
         };
         let turn = match decoded {
             Ok(turn) => turn,
@@ -119,8 +122,9 @@ pub(super) fn write_end(data: Option<Vec<u8>>, result: LinkCode, output: &mut Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::limits::{SASL_DATA_BYTES_MAX, SASL_NAME_BYTES_MAX};
+    use crate::base::limits::{KERBEROS_DATA_BYTES_MAX, SASL_DATA_BYTES_MAX, SASL_NAME_BYTES_MAX};
     use crate::channel::link::{LINK_BYTES_MAX, Link, Step};
+    use crate::wire::Decode;
     use crate::wire::caps::Caps;
     use crate::wire::link::{
         AuthMechanism, ChannelType, LinkHeader, LinkMessage, LinkReply, PublicKey,
@@ -310,6 +314,25 @@ mod tests {
         );
         let (step, _) = run(&[begin, longest].concat(), 100);
         assert_eq!(step, Step::Failed(LinkError::PermissionDenied));
+    }
+
+    #[test]
+    fn a_kerberos_ticket_may_be_longer_and_no_longer_than_that() {
+        let fitting = KERBEROS_DATA_BYTES_MAX as usize - 1;
+        for (length, fits) in [(fitting, true), (fitting + 1, false)] {
+            let mut link = Link::offering_kerberos("GSSAPI");
+            let ticket = start("GSSAPI", &vec![b'x'; length]);
+            let bytes = [hello(&[0, 2]), chosen(), ticket].concat();
+            let mut last = Step::NeedsBytes;
+            for part in bytes.chunks(1024) {
+                link.push(part);
+                last = link.step();
+            }
+            let is_heard = matches!(&last, Step::Sasl(turn)
+                if turn.data().as_ref().is_some_and(|data| data.len() == length));
+            let is_refused = matches!(last, Step::Failed(LinkError::Sasl(_)));
+            assert_eq!((is_heard, is_refused), (fits, !fits), "{length}: {last:?}");
+        }
     }
 
     #[test]

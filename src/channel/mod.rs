@@ -17,6 +17,7 @@ pub mod inbox;
 pub mod inputs;
 pub mod keyboard;
 pub mod link;
+mod link_reply;
 pub mod link_sasl;
 pub mod main;
 pub mod outbox;

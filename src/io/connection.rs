@@ -124,7 +124,7 @@ async fn handshake(
     let is_tls_needed = encryption.is_required() || host.sasl.is_some();
     let link = match &attempt {
         _ if is_tls_needed && !stream.is_secure() => Link::refusing_plain(),
-        Some(attempt) => Link::offering_sasl(&attempt.judge.mechanisms()),
+        Some(attempt) => attempt.link(),
         None => Link::new(),
     };
     let mut link = link.decoding_opus(host.with(|session| session.decodes_opus()));

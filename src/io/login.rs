@@ -153,11 +153,12 @@ async fn talk(child: &mut Child, credentials: &Credentials) -> std::io::Result<O
     Ok(Verdict::of_code(child.wait().await?.code()))
 }
 
-/// A process that has not been waited for, with those that PAM's modules have started: killed when this is dropped.
-struct Group(Option<Pid>);
+/// A process that has not been waited for, with those that it has started: killed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Group(Option<Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    pub(super) fn of(child: &Child) -> Self {
         let number = child.id().and_then(|number| i32::try_from(number).ok());
         Self(number.map(Pid::from_raw))
     }

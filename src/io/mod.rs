@@ -13,6 +13,9 @@ pub mod gateway;
 #[cfg(test)]
 mod heard_log;
 pub mod host;
+pub mod kerberos;
+#[cfg(feature = "kerberos")]
+pub mod kerberos_process;
 mod kernel;
 pub mod key_pool;
 pub mod listen;

@@ -1,4 +1,4 @@
-//! SASL as it is offered now: by the keys of a file, which is read again when it changes, or by the system.
+//! SASL as it is offered now: by the keys of a file, which is read again when it changes, by the system, by Kerberos.
 //!
 //! The file is looked at whenever a client comes. Keys that cannot be used are said once, and those before them go on
 //! serving.
@@ -12,12 +12,14 @@ use std::sync::Arc;
 
 use nix::unistd::Uid;
 
+use super::kerberos::{Judged, Kerberos, KerberosExchange};
 use super::login::Logins;
 use super::tls::{Stamp, stamp};
-use crate::auth::sasl::{Exchange, Judge, Said};
+use crate::auth::sasl::{Exchange, Judge, KERBEROS, Said};
 use crate::auth::scram::NONCE_BYTES;
 use crate::auth::stored_keys::{StoredKeys, StoredKeysError};
 use crate::base::limits::STORED_KEYS_BYTES_MAX;
+use crate::channel::link::Link;
 use crate::channel::link_sasl::{SaslAnswer, SaslTurn};
 
 /// Why stored keys cannot be used. The fault is their owner's.
@@ -53,8 +55,14 @@ pub enum SaslFileError {
 /// Who may come in by SASL.
 #[derive(Debug)]
 pub struct Sasl {
-    file: Option<StoredFile>,
-    logins: Logins,
+    by: By,
+}
+
+#[derive(Debug)]
+enum By {
+    System(Logins),
+    File(StoredFile),
+    Kerberos(Kerberos),
 }
 
 #[derive(Debug)]
@@ -76,8 +84,14 @@ impl Sasl {
     /// Passwords are judged by PAM.
     pub const fn by_system() -> Self {
         Self {
-            file: None,
-            logins: Logins::new(),
+            by: By::System(Logins::new()),
+        }
+    }
+
+    /// Tickets are judged in place of passwords.
+    pub const fn by_kerberos(kerberos: Kerberos) -> Self {
+        Self {
+            by: By::Kerberos(kerberos),
         }
     }
 
@@ -92,15 +106,16 @@ impl Sasl {
         let keys = Arc::new(read(&path)?);
         let now = RefCell::new(Keys { keys, tried });
         Ok(Self {
-            file: Some(StoredFile { path, secret, now }),
-            logins: Logins::new(),
+            by: By::File(StoredFile { path, secret, now }),
         })
     }
 
     /// For one connection.
     pub(super) fn judge(&self) -> Judge {
-        let Some(file) = &self.file else {
-            return Judge::System;
+        let file = match &self.by {
+            By::System(_) => return Judge::System,
+            By::Kerberos(_) => return Judge::Kerberos,
+            By::File(file) => file,
         };
         let stamp = stamp(&file.path);
         let mut now = file.now.borrow_mut();
@@ -126,6 +141,16 @@ impl Sasl {
         turn: &SaslTurn,
         peer: &str,
     ) -> (SaslAnswer, Option<String>) {
+        let data = turn.data().as_deref().map(Vec::as_slice);
+        if let By::Kerberos(kerberos) = &self.by {
+            // An empty token and none are the same to its mechanism.
+            let data = data.unwrap_or_default();
+            return match attempt.kerberos.step(kerberos, data, peer).await {
+                Judged::Continue(token) => (SaslAnswer::Continue(token), None),
+                Judged::Accepted(name) => (SaslAnswer::Accepted(None), Some(name)),
+                Judged::Denied => (SaslAnswer::Denied(None), None),
+            };
+        }
         if let SaslTurn::Start(start) = turn {
             let mut entropy = [0; NONCE_BYTES];
             attempt.exchange = match getrandom::fill(&mut entropy) {
@@ -133,19 +158,21 @@ impl Sasl {
                 Err(_) => None,
             };
         }
-        let data = turn.data().as_deref().map(Vec::as_slice);
         let said = match &mut attempt.exchange {
             Some(exchange) => exchange.step(data),
             None => Said::Denied(None),
         };
-        match said {
-            Said::Continue(data) => (SaslAnswer::Continue(data), None),
-            Said::Accepted(user, data) => (SaslAnswer::Accepted(data), Some(user)),
-            Said::Denied(data) => (SaslAnswer::Denied(data), None),
-            Said::Ask(credentials) => match self.logins.admits(&credentials, peer).await {
-                true => (SaslAnswer::Accepted(None), Some(credentials.user)),
-                false => (SaslAnswer::Denied(None), None),
-            },
+        match (said, &self.by) {
+            (Said::Continue(data), _) => (SaslAnswer::Continue(data), None),
+            (Said::Accepted(user, data), _) => (SaslAnswer::Accepted(data), Some(user)),
+            (Said::Denied(data), _) => (SaslAnswer::Denied(data), None),
+            (Said::Ask(credentials), By::System(logins)) => {
+                match logins.admits(&credentials, peer).await {
+                    true => (SaslAnswer::Accepted(None), Some(credentials.user)),
+                    false => (SaslAnswer::Denied(None), None),
+                }
+            }
+            (Said::Ask(_), _) => (SaslAnswer::Denied(None), None),
         }
     }
 }
@@ -153,15 +180,25 @@ impl Sasl {
 /// One connection's exchange, with the judge whose mechanisms it was offered.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) judge: Judge,
+    judge: Judge,
     exchange: Option<Exchange>,
+    kerberos: KerberosExchange,
 }
 
 impl Attempt {
-    pub(super) const fn new(judge: Judge) -> Self {
+    pub(super) fn new(judge: Judge) -> Self {
         Self {
             judge,
             exchange: None,
+            kerberos: KerberosExchange::default(),
+        }
+    }
+
+    /// The connection, which offers the judge's mechanisms.
+    pub(super) fn link(&self) -> Link {
+        match &self.judge {
+            Judge::Kerberos => Link::offering_kerberos(KERBEROS),
+            judge => Link::offering_sasl(&judge.mechanisms()),
         }
     }
 }
@@ -241,7 +278,7 @@ mod tests {
         let sasl = Sasl::by_file(path.clone()).unwrap();
         let keys = |sasl: &Sasl| match sasl.judge() {
             Judge::StoredKeys(keys, _) => keys,
-            Judge::System => panic!("keys"),
+            Judge::System | Judge::Kerberos => panic!("keys"),
         };
         let first = keys(&sasl);
         write(&path, "nonsense", 0o600);

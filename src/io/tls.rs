@@ -15,7 +15,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
@@ -193,7 +193,11 @@ impl TlsFiles {
             Some(judge) => config.with_client_cert_verifier(judge),
             None => config.with_no_client_auth(),
         };
-        Ok(Arc::new(config.with_single_cert(chain, key)?))
+        let mut config = config.with_single_cert(chain, key)?;
+        // No client of SPICE resumes a session; remembering them would cost each connection memory and time.
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Arc::new(config))
     }
 }
 

@@ -7,6 +7,8 @@
 pub mod event_fd;
 pub mod folder_watch;
 pub mod frame_buffer;
+#[cfg(feature = "kerberos")]
+pub mod gssapi;
 pub mod hardening;
 pub mod inherited;
 pub mod notify;

@@ -70,13 +70,23 @@ impl Encode for SaslStart {
     }
 }
 
-impl<'a> Decode<'a> for SaslStart {
-    fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
+impl SaslStart {
+    /// Reads one whose data may have this many bytes, its NUL included.
+    ///
+    /// # Errors
+    /// [`WireError`] when there is more, or it is cut short.
+    pub fn read(reader: &mut ByteReader<'_>, data_bytes_max: u32) -> Result<Self, WireError> {
         let bytes = bounded(reader, "length of a mechanism's name", SASL_NAME_BYTES_MAX)?;
         Ok(Self {
             mechanism: name(bytes)?,
-            data: decode_data(reader)?,
+            data: decode_data(reader, data_bytes_max)?,
         })
+    }
+}
+
+impl<'a> Decode<'a> for SaslStart {
+    fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
+        Self::read(reader, SASL_DATA_BYTES_MAX)
     }
 }
 
@@ -86,10 +96,20 @@ impl Encode for SaslStep {
     }
 }
 
+impl SaslStep {
+    /// Reads one whose data may have this many bytes, its NUL included.
+    ///
+    /// # Errors
+    /// [`WireError`] when there is more, or it is cut short.
+    pub fn read(reader: &mut ByteReader<'_>, data_bytes_max: u32) -> Result<Self, WireError> {
+        let data = decode_data(reader, data_bytes_max)?;
+        Ok(Self { data })
+    }
+}
+
 impl<'a> Decode<'a> for SaslStep {
     fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
-        let data = decode_data(reader)?;
-        Ok(Self { data })
+        Self::read(reader, SASL_DATA_BYTES_MAX)
     }
 }
 
@@ -103,7 +123,7 @@ impl Encode for SaslReply {
 impl<'a> Decode<'a> for SaslReply {
     fn decode(reader: &mut ByteReader<'a>) -> Result<Self, WireError> {
         Ok(Self {
-            data: decode_data(reader)?.map(|data| data.to_vec()),
+            data: decode_data(reader, SASL_DATA_BYTES_MAX)?.map(|data| data.to_vec()),
             is_done: reader.u8()? != 0,
         })
     }
@@ -137,8 +157,8 @@ fn encode_data(writer: &mut ByteWriter<'_>, data: Option<&[u8]>) {
     }
 }
 
-fn decode_data(reader: &mut ByteReader<'_>) -> Result<SaslData, WireError> {
-    let bytes = bounded(reader, "length of SASL data", SASL_DATA_BYTES_MAX)?;
+fn decode_data(reader: &mut ByteReader<'_>, bytes_max: u32) -> Result<SaslData, WireError> {
+    let bytes = bounded(reader, "length of SASL data", bytes_max)?;
     // Clients send the byte behind their data, whatever it is: spice-server overwrites it.
     let data = bytes.split_last();
     Ok(data.map(|(_, data)| Zeroizing::new(data.to_vec())))

@@ -26,8 +26,10 @@ const STRANGER: u32 = 65534;
 /// Tells the stranger's part what to attack.
 const TARGET: &str = "CATALOGUE_TARGET";
 
-/// Connection ids that the stranger guesses.
+/// Connection ids that the stranger guesses, and of these at a time: fewer than the server has places for.
 const GUESSES: u32 = 100;
+const GUESSES_OF_BENCH: u32 = 10_000;
+const GUESSES_AT_ONCE: u32 = 50;
 
 /// A desktop of another user than this program's, if it may start one.
 struct Owned {
@@ -103,6 +105,18 @@ impl Owned {
 #[test]
 fn another_user_gets_nothing() {
     let _others = crate::beside_others();
+    let_the_stranger_try(GUESSES);
+}
+
+/// G4: ten thousand guesses.
+#[test]
+#[ignore = "takes minutes: each wrong ticket is answered late"]
+fn bench_another_user_guesses_ten_thousand_ids() {
+    let _others = crate::beside_others();
+    let_the_stranger_try(GUESSES_OF_BENCH);
+}
+
+fn let_the_stranger_try(guesses: u32) {
     let Some(owned) = Owned::start() else { return };
     let mut watcher = Watcher::new(&owned.desktop);
     let answer = watcher.open(&owned.desktop.uri, &owned.desktop.password);
@@ -118,6 +132,7 @@ fn another_user_gets_nothing() {
         "port": owned.desktop.port(),
         "display": number,
         "connection_id": connection_id,
+        "guesses": guesses,
     });
     // This program once more, as the stranger.
     let output = Command::new("setpriv")
@@ -298,23 +313,33 @@ fn try_port(target: &Value, loot: &mut Loot) {
         "a display by a known connection id",
         admitted(DISPLAY, known),
     );
-    let threads: Vec<_> = (0..GUESSES)
-        .map(|guess| {
-            let mut link = RawLink::connect(port);
-            std::thread::spawn(move || {
-                let id = known.wrapping_add(1 + guess);
-                link.send(&LinkMessage::good(DISPLAY, id).bytes());
-                if link.link_reply() != Outcome::Link(LINK_OK) {
-                    return false;
-                }
-                let ticket = link.empty_ticket();
-                link.ticket(&ticket) == Outcome::Link(LINK_OK)
-            })
-        })
-        .collect();
-    for thread in threads {
-        loot.attempt("a guessed connection id", thread.join().unwrap());
+    let guesses = u32::try_from(target["guesses"].as_u64().unwrap()).unwrap();
+    let right = std::thread::scope(|scope| {
+        let guess_some = |first: u32| {
+            let mine = (first..guesses).step_by(GUESSES_AT_ONCE as usize);
+            let is_right = |guess: &u32| is_let_in_by(port, known.wrapping_add(1 + guess));
+            mine.filter(is_right).count()
+        };
+        let threads: Vec<_> = (0..GUESSES_AT_ONCE)
+            .map(|first| scope.spawn(move || guess_some(first)))
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+        joined.sum::<usize>()
+    });
+    for guess in 0..guesses as usize {
+        loot.attempt("a guessed connection id", guess < right);
     }
+}
+
+/// Whether a display channel of that connection id is linked, without the password.
+fn is_let_in_by(port: u16, connection_id: u32) -> bool {
+    let mut link = RawLink::connect(port);
+    link.send(&LinkMessage::good(DISPLAY, connection_id).bytes());
+    if link.link_reply() != Outcome::Link(LINK_OK) {
+        return false;
+    }
+    let ticket = link.empty_ticket();
+    link.ticket(&ticket) == Outcome::Link(LINK_OK)
 }
 
 /// G2: what the desktop's processes and files are open for; G6: where the password stands.

@@ -45,6 +45,7 @@ mod gl;
 mod hostile;
 mod hostile_messages;
 mod idle;
+mod kerberos;
 mod keyboard;
 mod memory;
 mod pasting;

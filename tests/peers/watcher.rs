@@ -64,6 +64,18 @@ impl Watcher {
         }
     }
 
+    /// The same, whose libraries write their complaints to a file.
+    pub(crate) fn with_words(desktop: &Desktop, variables: &[(&str, &str)], words: &Path) -> Self {
+        let words = Stdio::from(File::create(words).unwrap());
+        let process = Running::start(spice_peer(), words, |command| {
+            desktop.client(command.envs(variables.iter().copied()));
+        });
+        Self {
+            process,
+            display: desktop.display.clone(),
+        }
+    }
+
     /// A client that has not connected yet and writes what spice-gtk has to say to a file.
     pub(crate) fn with_log(desktop: &Desktop, log: &Path) -> Self {
         let log = Stdio::from(File::create(log).unwrap());

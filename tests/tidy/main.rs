@@ -8,6 +8,7 @@
     reason = "a test program: a failure is a panic with a sentence"
 )]
 
+mod fuzz;
 mod limits;
 mod promises;
 mod ranks;

@@ -107,10 +107,12 @@ pub(crate) struct Plan {
 /// Who may come in by SASL.
 #[derive(Debug)]
 pub(crate) enum Users {
-    /// The user, by PAM.
-    OfSystem,
+    /// The desktop's user, by PAM.
+    System,
     /// Those of a file.
-    OfFile(PathBuf),
+    File(PathBuf),
+    /// Who has a Kerberos ticket and may act as the user; with the key table that was named.
+    Kerberos(Option<PathBuf>),
 }
 
 /// A new random UUID (version 4).
@@ -158,9 +160,7 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
     match (&plan.ticket, &plan.sasl) {
         (_, Some(users)) => {
             command.args(["--auth", "sasl"]);
-            if let Users::OfFile(file) = users {
-                command.arg("--sasl-file").arg(file);
-            }
+            say_users(&mut command, users);
         }
         (Some(ticket), None) => {
             command
@@ -204,6 +204,21 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
 /// Goes on with the line to a server that another launcher opened.
 pub(crate) fn resume(line: OwnedFd) -> io::Result<Link> {
     Link::open(line.into())
+}
+
+fn say_users(command: &mut Command, users: &Users) {
+    match users {
+        Users::System => {}
+        Users::File(file) => {
+            command.arg("--sasl-file").arg(file);
+        }
+        Users::Kerberos(keytab) => {
+            command.args(["--sasl-mech", "gssapi"]);
+            if let Some(file) = keytab {
+                command.arg("--keytab").arg(file);
+            }
+        }
+    }
 }
 
 fn say_certificate(command: &mut Command, certificate: Option<&Certificate>) {

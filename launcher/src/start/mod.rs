@@ -22,7 +22,7 @@ use thiserror::Error;
 use self::desktop::Desktop;
 use self::limits::{Limits, host_clock_s};
 use crate::certificate::{Certificate, CertificateError};
-use crate::cli::{Auth, Folders, SoundChoice, StartArgs};
+use crate::cli::{Auth, Folders, SaslMechanism, SoundChoice, StartArgs};
 use crate::config::{self, ConfigError};
 use crate::detach::{self, Report};
 use crate::listen::{self, ListenError, Listener};
@@ -347,8 +347,12 @@ fn listeners(args: &StartArgs, sockets: Vec<OwnedFd>) -> Result<Vec<Listener>, L
 fn users(args: &StartArgs) -> io::Result<Option<server::Users>> {
     Ok(match (args.auth, &args.sasl_file) {
         _ if args.behind_gateway => None,
-        (Auth::Sasl, Some(file)) => Some(server::Users::OfFile(std::path::absolute(file)?)),
-        (Auth::Sasl, None) => Some(server::Users::OfSystem),
+        (Auth::Sasl, _) if args.sasl_mech == SaslMechanism::Gssapi => {
+            let keytab = args.keytab.as_ref().map(std::path::absolute).transpose()?;
+            Some(server::Users::Kerberos(keytab))
+        }
+        (Auth::Sasl, Some(file)) => Some(server::Users::File(std::path::absolute(file)?)),
+        (Auth::Sasl, None) => Some(server::Users::System),
         _ => None,
     })
 }
