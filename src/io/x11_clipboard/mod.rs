@@ -32,6 +32,10 @@ use crate::wire::agent::ClipboardType;
 use selections::Selections;
 use targets::Atoms;
 
+/// Events that are handled before what they have changed is acted on, and orders are looked at: many, for those of a
+/// program that changes owners without end cost nothing until then.
+const EVENTS_AT_ONCE: usize = 4096;
+
 /// Why there is no clipboard.
 #[derive(Debug, thiserror::Error)]
 pub enum X11ClipboardError {
@@ -196,10 +200,14 @@ fn serve(
         }
         selections.expire(Instant::now())?;
         let mut is_idle = true;
-        while let Some(event) = selections.x.connection.poll_for_event()? {
+        for _ in 0..EVENTS_AT_ONCE {
+            let Some(event) = selections.x.connection.poll_for_event()? else {
+                break;
+            };
             is_idle = false;
             selections.handle(event)?;
         }
+        selections.follow_owners()?;
         selections.x.connection.flush()?;
         if !is_idle {
             // Replies that were waited for may have brought events along.

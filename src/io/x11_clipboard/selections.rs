@@ -175,7 +175,7 @@ impl Selections {
     /// Something that X tells.
     pub(super) fn handle(&mut self, event: Event) -> Result<(), X11ClipboardError> {
         match event {
-            Event::XfixesSelectionNotify(event) => self.owner_changed(&event)?,
+            Event::XfixesSelectionNotify(event) => self.note_owner(&event)?,
             Event::SelectionRequest(event) => self.requested(&event)?,
             Event::SelectionNotify(event) => {
                 if let Some(read) = self.incoming.answered(&self.x, &event)? {
@@ -243,34 +243,47 @@ impl Selections {
         Ok(())
     }
 
-    fn owner_changed(&mut self, event: &OwnerEvent) -> Result<(), X11ClipboardError> {
+    /// Acts on the last change of owner of each selection. To be called when all events are handled that have come:
+    /// a program that changes owners faster than they can be asked would have its changes wait in our memory.
+    pub(super) fn follow_owners(&mut self) -> Result<(), X11ClipboardError> {
+        (0..self.watched.len()).try_for_each(|at| self.follow_owner(at))
+    }
+
+    fn note_owner(&mut self, event: &OwnerEvent) -> Result<(), X11ClipboardError> {
         let Some(at) = self.place_of_atom(event.selection) else {
             return Ok(());
         };
+        if event.owner != self.x.window {
+            self.watched[at].changed = Some(event.owner);
+            return Ok(());
+        }
+        self.follow_owner(at)?;
         let watched = &mut self.watched[at];
-        if event.owner == self.x.window {
-            watched.awaited = watched.awaited.saturating_sub(1);
-            watched.is_ours = true;
-            watched.owner = x11rb::NONE;
-            if let Some(offer) = &mut watched.offer {
-                offer.acquired = event.selection_timestamp;
-            }
-            self.forget_questions(at);
-            return Ok(());
+        watched.awaited = watched.awaited.saturating_sub(1);
+        watched.is_ours = true;
+        watched.owner = x11rb::NONE;
+        if let Some(offer) = &mut watched.offer {
+            offer.acquired = event.selection_timestamp;
         }
-        if watched.awaited != 0 {
+        self.forget_questions(at);
+        Ok(())
+    }
+
+    fn follow_owner(&mut self, at: usize) -> Result<(), X11ClipboardError> {
+        let watched = &mut self.watched[at];
+        let Some(owner) = watched.changed.take().filter(|_| watched.awaited == 0) else {
             return Ok(());
-        }
+        };
         watched.follows_us = watched.is_ours;
         watched.is_ours = false;
-        if event.owner == x11rb::NONE {
+        if owner == x11rb::NONE {
             watched.owner = x11rb::NONE;
             let (selection, turn) = (watched.selection, watched.turn);
             self.forget_questions(at);
             self.tell(ClipboardNews::Unowned { selection, turn });
             return Ok(());
         }
-        self.owner_is(at, event.owner)
+        self.owner_is(at, owner)
     }
 
     fn forget_questions(&mut self, at: usize) {

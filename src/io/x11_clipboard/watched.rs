@@ -23,7 +23,9 @@ pub(super) struct Watched {
     pub(super) is_ours: bool,
     /// Another owner's window; 0 for nobody or us.
     pub(super) owner: Window,
-    /// What that offers.
+    /// The owner that X told of last, not ours, until it is acted on; 0 for nobody.
+    pub(super) changed: Option<Window>,
+    /// What `owner` offers.
     pub(super) targets: Vec<Atom>,
     /// Windows of programs that have read the offer. One that is gone is forgotten: X gives its program's numbers to
     /// the next one.
@@ -43,6 +45,7 @@ impl Watched {
             awaited: 0,
             is_ours: false,
             owner: 0,
+            changed: None,
             targets: Vec::new(),
             readers: Vec::new(),
             delivered: Vec::new(),
