@@ -44,6 +44,11 @@ pub(crate) struct Viewer {
 
 impl Viewer {
     pub(crate) fn start(uri: &str) -> Self {
+        Self::start_with(uri, |_| ())
+    }
+
+    /// The same with more in the viewer's environment.
+    pub(crate) fn start_with(uri: &str, set_up: impl FnOnce(&mut Command)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let display = free_display();
         let xvfb = Running::start(Path::new("/usr/bin/Xvfb"), Stdio::null(), |command| {
@@ -80,6 +85,7 @@ impl Viewer {
                     .env("GSETTINGS_BACKEND", "memory");
                 // spice-gtk holds each press back by 100 ms to see whether it is released.
                 command.env("SPICE_KEYPRESS_DELAY", "0");
+                set_up(command);
             },
         );
         let screen = XClient::open(&display, Path::new(""));
