@@ -57,15 +57,29 @@ pub(crate) fn play(desktop: &Desktop, player: &[&str], file: &Path) {
     assert!(result.status.success(), "{player:?}: {said}");
 }
 
-/// Plays a tone to its end; what a client heard of it.
-pub(crate) fn heard_of(desktop: &Desktop, player: &[&str], seconds: f64) -> Heard {
+/// Plays a tone in the desktop, as `play` does that; whether the client heard all that was played.
+///
+/// A player that does not get the processor in time makes gaps of its own. So a recorder inside the desktop hears the
+/// same, in pieces that shorten nobody's periods: where it has all of the tone, so must the client.
+pub(crate) fn is_heard(
+    desktop: &Desktop,
+    what: &str,
+    seconds: f64,
+    play: impl FnOnce(&Path),
+) -> bool {
+    const PIECE_MS: u32 = 500;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tone.wav");
     tone::write(&file, TONE_HZ, seconds);
     let mut listener = Listener::connect(desktop);
-    play(desktop, player, &file);
+    let monitor = Monitor::of(desktop, PIECE_MS);
+    play(&file);
     assert!(listener.wait_for("stop", STOP_TIMEOUT).is_some());
-    Heard::of(&listener.finish(), TONE_HZ)
+    let heard = Heard::of(&listener.finish(), TONE_HZ);
+    let inside = monitor.heard();
+    let is_true = heard.is_true(seconds);
+    eprintln!("{what}: whole: {is_true}, client {heard:?}, inside {inside:?}");
+    is_true || (!inside.is_true(seconds) && heard.is_as_whole_as(&inside))
 }
 
 #[test]
@@ -73,7 +87,8 @@ fn a_tone_of_any_player_is_heard_as_it_is_played() {
     let _alone = alone();
     let desktop = desktop();
     for player in PLAYERS {
-        heard_of(&desktop, player, 3.0).expect(3.0, player[0]);
+        let played = |file: &Path| play(&desktop, player, file);
+        assert!(is_heard(&desktop, player[0], 3.0, played), "{player:?}");
     }
 }
 
@@ -82,7 +97,8 @@ fn a_tone_has_no_gap_while_the_screen_is_drawn_to() {
     let _alone = alone();
     let desktop = desktop();
     let _drawing = desktop.draw(&["random", "7", "1000000", "20"]);
-    heard_of(&desktop, &["paplay"], 10.0).expect(10.0, "with drawing");
+    let played = |file: &Path| play(&desktop, &["paplay"], file);
+    assert!(is_heard(&desktop, "with drawing", 10.0, played));
 }
 
 #[test]
