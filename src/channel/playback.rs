@@ -1,9 +1,9 @@
 //! The playback channel of one client: frames that everybody hears, as this client can take them.
 //!
 //! Sound is worth something only when it is new. What waits for a client is bounded in its age
-//! ([`SOUND_WAITING_MS_MAX`]), and so is what it has not acknowledged; the oldest frames that wait go, never the newest.
-//! So a client that stalls comes back to the sound of now, and has cost a few kilobytes. What the daemon hands out in one
-//! go, because the machine was held up, is not old: clients get all of it ([`SOUND_BURST_MS_MAX`]).
+//! ([`SOUND_WAITING_MS_MAX`]), and so is what it has not acknowledged; the oldest frames that wait go, never the
+//! newest. So a client that stalls comes back to the sound of now, and has cost a few kilobytes. What the daemon hands
+//! out in one go, because the machine was held up, is not old: clients get all of it ([`SOUND_BURST_MS_MAX`]).
 //!
 //! START goes out with the first frame and is stamped like it; MODE before it, because spice-gtk makes its decoder at
 //! START; LATENCY and the volume behind it, because spice-gtk forgets the old one there and has nothing before that it

@@ -28,9 +28,9 @@ use crate::channel::playback::Loudness;
 use crate::wire::agent::VolumeSync;
 use crate::wire::playback::VOLUME_FULL;
 
-/// Bytes that PipeWire hands us at once: its longest cycle as it is set up by itself. It runs its graph in cycles of the
-/// shortest such wish, rounded down to a power of two, and what a program has not done at the end of one is lost. With
-/// the longest, programs get the cycles that they ask for, and a busy machine has 43 ms for each.
+/// Bytes that PipeWire hands us at once: its longest cycle as it is set up by itself. It runs its graph in cycles of
+/// the shortest such wish, rounded down to a power of two, and what a program has not done at the end of one is lost.
+/// With the longest, programs get the cycles that they ask for, and a busy machine has 43 ms for each.
 const PIPEWIRE_FRAGMENT_BYTES: u32 = 2048 * (FRAME_BYTES / FRAME_SAMPLES) as u32;
 
 /// In PipeWire: whether what a sink is played can be heard at its monitor as loud as the sink plays it.
