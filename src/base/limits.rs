@@ -188,8 +188,11 @@ pub const PING_INTERVAL: Micros = Micros::from_secs(15);
 /// later, not more of them.
 pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Milliseconds of sound that wait for one client; older frames go when newer ones come.
+/// Milliseconds that sound waits for one client; older frames go when newer ones come.
 pub const SOUND_WAITING_MS_MAX: u32 = 100;
+
+/// Milliseconds of sound that wait for one client when all of it came in one go: the most that it is asked to hold.
+pub const SOUND_BURST_MS_MAX: u32 = 500;
 
 /// Pixels of one encoded image: bounds the time between two looks at input (about 0.3 ms of LZ4).
 pub const IMAGE_PIXELS_MAX: u32 = 128 * 1024;

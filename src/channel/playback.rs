@@ -1,8 +1,9 @@
 //! The playback channel of one client: frames that everybody hears, as this client can take them.
 //!
-//! Sound is worth something only when it is new. What waits for a client is bounded ([`SOUND_WAITING_MS_MAX`]), and so
-//! is what it has not acknowledged; when either is full the oldest frames that wait go, never the newest. So a client
-//! that stalls comes back to the sound of now, and has cost a few kilobytes.
+//! Sound is worth something only when it is new. What waits for a client is bounded in its age
+//! ([`SOUND_WAITING_MS_MAX`]), and so is what it has not acknowledged; the oldest frames that wait go, never the
+//! newest. So a client that stalls comes back to the sound of now, and has cost a few kilobytes. What the daemon hands
+//! out in one go, because the machine was held up, is not old: clients get all of it ([`SOUND_BURST_MS_MAX`]).
 //!
 //! START goes out with the first frame and is stamped like it; MODE before it, because spice-gtk makes its decoder at
 //! START; LATENCY and the volume behind it, because spice-gtk forgets the old one there and has nothing before that it
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use super::outbox::Outbox;
 use crate::audio::{CHANNELS, FRAME_MS, SAMPLE_RATE_HZ};
 use crate::base::Micros;
-use crate::base::limits::SOUND_WAITING_MS_MAX;
+use crate::base::limits::{SOUND_BURST_MS_MAX, SOUND_WAITING_MS_MAX};
 use crate::wire::Message;
 use crate::wire::caps::{self, Caps};
 use crate::wire::playback::{
@@ -96,7 +97,8 @@ pub struct PlaybackChannel {
     mode: AudioMode,
     takes_volume: bool,
     takes_latency: bool,
-    waiting: VecDeque<Packet>,
+    /// With the time that each was taken at.
+    waiting: VecDeque<(Micros, Packet)>,
     /// START was told, and no STOP since.
     started: bool,
     /// The sound has ended; STOP is due when nothing waits.
@@ -142,13 +144,20 @@ impl PlaybackChannel {
         self.takes_volume
     }
 
-    /// The next 10 ms.
-    pub fn push(&mut self, packet: Packet) {
+    /// The next 10 ms, taken from the daemon at `now`.
+    pub fn push(&mut self, now: Micros, packet: Packet) {
+        const AGE_MAX: Micros = Micros::from_millis(SOUND_WAITING_MS_MAX as u64);
         self.ended = false;
-        while SOUND_WAITING_MS_MAX <= self.waiting_ms() {
+        let is_old = |taken: Micros| AGE_MAX <= now.since(taken);
+        while self
+            .waiting
+            .front()
+            .is_some_and(|(taken, _)| is_old(*taken))
+            || SOUND_BURST_MS_MAX <= self.waiting_ms()
+        {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(packet);
+        self.waiting.push_back((now, packet));
     }
 
     /// The sound has ended; what waits is still played.
@@ -180,7 +189,7 @@ impl PlaybackChannel {
     pub fn transmit(&mut self, now: Micros, outbox: &mut Outbox) -> Told {
         self.tell_loudness(outbox);
         while outbox.takes_sound()
-            && let Some(packet) = self.waiting.pop_front()
+            && let Some((_, packet)) = self.waiting.pop_front()
         {
             if !self.started {
                 self.start(now, packet.time, outbox);
@@ -290,7 +299,8 @@ mod tests {
 
         fn play(&mut self, time: u32) -> Vec<String> {
             let data = time.to_le_bytes().into();
-            self.channel.push(Packet { time, data });
+            let now = Micros::from_millis(time.into());
+            self.channel.push(now, Packet { time, data });
             self.hear(u64::from(time))
         }
 
@@ -398,6 +408,25 @@ mod tests {
         let oldest = newest - SOUND_WAITING_MS_MAX + FRAME_MS;
         assert_eq!(told[0], oldest.to_string());
         assert_eq!(told[told.len() - 1], newest.to_string());
+    }
+
+    #[test]
+    fn what_comes_in_one_go_is_sent_whole() {
+        let mut client = Client::new(&EVERYTHING);
+        client.play(10);
+        let burst = |client: &mut Client, frames: u32| {
+            for time in 0..frames {
+                let data = time.to_le_bytes().into();
+                let now = Micros::from_millis(300);
+                client.channel.push(now, Packet { time, data });
+            }
+            client.hear(300).len()
+        };
+        assert_eq!(burst(&mut client, 29), 29, "the machine was held up");
+        let mut other = Client::new(&EVERYTHING);
+        other.play(10);
+        let most = usize::try_from(SOUND_BURST_MS_MAX / FRAME_MS).unwrap();
+        assert_eq!(burst(&mut other, 1000), most);
     }
 
     #[test]

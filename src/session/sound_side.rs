@@ -231,7 +231,7 @@ impl Session {
                 _ => &mut told,
             };
             if let Some(data) = rendering.packet(playback.mode()) {
-                playback.push(Packet { time, data });
+                playback.push(now, Packet { time, data });
                 self.events.push(Event::Wake(*key));
             }
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::desktop::Desktop;
 use crate::instruments::sound_peer;
+use crate::monitor::Arrivals;
 use crate::process::{Running, wait_until};
 use crate::tone;
 
@@ -35,7 +36,7 @@ impl Listener {
         Self::speaking(desktop, 0.0)
     }
 
-    /// The same with a tone of 1 kHz at its microphone.
+    /// The same with a tone at its microphone.
     pub(crate) fn speaking(desktop: &Desktop, peak: f64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let samples = folder.path().join("samples");
@@ -43,7 +44,8 @@ impl Listener {
             command
                 .arg(&desktop.uri)
                 .arg(&samples)
-                .arg(peak.to_string());
+                .arg(peak.to_string())
+                .arg(tone::TONE_HZ.to_string());
         });
         let mut listener = Self {
             process,
@@ -92,6 +94,17 @@ impl Listener {
         assert!(ended, "the client ends when it is asked to");
         self.read();
         tone::left_of(&std::fs::read(&self.samples).unwrap())
+    }
+
+    /// Ends it; what it was given, and when.
+    pub(crate) fn arrivals(&mut self) -> Arrivals {
+        let samples = self.finish();
+        let (mut pieces, mut begun) = (Vec::new(), 0);
+        for data in self.events.iter().filter(|event| event.what == "data") {
+            pieces.push((begun, data.at_us));
+            begun += usize::try_from(data.number).unwrap() / 4;
+        }
+        Arrivals { samples, pieces }
     }
 
     fn note(&mut self, line: &str) -> Event {

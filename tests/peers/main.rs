@@ -6,7 +6,7 @@
 //! by `make bench`.
 //!
 //! Modules without tests: `instruments` (C programs), `process`, `desktop`, `watcher`, `x_client`, `relay`, `link`,
-//! `figure`, `listener`, `oaep`, `secure_link`, `tone`.
+//! `figure`, `listener`, `monitor`, `oaep`, `secure_link`, `tone`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,6 +20,7 @@ mod instruments;
 mod last_byte;
 mod link;
 mod listener;
+mod monitor;
 mod oaep;
 mod process;
 mod relay;
@@ -56,6 +57,7 @@ mod same_drawing;
 mod sasl;
 mod sound;
 mod sound_daemons;
+mod sound_minutes;
 mod start;
 mod tls;
 mod upload;

@@ -10,19 +10,19 @@ use crate::alone;
 use crate::desktop::Desktop;
 use crate::listener::Listener;
 use crate::process::{Running, signal, wait_until};
-use crate::tone::{self, Heard};
+use crate::tone::{self, Heard, TONE_HZ};
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A user's daemon, with the directory that XDG_RUNTIME_DIR names.
-struct Users {
+pub(crate) struct Users {
     folder: tempfile::TempDir,
     processes: Vec<Running>,
 }
 
 impl Users {
-    fn pulseaudio() -> Self {
+    pub(crate) fn pulseaudio() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("pulse/native");
         std::fs::create_dir(socket.parent().unwrap()).unwrap();
@@ -53,7 +53,7 @@ impl Users {
         users
     }
 
-    fn pipewire() -> Self {
+    pub(crate) fn pipewire() -> Self {
         let mut users = Self {
             folder: tempfile::tempdir().unwrap(),
             processes: Vec::new(),
@@ -90,12 +90,21 @@ impl Users {
     /// The modules of it that are of desktops of ours; nothing where it does not answer.
     fn modules(&self) -> Option<usize> {
         let mut command = Command::new("pactl");
-        let socket = self.folder.path().join("pulse/native");
-        command.env("PULSE_SERVER", format!("unix:{}", socket.display()));
+        command.env("PULSE_SERVER", self.server());
         let listed = command.args(["list", "short", "modules"]).output().unwrap();
         let lines = String::from_utf8_lossy(&listed.stdout);
         let ours = lines.lines().filter(|line| line.contains("caraway-"));
         listed.status.success().then(|| ours.count())
+    }
+
+    /// What leads programs to it.
+    pub(crate) fn server(&self) -> String {
+        format!("unix:{}", self.folder.path().join("pulse/native").display())
+    }
+
+    /// For programs that speak PipeWire's own protocol.
+    pub(crate) fn runtime_dir(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Daemons take a moment to forget what is unloaded.
@@ -108,7 +117,7 @@ impl Users {
         );
     }
 
-    fn desktop(&self, name: &str) -> Desktop {
+    pub(crate) fn desktop(&self, name: &str) -> Desktop {
         let arguments = ["--auth", "none", "-g", "640x480", "--name", name];
         Desktop::caraway_with(&arguments, |command| {
             command
@@ -130,7 +139,7 @@ fn two_desktops_do_not_hear_each_other(users: &Users) {
 fn play_on_both(desktops: &[Desktop; 2]) -> [Heard; 2] {
     let mut listeners = desktops.each_ref().map(Listener::connect);
     let folder = tempfile::tempdir().unwrap();
-    let frequencies = [1000.0, 1500.0];
+    let frequencies = [TONE_HZ, 1.5 * TONE_HZ];
     let mut players = Vec::new();
     for (desktop, frequency) in desktops.iter().zip(frequencies) {
         let file = folder.path().join(format!("{frequency}.wav"));
@@ -173,7 +182,7 @@ fn programs_of_pipewires_own_protocol_are_led_to_their_desktop() {
     let desktop = users.desktop("one");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tone.wav");
-    tone::write(&file, 1000.0, 3.0);
+    tone::write(&file, TONE_HZ, 3.0);
     let run = |program: &str, file: &Path| {
         let program = Path::new("/usr/bin").join(program);
         Running::start(&program, Stdio::inherit(), |command| {
@@ -188,5 +197,5 @@ fn programs_of_pipewires_own_protocol_are_led_to_their_desktop() {
     let asked = speaker.wait_for("record-start", STOP_TIMEOUT);
     assert!(asked.is_some(), "it records something else");
     recorder.stop(STOP_TIMEOUT);
-    Heard::of(&speaker.finish(), 1000.0).expect(3.0, "pw-play");
+    Heard::of(&speaker.finish(), TONE_HZ).expect(3.0, "pw-play");
 }

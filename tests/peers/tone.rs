@@ -5,6 +5,10 @@ use std::path::Path;
 
 pub(crate) const RATE_HZ: usize = 48_000;
 
+/// The tone of 1 kHz. Of exactly 1000 Hz a frame of 10 ms has ten whole periods, and nothing would show where one is
+/// missing; of this, the phase jumps by an eighth.
+pub(crate) const TONE_HZ: f64 = 1012.5;
+
 /// Peak of the tones here: a quarter of what is possible.
 pub(crate) const PEAK: f64 = 8192.0;
 
@@ -95,6 +99,11 @@ impl Heard {
         lasts && self.level_error_db <= 0.5 && 0.98 < self.purity && self.gaps == 0.0
     }
 
+    /// Whether it is as whole as what a recorder inside the desktop has heard at the same time.
+    pub(crate) fn is_as_whole_as(&self, inside: &Self) -> bool {
+        self.purity + 0.01 > inside.purity && self.gaps <= inside.gaps + 0.005
+    }
+
     /// Panics where it is not the tone that was played for that long.
     pub(crate) fn expect(&self, seconds: f64, what: &str) {
         eprintln!("{what}: {self:?}");
@@ -130,13 +139,17 @@ fn what_is_wrong_with_a_tone_is_found() {
     let tone = |frequency: f64, level: f64| {
         move |at: usize| level * PEAK * (TAU * frequency * at as f64 / RATE_HZ as f64).sin()
     };
-    let good: Vec<f64> = (0..RATE_HZ * 2).map(tone(1000.0, 1.0)).collect();
-    Heard::of(&good, 1000.0).expect(2.0, "a tone");
-    let judged = |samples: Vec<f64>| Heard::of(&samples, 1000.0);
-    let quiet = judged((0..RATE_HZ * 2).map(tone(1000.0, 0.9)).collect());
+    let good: Vec<f64> = (0..RATE_HZ * 2).map(tone(TONE_HZ, 1.0)).collect();
+    Heard::of(&good, TONE_HZ).expect(2.0, "a tone");
+    let judged = |samples: Vec<f64>| Heard::of(&samples, TONE_HZ);
+    let quiet = judged((0..RATE_HZ * 2).map(tone(TONE_HZ, 0.9)).collect());
     assert!(0.5 < quiet.level_error_db, "{quiet:?}");
-    let other = judged((0..RATE_HZ * 2).map(tone(1030.0, 1.0)).collect());
+    let other = judged((0..RATE_HZ * 2).map(tone(1042.5, 1.0)).collect());
     assert!(other.purity < 0.98, "{other:?}");
+    // Half a block behind a block's beginning.
+    let at = ENDS_SAMPLES + BLOCK_SAMPLES * 3 / 2;
+    let shorter = judged([&good[..at], &good[at + RATE_HZ / 100..]].concat());
+    assert!(shorter.purity < 0.98, "10 ms are missing: {shorter:?}");
     let mut torn = good;
     torn[RATE_HZ..RATE_HZ + 3 * GAP_SAMPLES].fill(0.0);
     let torn = judged(torn);

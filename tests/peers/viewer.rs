@@ -45,6 +45,11 @@ pub(crate) struct Viewer {
 
 impl Viewer {
     pub(crate) fn start(uri: &str) -> Self {
+        Self::start_with(uri, |_| ())
+    }
+
+    /// The same with more in the viewer's environment.
+    pub(crate) fn start_with(uri: &str, set_up: impl FnOnce(&mut Command)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let (xvfb, display) = start_xvfb("1600x1200");
         let log = std::fs::File::create(output_folder().join("remote-viewer.log")).unwrap();
@@ -53,6 +58,7 @@ impl Viewer {
             Stdio::from(log),
             |command| {
                 view_on(command.arg(uri), &display, home.path());
+                set_up(command);
             },
         );
         let screen = XClient::open(&display, Path::new(""));

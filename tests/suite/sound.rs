@@ -187,6 +187,24 @@ fn who_stalls_hears_the_newest_sound_and_holds_up_nobody() {
 }
 
 #[test]
+fn what_the_daemon_hands_out_late_is_heard_all_the_same() {
+    let (mut world, _) = world(&[Profile::Gtk], Line::LAN);
+    play(&mut world, 100..150);
+    // The machine is held up for 300 ms; then all of it is there.
+    world.run_for(MS(300));
+    for sample in 150..180_i16 {
+        let (now, bytes) = (world.now, sample.to_le_bytes().repeat(960));
+        world.host.with(|session| session.sound_played(now, &bytes));
+    }
+    world.run_for(MS(10));
+    play(&mut world, 180..300);
+    let heard = &world.clients[0].playback.heard;
+    assert_eq!(samples_of(heard), (100..300).collect::<Vec<_>>());
+    let times: Vec<u32> = heard.iter().map(|one| one.time).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
 fn a_client_that_comes_while_it_sounds_hears_from_then_on() {
     let (mut world, _) = world(&[Profile::Gtk], Line::LAN);
     play(&mut world, [3; 100]);

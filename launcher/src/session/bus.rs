@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -45,7 +46,8 @@ pub(super) async fn start(program: &Path, dir: &Path) -> io::Result<Bus> {
         "--syslog-only",
         "--print-address",
     ]);
-    command.arg(format!("--address=unix:path={}", dir.join("bus").display()));
+    let socket = dir.join("bus");
+    command.arg(format!("--address=unix:path={}", socket.display()));
     command.stdout(Stdio::piped());
     let mut child = command.spawn()?;
     let pid = pid_of(&child);
@@ -56,5 +58,7 @@ pub(super) async fn start(program: &Path, dir: &Path) -> io::Result<Bus> {
         .await??
         .ok_or(io::ErrorKind::UnexpectedEof)?;
     let address = String::from_utf8(line).map_err(io::Error::other)?;
+    // The daemon opens it to all, whatever the umask; it lets in nobody else, and neither does the directory.
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
     Ok(Bus { pid, address })
 }

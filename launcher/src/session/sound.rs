@@ -3,7 +3,9 @@
 //! It is a child of the session's holder, like the bus, so that it outlives servers and ends with the desktop however
 //! that comes.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -47,10 +49,8 @@ impl SoundDaemon {
             restart_at: None,
         };
         daemon.spawn();
-        let socket = sound::Sound::Own(program.into()).socket(dir);
-        let deadline = Instant::now() + START_DEADLINE;
-        while daemon.pid.is_some() && Instant::now() < deadline && !sound::answers(&socket) {
-            sleep(LOOK_AGAIN).await;
+        if daemon.pid.is_some() {
+            made_ready(daemon.socket()).await;
         }
         daemon
     }
@@ -83,6 +83,11 @@ impl SoundDaemon {
     pub(super) fn restart(&mut self) {
         self.restart_at = None;
         self.spawn();
+        tokio::spawn(made_ready(self.socket()));
+    }
+
+    fn socket(&self) -> PathBuf {
+        sound::Sound::Own(self.program.clone()).socket(&self.dir)
     }
 
     fn spawn(&mut self) {
@@ -115,4 +120,18 @@ impl SoundDaemon {
             self.program.display()
         ));
     }
+}
+
+/// Waits until programs can connect to the daemon at `socket`, and closes that to others: PulseAudio opens it to all,
+/// whatever the umask, and leaves it to the directory who comes near.
+async fn made_ready(socket: PathBuf) {
+    let deadline = Instant::now() + START_DEADLINE;
+    while !sound::answers(&socket) {
+        if deadline < Instant::now() {
+            return;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    // Where this fails the directory is still the user's alone.
+    let _ = fs::set_permissions(&socket, fs::Permissions::from_mode(0o600));
 }

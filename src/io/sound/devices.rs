@@ -28,10 +28,10 @@ use crate::channel::playback::Loudness;
 use crate::wire::agent::VolumeSync;
 use crate::wire::playback::VOLUME_FULL;
 
-/// Bytes that PipeWire hands us at once: a cycle as it has them by itself. It runs its graph in cycles of the shortest
-/// such wish, rounded down to a power of two, and what a program has not done at the end of one is lost: for 10 ms it
-/// took 5.3 ms, which busy processors miss.
-const PIPEWIRE_FRAGMENT_BYTES: u32 = 1024 * (FRAME_BYTES / FRAME_SAMPLES) as u32;
+/// Bytes that PipeWire hands us at once: its longest cycle as it is set up by itself. It runs its graph in cycles of
+/// the shortest such wish, rounded down to a power of two, and what a program has not done at the end of one is lost.
+/// With the longest, programs get the cycles that they ask for, and a busy machine has 43 ms for each.
+const PIPEWIRE_FRAGMENT_BYTES: u32 = 2048 * (FRAME_BYTES / FRAME_SAMPLES) as u32;
 
 /// In PipeWire: whether what a sink is played can be heard at its monitor as loud as the sink plays it.
 const MONITOR_VOLUME: &CStr = c"monitor.channel-volumes";

@@ -161,7 +161,7 @@ fn pieces_that_wait_together_are_written_together_each_to_its_file() {
         let data = piece.clone().into();
         let message = AgentMessage::FileData(FileData { id, data });
         desk.uploads.message(NOW, ONE, message, &mut desk.out);
-        orders.extend(desk.out.orders.drain(..));
+        orders.append(&mut desk.out.orders);
     }
     desk.out.orders = orders;
     let ends = desk.settle();
