@@ -33,9 +33,9 @@ RUN_PACKAGES := xserver-xorg-core xkb-data x11-xkb-utils dbus-daemon libgl1-mesa
 DESKTOP_PACKAGES := icewm xterm
 TEST_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) $(DESKTOP_PACKAGES) \
 	alsa-utils curl dbus-x11 featherpad gvfs-backends gvfs-daemons krb5-admin-server krb5-kdc krb5-user libglib2.0-bin \
-	libpam-modules libpam-wrapper libsasl2-modules libsasl2-modules-gssapi-mit \
+	libpam-google-authenticator libpam-modules libpam-wrapper libsasl2-modules libsasl2-modules-gssapi-mit \
 	libspice-client-glib-2.0-dev libturbojpeg0 libx11-dev libxext-dev libxfixes-dev libxi-dev libxrandr-dev libxrender-dev \
-	mesa-utils mpv openssl pcmanfm pipewire pipewire-pulse pulseaudio-utils spice-client-glib-usb-acl-helper spice-client-gtk \
+	mesa-utils mpv openssl pcmanfm pipewire pipewire-pulse pulseaudio-utils socat spice-client-glib-usb-acl-helper spice-client-gtk \
 	util-linux valgrind virt-viewer wireplumber x11-apps x11-utils x11-xserver-utils xclip xdotool xinput xsel \
 	xserver-xorg-video-dummy xserver-xspice xvfb zenity
 # What runs beside us, and what watches it.
@@ -43,7 +43,8 @@ BENCH_PACKAGES := $(BUILD_PACKAGES) $(RUN_PACKAGES) \
 	icewm iproute2 libcairo2-dev libx11-dev libxext-dev libxft-dev tigervnc-standalone-server tigervnc-viewer util-linux \
 	virt-viewer x11-utils x11-xserver-utils xserver-xorg-video-dummy xserver-xspice xvfb
 DEB_PACKAGES := $(BUILD_PACKAGES) debhelper dpkg-dev fakeroot systemd
-TEST_DEB_PACKAGES := $(DEB_PACKAGES) lintian mmdebstrap python3 spice-client-gtk util-linux
+TEST_DEB_PACKAGES := $(DEB_PACKAGES) iproute2 libspice-client-glib-2.0-dev libx11-dev libxext-dev lintian mmdebstrap \
+	python3 spice-client-gtk util-linux
 
 # $(call packages,NAMES,PURPOSE): installs what is missing of NAMES. Says before it asks for root; without any way to
 # root it ends with one sentence that names the packages. Does not touch the network when all are there.
@@ -194,6 +195,9 @@ fuzz: rust
 
 ## Installing
 
+# The gateway's are in its package.
+MAN_PAGES := docs/man/caraway.1 docs/man/caraway.toml.5 docs/man/caraway-server.8
+
 # All three lie together, for caraway looks for the other two beside itself; PATH gets a link.
 install:
 	@[ -x $(RELEASE)/caraway ] && [ -x $(RELEASE)/caraway-server ] && [ -f $(RELEASE)/caraway_drv.so ] || { \
@@ -203,7 +207,7 @@ install:
 	install -D -m 644 $(RELEASE)/caraway_drv.so $(DESTDIR)$(PREFIX)/lib/caraway/caraway_drv.so
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sf ../lib/caraway/caraway $(DESTDIR)$(PREFIX)/bin/caraway
-	for page in docs/man/*.[1-8]; do \
+	for page in $(MAN_PAGES); do \
 	    install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit; \
 	done
 	$(MAKE) -s install-completions

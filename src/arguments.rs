@@ -68,6 +68,9 @@ pub(crate) struct Arguments {
     /// The key table with the service's key for Kerberos; without it, that of KRB5_KTNAME or krb5.conf.
     #[arg(long, value_name = "FILE")]
     pub(crate) keytab: Option<PathBuf>,
+    /// Users of SASL who may only watch.
+    #[arg(long, value_name = "USERS", value_delimiter = ',')]
+    pub(crate) view_only_users: Vec<String>,
     /// An inherited descriptor to read the password from, up to its end.
     #[arg(long, value_name = "FD", required_if_eq("auth", "ticket"))]
     pub(crate) password_fd: Option<RawFd>,

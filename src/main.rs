@@ -283,11 +283,12 @@ async fn sasl(arguments: &Arguments) -> Result<Option<Sasl>, ServerError> {
         return Ok(None);
     }
     let keytab = arguments.keytab.as_deref();
-    Ok(Some(match (arguments.sasl_mech, &arguments.sasl_file) {
+    let sasl = match (arguments.sasl_mech, &arguments.sasl_file) {
         (SaslMechanism::Gssapi, _) => Sasl::by_kerberos(Kerberos::start(keytab).await?),
         (SaslMechanism::Password, Some(file)) => Sasl::by_file(file.clone())?,
         (SaslMechanism::Password, None) => Sasl::by_system(),
-    }))
+    };
+    Ok(Some(sasl.with_view_only(arguments.view_only_users.clone())))
 }
 
 fn policy(arguments: &Arguments) -> Result<TicketPolicy, ServerError> {

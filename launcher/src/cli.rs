@@ -250,6 +250,9 @@ pub(crate) struct StartArgs {
     /// KRB5_KTNAME]
     #[arg(long, value_name = "FILE")]
     pub(crate) keytab: Option<PathBuf>,
+    /// Users of --auth sasl who may only watch
+    #[arg(long, value_name = "USERS", value_delimiter = ',')]
+    pub(crate) view_only_users: Vec<String>,
     /// Listen unencrypted on addresses that others can reach
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -351,8 +354,12 @@ impl StartArgs {
                     "--auth sasl is taken inside TLS alone; say --tls-listen 127.0.0.1:5901".into(),
                 );
             }
-        } else if self.sasl_file.is_some() {
-            return Some("--sasl-file is for --auth sasl alone; say that, too".into());
+        } else if self.sasl_file.is_some() || !self.view_only_users.is_empty() {
+            let option = match self.sasl_file {
+                Some(_) => "--sasl-file is",
+                None => "--view-only-users are",
+            };
+            return Some(format!("{option} for --auth sasl alone; say that, too"));
         }
         let is_kerberos = self.sasl_mech == SaslMechanism::Gssapi;
         if is_kerberos && self.auth != Auth::Sasl {

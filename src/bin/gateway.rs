@@ -2,6 +2,10 @@
 //!
 //! It reads the network and has no privileges; who a client is, and where the desktop, it asks `caraway-broker`.
 
+#[cfg(test)]
+#[path = "../../tests/manual/gateway.rs"]
+mod manual;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -28,6 +28,10 @@ use crate::ring::PixelSource;
 /// Pixels of the smallest content that is remembered or brought back.
 pub const SAVED_AREA_MIN: u64 = 4096;
 
+/// What has been of no use for so long is forgotten in the next rest: up to [`SAVED_PIXELS_MAX`] for a desktop where
+/// nobody does anything.
+const UNUSED_AFTER: Micros = Micros::from_secs(120);
+
 /// Differing neighbours in the sampled rows of the plainest content that is remembered or brought back: below some
 /// 300 bytes an image is as good.
 const DETAIL_MIN: usize = 96;
@@ -87,6 +91,10 @@ pub struct Saved {
     replaced: Vec<Slot>,
     still: Stillness,
     uses: u64,
+    /// The newest use of any slot, and when it was seen first.
+    newest: (u64, Micros),
+    /// Slots of which clients have not been told that they are gone.
+    forgotten: Vec<u32>,
     /// `uses` when this frame began.
     kept_before: u64,
     pixels_max: u64,
@@ -103,6 +111,8 @@ impl Saved {
             replaced: Vec::new(),
             still: Stillness::new(size),
             uses: 0,
+            newest: (0, Micros(0)),
+            forgotten: Vec::new(),
             kept_before: 0,
             pixels_max: SAVED_PIXELS_MAX.min(size.area() * SAVED_SCREENS_MAX),
             spare: Vec::new(),
@@ -119,6 +129,21 @@ impl Saved {
         self.slots = Vec::new();
         self.replaced = Vec::new();
         self.spare = Vec::new();
+        self.forgotten = Vec::new();
+    }
+
+    /// Forgets what has been of no use for [`UNUSED_AFTER`]; clients are told with the next frame. When to come again,
+    /// if something is remembered still.
+    pub fn tidy(&mut self, now: Micros) -> Option<Micros> {
+        let until = self.newest.1 + UNUSED_AFTER;
+        if self.slots.is_empty() || until <= now {
+            let gone = self.slots.drain(..).map(|slot| slot.id);
+            self.forgotten.extend(gone);
+            self.slots = Vec::new();
+            self.spare = Vec::new();
+            return None;
+        }
+        Some(until)
     }
 
     /// Finds what the next frame replaces in `touched`: `shadow` is still without it, `source` shows it, and `ops` will
@@ -131,7 +156,10 @@ impl Saved {
         ops: &[ExactOp],
         now: Micros,
     ) -> Saves {
-        let mut saves = Saves::default();
+        let mut saves = Saves {
+            forgotten: std::mem::take(&mut self.forgotten),
+            shown: Vec::new(),
+        };
         self.kept_before = self.uses;
         if touched.area() < SAVED_AREA_MIN {
             return saves;
@@ -183,6 +211,10 @@ impl Saved {
                 }
                 self.recall_slot(index, shadow, &clusters, frame);
             }
+        }
+        let newest = self.slots.iter().map(|slot| slot.used).max();
+        if let Some(newest) = newest.filter(|newest| *newest != self.newest.0) {
+            self.newest = (newest, now);
         }
         let ops = frame.ops.iter().map(ExactOp::rect);
         let restored = frame.restores.iter().map(|restore| restore.rect);
@@ -456,6 +488,25 @@ mod tests {
             self.screen.record(&Record::Damage(SIZE.rect()));
             self.screen.refresh(self.now, &Picture(seed))
         }
+    }
+
+    #[test]
+    fn what_is_of_no_use_for_long_is_forgotten_and_clients_are_told() {
+        let mut stage = Stage::new();
+        stage.show(1);
+        let saved = stage.show(0).saves.shown.len();
+        assert!(0 < saved);
+        let again = stage.screen.tidy(stage.now);
+        assert_eq!(again, Some(stage.now + UNUSED_AFTER), "not yet");
+        assert!(!stage.show(1).restores.is_empty(), "it comes back");
+        stage.now = stage.now + UNUSED_AFTER;
+        assert_eq!(stage.screen.tidy(stage.now), None);
+        let frame = stage.show(0);
+        assert!(!frame.saves.forgotten.is_empty() && frame.restores.is_empty());
+        assert!(
+            stage.show(1).saves.forgotten.is_empty(),
+            "they were told once"
+        );
     }
 
     #[test]

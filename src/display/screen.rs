@@ -113,6 +113,11 @@ impl Screen {
         *self = Self::new(size);
     }
 
+    /// Nothing happens for a moment: forgets what has not been of use for long. When to come again, if at all.
+    pub fn tidy(&mut self, now: Micros) -> Option<Micros> {
+        self.saved.tidy(now)
+    }
+
     /// Nobody watches any more: what was remembered for them is not needed.
     pub fn unwatched(&mut self) {
         self.saved.clear();

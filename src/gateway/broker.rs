@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | gateway | 1: log in | name, password, host: each u16 length, bytes |
 //! | gateway | 2: another connection to the same desktop | |
-//! | broker | 1: the user is who it says | uid u32; name |
+//! | broker | 1: the user is who it says | uid u32, access u8 (0: full, 1: view-only); name |
 //! | broker | 2: a connection to the desktop | one descriptor |
 //! | broker | 3: wrong name or password | |
 //! | broker | 4: let in by the password, and refused | a sentence |
@@ -16,7 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::auth::sasl::Credentials;
 use crate::base::limits::{LOGIN_NAME_BYTES_MAX, LOGIN_PASSWORD_BYTES_MAX};
-use crate::base::{ByteReader, ByteWriter};
+use crate::base::{Access, ByteReader, ByteWriter};
 
 /// Bytes of the text of a client's address.
 pub const HOST_BYTES_MAX: usize = 64;
@@ -56,6 +56,8 @@ pub enum Reply {
     Known {
         /// The user's number.
         uid: u32,
+        /// What the user may do in the desktop.
+        access: Access,
         /// The user's name as the system has it.
         user: String,
     },
@@ -128,9 +130,10 @@ impl Reply {
         let mut out = Vec::new();
         let mut writer = ByteWriter::new(&mut out);
         match self {
-            Self::Known { uid, user } => {
+            Self::Known { uid, access, user } => {
                 writer.u8(KNOWN);
                 writer.u32(*uid);
+                writer.u8(u8::from(!access.acts()));
                 writer.bytes(cut(user, LOGIN_NAME_BYTES_MAX).as_bytes());
             }
             Self::Connected => writer.u8(CONNECTED),
@@ -153,6 +156,11 @@ impl Reply {
         let reply = match kind {
             KNOWN => Self::Known {
                 uid: reader.u32().map_err(|_| NotAMessage)?,
+                access: match reader.u8() {
+                    Ok(0) => Access::Full,
+                    Ok(1) => Access::ViewOnly,
+                    _ => return Err(NotAMessage),
+                },
                 user: rest(&mut reader, LOGIN_NAME_BYTES_MAX)?,
             },
             CONNECTED => Self::Connected,
@@ -237,10 +245,11 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_said_is_heard(user in "[a-zä]{0,100}", password in prop::collection::vec(1_u8.., 0..1024),
-                                 host in "[0-9a-f:.]{0,64}", uid in any::<u32>()) {
+                                 host in "[0-9a-f:.]{0,64}", uid in any::<u32>(), acts in any::<bool>()) {
+            let access = if acts { Access::Full } else { Access::ViewOnly };
             let request = log_in(&user, &password, &host);
             prop_assert_eq!(Request::decode(&mut request.encode()), Ok(request));
-            for reply in [Reply::Known { uid, user: user.clone() }, Reply::Connected, Reply::Denied,
+            for reply in [Reply::Known { uid, access, user: user.clone() }, Reply::Connected, Reply::Denied,
                           Reply::Refused(user)] {
                 prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
             }

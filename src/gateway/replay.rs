@@ -3,7 +3,7 @@
 //! The server trusts its unix socket, so the ticket is empty. What it announces has to be what the gateway has
 //! announced for it: both are of one build unless one of them is being upgraded, and then the client has to come again.
 
-use crate::base::{ByteReader, ByteWriter};
+use crate::base::{Access, ByteReader, ByteWriter};
 use crate::wire::caps;
 use crate::wire::link::{AuthMechanism, LinkCode, LinkHeader, LinkMessage, LinkReply, TICKET_SIZE};
 use crate::wire::{Decode, Encode};
@@ -46,13 +46,17 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// What the client has asked for, with the connection id that the desktop's server knows it by.
-    pub fn new(message: &LinkMessage, connection_id: u32) -> Self {
+    /// What the client has asked for, with the connection id that the desktop's server knows it by. One that may only
+    /// watch asks for no more.
+    pub fn new(message: &LinkMessage, connection_id: u32, access: Access) -> Self {
         let mut body = Vec::new();
-        let message = LinkMessage {
+        let mut message = LinkMessage {
             connection_id,
             ..message.clone()
         };
+        if !access.acts() {
+            message.common_caps = message.common_caps.with(caps::common::WATCHES_ONLY);
+        }
         message.encode(&mut ByteWriter::new(&mut body));
         let mut output = Vec::new();
         let mut writer = ByteWriter::new(&mut output);
@@ -146,7 +150,7 @@ mod tests {
         piece: usize,
         verdict: Result<(), crate::channel::link::LinkError>,
     ) -> (Result<Progress, ReplayError>, Option<LinkMessage>) {
-        let (mut replay, mut server) = (Replay::new(&message(), 99), Link::new());
+        let (mut replay, mut server) = (Replay::new(&message(), 99, Access::Full), Link::new());
         let mut linked = None;
         loop {
             let said = replay.take_output();
@@ -184,7 +188,7 @@ mod tests {
 
         #[test]
         fn whatever_answers_it_ends(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let mut replay = Replay::new(&message(), 1);
+            let mut replay = Replay::new(&message(), 1, Access::Full);
             let linked = matches!(replay.push(&bytes), Ok(Progress::Linked(_)));
             prop_assert!(!linked);
         }
@@ -196,7 +200,7 @@ mod tests {
         let (progress, linked) = link(1000, Err(refused));
         assert_eq!(progress, Err(ReplayError::Refused(LinkCode::ERROR)));
         assert_eq!(linked, None);
-        let mut replay = Replay::new(&message(), 1);
+        let mut replay = Replay::new(&message(), 1, Access::Full);
         let mut reply = Vec::new();
         LinkReply::refusal(LinkCode::CHANNEL_NOT_AVAILABLE).write(&mut reply);
         let refused = ReplayError::Refused(LinkCode::CHANNEL_NOT_AVAILABLE);

@@ -11,6 +11,9 @@ pub const FILE: &str = "/etc/caraway/gateway.conf";
 /// Bytes of the longest file that is read.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
 
+/// Characters of the longest one-time code.
+pub const CODE_LENGTH_MAX: usize = 64;
+
 /// The port that SPICE clients try.
 const PORT: u16 = 5900;
 
@@ -51,6 +54,10 @@ pub struct Settings {
     pub pam_service: String,
     /// Groups whose members may use desktops; empty: everybody but root.
     pub allow_groups: Vec<String>,
+    /// Groups whose members see their desktops and may not act there.
+    pub view_only_groups: Vec<String>,
+    /// Characters at the end of what a user types as the password that are a one-time code; 0: none are.
+    pub code_length: usize,
     /// What happens to who is in another graphical session.
     pub existing_session: ExistingSession,
     /// What runs in a new desktop, a program and its words; empty: the user's session.
@@ -67,6 +74,8 @@ impl Default for Settings {
             gateway_user: "caraway-gateway".into(),
             pam_service: "caraway-gateway".into(),
             allow_groups: Vec::new(),
+            view_only_groups: Vec::new(),
+            code_length: 0,
             existing_session: ExistingSession::Refuse,
             command: Vec::new(),
         }
@@ -86,6 +95,11 @@ impl Settings {
         }
         if settings.listen.is_empty() {
             return Err(SettingsError("listen names no address".into()));
+        }
+        if CODE_LENGTH_MAX < settings.code_length {
+            return Err(SettingsError(format!(
+                "code-length is {CODE_LENGTH_MAX} at most"
+            )));
         }
         let service = &settings.pam_service;
         if service.is_empty() || service.contains(['/', '\0']) {
@@ -131,6 +145,8 @@ mod tests {
             ("tls-cert = \"/x\"", "tls-key"),
             ("existing-session = \"maybe\"", "maybe"),
             ("pam-service = \"../x\"", "pam-service"),
+            ("code-length = 65", "64 at most"),
+            ("code-length = -1", "code-length"),
         ] {
             let error = Settings::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

@@ -20,6 +20,7 @@ use crate::base::{Access, Micros};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::channel::link_sasl::{SaslAnswer, SaslTurn};
 use crate::session::{AdmitError, ChannelError, ChannelKey, Origin};
+use crate::wire::caps;
 use crate::wire::link::ChannelType;
 
 /// Bytes that are read at once.
@@ -165,7 +166,8 @@ async fn handshake(
                 let is_accepted = matches!(verdict, SaslAnswer::Accepted(_));
                 link.answer_sasl(verdict);
                 if is_accepted {
-                    let verdict = admit(host, &link, Access::Full, user)?;
+                    let access = sasl.map_or(Access::ViewOnly, |sasl| sasl.access(user.as_deref()));
+                    let verdict = admit(host, &link, access, user)?;
                     link.decide(verdict.map(|guard| admitted = Some(guard)));
                 }
             }
@@ -234,8 +236,13 @@ fn admit(
         return Ok(Err(LinkError::Refused));
     };
     let is_new = message.connection_id == 0;
+    // Who wants less than it may have gets that.
+    let wanted = match message.common_caps.has(caps::common::WATCHES_ONLY) && access.acts() {
+        true => Access::ViewOnly,
+        false => access,
+    };
     let result = host.with(|session| {
-        let key = session.admit(message, access, entropy)?;
+        let key = session.admit(message, wanted, entropy)?;
         Ok((key, session.connection_id(key)))
     });
     Ok(match result {

@@ -27,6 +27,7 @@ pub mod sasl;
 pub mod screen_loop;
 pub mod shared_folders;
 pub mod sound;
+mod tidiness;
 pub mod tls;
 mod transport;
 mod unsent;

@@ -18,6 +18,7 @@ use super::tls::{Stamp, stamp};
 use crate::auth::sasl::{Exchange, Judge, KERBEROS, Said};
 use crate::auth::scram::NONCE_BYTES;
 use crate::auth::stored_keys::{StoredKeys, StoredKeysError};
+use crate::base::Access;
 use crate::base::limits::STORED_KEYS_BYTES_MAX;
 use crate::channel::link::Link;
 use crate::channel::link_sasl::{SaslAnswer, SaslTurn};
@@ -56,6 +57,8 @@ pub enum SaslFileError {
 #[derive(Debug)]
 pub struct Sasl {
     by: By,
+    /// Names of users who watch, and do not act.
+    view_only: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -85,6 +88,7 @@ impl Sasl {
     pub const fn by_system() -> Self {
         Self {
             by: By::System(Logins::new()),
+            view_only: Vec::new(),
         }
     }
 
@@ -92,6 +96,7 @@ impl Sasl {
     pub const fn by_kerberos(kerberos: Kerberos) -> Self {
         Self {
             by: By::Kerberos(kerberos),
+            view_only: Vec::new(),
         }
     }
 
@@ -107,7 +112,25 @@ impl Sasl {
         let now = RefCell::new(Keys { keys, tried });
         Ok(Self {
             by: By::File(StoredFile { path, secret, now }),
+            view_only: Vec::new(),
         })
+    }
+
+    /// The same, where these users may only watch.
+    #[must_use]
+    pub fn with_view_only(self, users: Vec<String>) -> Self {
+        Self {
+            view_only: users,
+            ..self
+        }
+    }
+
+    /// What an accepted user may do.
+    pub(super) fn access(&self, user: Option<&str>) -> Access {
+        match user.is_some_and(|user| self.view_only.iter().any(|named| named == user)) {
+            true => Access::ViewOnly,
+            false => Access::Full,
+        }
     }
 
     /// For one connection.

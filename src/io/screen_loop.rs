@@ -9,8 +9,9 @@ use std::rc::Rc;
 use super::complaints::Complaints;
 use super::driver::{Driver, DriverError, DriverEvent};
 use super::host::Host;
+use super::tidiness::Tidiness;
 use crate::base::Micros;
-use crate::os::FrameBuffer;
+use crate::os::{FrameBuffer, memory};
 use crate::ring::{
     Armed, Consumer, CursorError, CursorState, Mode, ModeError, Monitors, MonitorsError, Observed,
     Record, state,
@@ -42,6 +43,7 @@ pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, Driver
     host.open_input_door(driver.input_door());
     let mut screen = ScreenLoop::new(driver);
     let mut restless = 0;
+    let mut tidiness = Tidiness::default();
     loop {
         // Before every look: what X draws without end must not keep keys waiting.
         if let Some(layout) = host.take_layout() {
@@ -67,7 +69,13 @@ pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, Driver
         match armed {
             Armed::Waiting => {
                 restless = 0;
-                screen.wait(host, until).await?;
+                let now = host.now();
+                let due = tidiness.due(now).filter(|_| until.is_none());
+                screen.wait(host, until.or(due)).await?;
+                if tidiness.rested(host.now(), due) {
+                    tidiness.again(host.with(|session| session.tidy(host.now())));
+                    memory::give_back();
+                }
             }
             Armed::Changed if restless < RESTLESS_MAX => {
                 restless += 1;

@@ -11,6 +11,7 @@ pub mod frame_buffer;
 pub mod gssapi;
 pub mod hardening;
 pub mod inherited;
+pub mod memory;
 pub mod notify;
 pub mod opus;
 pub mod pam;

@@ -59,6 +59,15 @@ pub enum PamError {
     Session(c_int),
 }
 
+/// What a user has said already, for when PAM asks.
+#[derive(Clone, Copy)]
+pub struct Secrets<'a> {
+    /// The password.
+    pub password: &'a [u8],
+    /// A one-time code, for a second question.
+    pub code: Option<&'a [u8]>,
+}
+
 type Handle = NonNull<c_void>;
 type Start = unsafe extern "C" fn(
     service: *const c_char,
@@ -151,7 +160,11 @@ impl Pam {
         password: &[u8],
         remote: &str,
     ) -> Result<String, PamError> {
-        let mut login = self.login(service, user, password, remote)?;
+        let secrets = Secrets {
+            password,
+            code: None,
+        };
+        let mut login = self.login(service, user, secrets, remote)?;
         login.authenticate(PAM_SILENT)?;
         login.account(PAM_SILENT)?;
         login.user()
@@ -165,10 +178,10 @@ impl Pam {
         &self,
         service: &str,
         user: &str,
-        password: &[u8],
+        secrets: Secrets<'_>,
         remote: &str,
     ) -> Result<Login<'_>, PamError> {
-        let answers = Answers::new(password)?;
+        let answers = Answers::new(secrets)?;
         let conversation = answers.conversation();
         let service = CString::new(service)?;
         let (user, remote) = (CString::new(user)?, CString::new(remote)?);
@@ -280,6 +293,11 @@ impl Login<'_> {
     /// Variables that the rules want the session to have.
     pub fn variables(&self) -> Vec<(OsString, OsString)> {
         self.transaction.variables()
+    }
+
+    /// The question to which there was no answer, if there was one: the rules ask for more than the user has said.
+    pub fn unanswered(&self) -> Option<String> {
+        self.answers.unanswered()
     }
 
     /// What the rules had to say to the user.

@@ -14,17 +14,7 @@ pub struct Caps {
 impl Caps {
     /// The set of the given bit numbers.
     pub fn of(bits: &[u32]) -> Self {
-        let mut words = Vec::new();
-        for &bit in bits {
-            let place = place(bit);
-            if words.len() <= place {
-                words.resize(place.saturating_add(1), 0);
-            }
-            if let Some(word) = words.get_mut(place) {
-                *word |= mask(bit);
-            }
-        }
-        Self { words }
+        bits.iter().fold(Self::default(), |set, bit| set.with(*bit))
     }
 
     /// Bit number `bit` is set.
@@ -32,6 +22,18 @@ impl Caps {
         self.words
             .get(place(bit))
             .is_some_and(|word| word & mask(bit) != 0)
+    }
+
+    /// The set with bit number `bit`.
+    #[must_use]
+    pub fn with(mut self, bit: u32) -> Self {
+        if self.words.len() <= place(bit) {
+            self.words.resize(place(bit).saturating_add(1), 0);
+        }
+        if let Some(word) = self.words.get_mut(place(bit)) {
+            *word |= mask(bit);
+        }
+        self
     }
 
     /// The bits of both.
@@ -82,6 +84,8 @@ pub mod common {
     pub const AUTH_SASL: u32 = 2;
     /// Headers of 6 instead of 18 bytes.
     pub const MINI_HEADER: u32 = 3;
+    /// Ours, and far from the protocol's: the client is to watch, whatever it may. The gateway says so.
+    pub const WATCHES_ONLY: u32 = 31;
 }
 
 /// Capabilities of the main channel.

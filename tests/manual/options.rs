@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, Command};
 use super::page::{escaped, folder, sentence};
 
 /// Long options of other programs that pages name.
-const FOREIGN: [&str; 2] = ["--user", "--spice-ca-file"];
+const FOREIGN: [&str; 4] = ["--user", "--spice-ca-file", "--all", "--now"];
 
 /// A line for each verb: what stands behind it.
 pub(crate) fn synopsis(command: &Command) -> String {

@@ -24,7 +24,7 @@ unshare --mount --pid --fork true 2>/dev/null || cannot "the kernel grants no na
 packages=$(realpath "$1")
 # Of the desktop in it, files lie where only this user and the kernel look.
 if [ "${IN_NAMESPACES:-}" != yes ]; then
-    IN_NAMESPACES=yes exec unshare --mount --pid --fork --kill-child "$0" "$packages"
+    IN_NAMESPACES=yes exec unshare --mount --mount-proc --pid --fork --kill-child "$0" "$packages"
 fi
 mount --make-rprivate /
 
@@ -76,16 +76,17 @@ inside useradd -m -u 1000 tester
 mkdir -p "$root/run/user/1000" && chown 1000:1000 "$root/run/user/1000" && chmod 700 "$root/run/user/1000"
 files() {
     (cd "$root" && find . -xdev \( -path ./proc -o -path ./dev -o -path ./tmp -o -path ./run -o -path ./home \
-        -o -path ./var/lib/dpkg -o -path ./var/log -o -path ./var/cache \) -prune -o -print | sort)
+        -o -path ./var/lib/dpkg -o -path ./var/log -o -path ./var/cache -o -path ./var/tmp \
+        -o -path ./var/lib/systemd/linger -o -path ./var/lib/systemd/timers \) -prune -o -print | sort)
 }
 files >"$work/before"
 
 step "install"
 install_debs() {
     cp "$@" "$root/tmp/"
-    for one in "$@"; do
-        inside dpkg -i "/tmp/$(basename "$one")" >"$work/log" 2>&1 || { cat "$work/log"; fail "dpkg -i $one"; }
-    done
+    # All at once: they depend on each other's very version.
+    inside dpkg -i $(for one in "$@"; do echo "/tmp/$(basename "$one")"; done) >"$work/log" 2>&1 \
+        || { cat "$work/log"; fail "dpkg -i $*"; }
 }
 all=$(ls "$packages"/caraway_*.deb "$packages"/caraway-gateway_*.deb 2>/dev/null || true)
 # shellcheck disable=SC2086 # names without spaces, several of them
@@ -139,6 +140,57 @@ shot "of the new version's server"
 user "echo end >/home/tester/end"
 wait $start || { cat "$root/home/tester/said"; fail "the desktop ended with status $?"; }
 
+step "the gateway, in a real systemd"
+inside systemctl is-enabled caraway-gateway >"$work/log" 2>&1 && fail "the gateway is enabled by installing it"
+echo tester:tester-secret | inside chpasswd
+printf '#!/bin/sh\nexec sleep infinity\n' >"$root/home/tester/.xsession"
+chmod 755 "$root/home/tester/.xsession"
+peers=$(dirname "$0")/../peers
+# shellcheck disable=SC2046 # flags
+cc -O1 -o "$work/client" "$peers/spice_peer.c" "$peers/peer_clipboard.c" "$peers/peer_session.c" "$peers/peer_upload.c" \
+    "$peers/screen_grab.c" "$peers/spice_monitors.c" $(pkg-config --cflags --libs spice-client-glib-2.0 x11 xext)
+# Its own network, so that the port is free.
+# The root of its mounts, and not a directory of this host's: units have name spaces of their own below it.
+mkdir -p "$root/dev/pts" "$root/before"
+ln -s pts/ptmx "$root/dev/ptmx"
+unshare --mount --pid --net --uts --ipc --cgroup --fork --kill-child sh -c "
+    mount -t proc proc '$root/proc' && mount -t sysfs sysfs '$root/sys' && mount -t cgroup2 cgroup2 '$root/sys/fs/cgroup' &&
+    mount -t devpts -o newinstance,ptmxmode=0666 devpts '$root/dev/pts' &&
+    mount -t tmpfs tmpfs '$root/run' && mkdir '$root/run/lock' && cd '$root' && pivot_root . before &&
+    exec chroot . sh -c 'umount -l /before && exec env container=test /lib/systemd/systemd --system --unit=multi-user.target'
+    " >"$work/boot" 2>&1 &
+outer=$!
+box() { nsenter -t "$init" -m -p -u -i -C -n -r -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
+for _ in $(seq 300); do
+    init=$(cat /proc/$outer/task/$outer/children 2>/dev/null | tr -d ' ')
+    [ -n "$init" ] && box systemctl is-system-running 2>/dev/null | grep -Eq 'running|degraded' && break
+    sleep 0.1
+done
+nsenter -t "$init" -n ip link set lo up
+box systemctl enable --now caraway-broker caraway-gateway >"$work/log" 2>&1 || { box journalctl --no-pager -n 50; cat "$work/log"; fail "enabling the gateway"; }
+# A picture for that user over TLS; says after how many microseconds.
+visit() {
+    printf 'connect spice://127.0.0.1?tls-port=5900 %s\nwait-mark 30000\nquit\n' "$2" \
+        | nsenter -t "$init" -n env PEER_USERNAME="$1" \
+            PEER_CA_FILE="$root/var/lib/caraway-gateway/caraway/certificate.pem" "$work/client" 2>>"$work/log" \
+        | sed -n 's/.*"mark_us":\([0-9]*\).*/\1/p'
+}
+xorg() { box sh -c 'for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = Xorg ] && echo ${p#/proc/}; done; true'; }
+took=$(visit tester tester-secret)
+[ -n "$took" ] || { cat "$work/log"; box journalctl --no-pager -n 50; fail "no desktop by the gateway"; }
+[ "$took" -le 5000000 ] || fail "a desktop only after $took us"
+first=$(xorg)
+[ "$(box stat -c %U "/proc/$first")" = tester ] || fail "the desktop is not the user's"
+box cat "/proc/$first/cgroup" | grep -q '/user-1000.slice/session-' || fail "the desktop is not in the user's slice"
+[ -n "$(visit tester tester-secret)" ] || fail "no way back to the desktop"
+[ "$(xorg)" = "$first" ] || fail "another client, another desktop"
+[ -z "$(visit tester wrong)" ] || fail "a wrong password lets in"
+box systemctl disable --now caraway-gateway caraway-broker >"$work/log" 2>&1
+step "a desktop by the gateway after $((took / 1000)) ms"
+kill -KILL "$init"
+wait $outer || true
+rmdir "$root/before"
+
 step "remove"
 for name in caraway-gateway caraway; do
     inside dpkg-query -W "$name" >/dev/null 2>&1 || continue
@@ -146,8 +198,8 @@ for name in caraway-gateway caraway; do
 done
 files | diff "$work/before" - | sed -n 's/^> //p' >"$work/left" || true
 grep -vE '^\./etc/(pam\.d/caraway(-gateway)?|caraway(/gateway\.conf)?)$' "$work/left" >"$work/strays" || true
-# What systemctl knows of disabled units goes with the purge.
-grep -v '^\./var/lib/systemd' "$work/strays" && fail "files are left by the removal"
+# What systemctl knows of disabled units goes with the purge, and so does the gateway's certificate.
+grep -vE '^\./var/lib/(systemd|caraway-gateway)' "$work/strays" && fail "files are left by the removal"
 step "purge"
 for name in caraway-gateway caraway; do
     inside dpkg -P "$name" >"$work/log" 2>&1 || { cat "$work/log"; fail "dpkg -P $name"; }

@@ -6,7 +6,7 @@
 //! by `make bench`.
 //!
 //! Modules without tests: `instruments` (C programs), `process`, `desktop`, `watcher`, `x_client`, `relay`, `link`,
-//! `figure`, `listener`, `monitor`, `oaep`, `secure_link`, `tone`.
+//! `figure`, `gateway_host`, `listener`, `monitor`, `oaep`, `secure_link`, `tone`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,6 +16,7 @@
 
 mod desktop;
 mod figure;
+mod gateway_host;
 mod instruments;
 mod last_byte;
 mod link;
@@ -42,6 +43,9 @@ mod exact;
 mod far;
 mod first_picture;
 mod gateway;
+mod gateway_lasting;
+mod gateway_many;
+mod gateway_prompts;
 mod gl;
 mod hostile;
 mod hostile_messages;

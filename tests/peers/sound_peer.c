@@ -13,6 +13,8 @@
  *   record-start AT | record-stop AT
  *   closed AT            the main channel has gone
  *
+ * PEER_CA_FILE, PEER_USERNAME and PEER_PASSWORD in the environment say whom to trust, and who comes.
+ *
  * Lines on standard input: "pause MS" reads from no socket for that long; the end of the input ends the program.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
@@ -194,6 +196,10 @@ int main(int argc, char **argv)
     SpiceSession *session = spice_session_new();
 
     g_object_set(session, "uri", argv[1], NULL);
+    if (g_getenv("PEER_CA_FILE"))
+        g_object_set(session, "ca-file", g_getenv("PEER_CA_FILE"), NULL);
+    if (g_getenv("PEER_USERNAME"))
+        g_object_set(session, "username", g_getenv("PEER_USERNAME"), "password", g_getenv("PEER_PASSWORD"), NULL);
     g_signal_connect(session, "channel-new", G_CALLBACK(on_channel_new), NULL);
     loop = g_main_loop_new(NULL, FALSE);
     g_io_add_watch(g_io_channel_unix_new(STDIN_FILENO), G_IO_IN | G_IO_HUP, on_command, NULL);

@@ -135,9 +135,34 @@ fn the_page_of_the_server_has_its_limits() {
 
 #[test]
 fn the_page_of_the_command_has_the_launchers_limits() {
+    let limits = limits_of(&["launcher/src/"], Some("broker/"));
+    assert!(20 < limits.len(), "limits were not found");
+    page::hold("caraway.1", &[("limits", paragraphs(&limits))]);
+}
+
+#[test]
+fn the_pages_of_gateway_and_broker_have_their_limits() {
+    let pages = [
+        ("caraway-broker.8", &["launcher/src/broker/"][..]),
+        ("caraway-gateway.8", &["src/gateway/", "src/io/gateway/"]),
+    ];
+    for (page, folders) in pages {
+        let limits = limits_of(folders, None);
+        assert!(5 < limits.len(), "limits were not found");
+        page::hold(page, &[("limits", paragraphs(&limits))]);
+    }
+}
+
+/// The limits of these folders by where they are checked, but for those of `without`; each has a reason.
+fn limits_of(folders: &[&str], without: Option<&str>) -> Vec<(String, Limit)> {
     let mut limits = Vec::new();
     for file in source::all() {
-        let Some(inside) = file.path.strip_prefix("launcher/src/") else {
+        let inside = folders
+            .iter()
+            .find_map(|folder| file.path.strip_prefix(folder));
+        let Some(inside) =
+            inside.filter(|inside| !without.is_some_and(|it| inside.starts_with(it)))
+        else {
             continue;
         };
         let module = inside
@@ -152,14 +177,13 @@ fn the_page_of_the_command_has_the_launchers_limits() {
         }
     }
     limits.sort_by(|(one, _), (other, _)| one.cmp(other));
-    assert!(20 < limits.len(), "limits were not found");
     let without: Vec<&str> = limits
         .iter()
         .filter(|(_, limit)| limit.why.is_empty())
         .map(|(name, _)| name.as_str())
         .collect();
     assert!(without.is_empty(), "limits without a reason: {without:?}");
-    page::hold("caraway.1", &[("limits", paragraphs(&limits))]);
+    limits
 }
 
 #[test]

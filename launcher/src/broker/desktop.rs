@@ -1,4 +1,5 @@
-//! Starting a user's desktop: a process of the user's logind session that becomes `caraway start`.
+//! Starting a user's desktop: a process of the user's logind session that becomes `caraway start`, and another that
+//! keeps it (`keeper`).
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -12,12 +13,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use clap::Args;
-use nix::sys::prctl;
 use nix::unistd::User;
 
 use super::daemon::OURSELVES;
 use super::line::ready;
-use super::{places, user};
+use super::places;
 
 /// The desktop's name, by which its user sees it in `caraway list`.
 pub(super) const NAME: &str = "remote";
@@ -53,7 +53,7 @@ pub(super) struct Plan<'a> {
 /// Starts a desktop and waits until it is ready; none if it does not get there.
 pub(super) fn start(plan: &Plan<'_>, deadline: Instant) -> io::Result<Option<Child>> {
     let mut command = Command::new(OURSELVES);
-    command.arg0("caraway-broker").args(["__desktop", "--uid"]);
+    command.arg0("caraway-broker").args(["__keeper", "--uid"]);
     command.arg(plan.user.uid.to_string());
     if plan.is_isolated {
         command.arg("--isolated");
@@ -106,7 +106,25 @@ fn environment(user: &User, of_pam: &[(OsString, OsString)]) -> Vec<(OsString, O
     variables
 }
 
-/// Becomes the user, and then the launcher. Returns only what went wrong.
+impl DesktopArgs {
+    /// Whose desktop it is.
+    pub(super) const fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// The same words for a process that is told the same.
+    pub(super) fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["--uid".into(), self.uid.to_string().into()];
+        if self.isolated {
+            words.push("--isolated".into());
+        }
+        words.push("--".into());
+        words.extend(self.command.iter().cloned());
+        words
+    }
+}
+
+/// Becomes the launcher; the process is the user's already. Returns only what went wrong.
 pub(super) fn become_launcher(args: &DesktopArgs) -> io::Error {
     match prepare(args) {
         Ok(mut command) => command.exec(),
@@ -115,24 +133,21 @@ pub(super) fn become_launcher(args: &DesktopArgs) -> io::Error {
 }
 
 fn prepare(args: &DesktopArgs) -> io::Result<Command> {
-    // While the link to this program can still be followed.
     let own = env::current_exe()?;
     let launcher = own
         .parent()
         .map(|dir| dir.join("caraway"))
         .ok_or(io::ErrorKind::NotFound)?;
-    let user = user::numbered(args.uid)?;
-    user::become_user(&user)?;
-    // The user's own programs may be looked at by the user again.
-    prctl::set_dumpable(true)?;
-    nix::unistd::setsid().map_err(io::Error::from)?;
     let mut command = Command::new(launcher);
+    // What is passed is meant for this process, which stays the same.
+    command.env("LISTEN_PID", std::process::id().to_string());
     if args.isolated {
         command.env("XDG_RUNTIME_DIR", isolated(args.uid)?);
     }
     command.args([
         "start",
         "--behind-gateway",
+        "--unit",
         "--json",
         "--name",
         NAME,

@@ -8,9 +8,10 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use caraway_server::auth::sasl::Credentials;
+use caraway_server::base::Access;
 use caraway_server::gateway::broker::{Reply, Request};
 use caraway_server::gateway::settings::{ExistingSession, Settings};
-use caraway_server::os::pam::{Login, Pam, PamError};
+use caraway_server::os::pam::{Login, Pam, PamError, Secrets};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::wait::{WaitStatus, wait};
@@ -78,19 +79,24 @@ pub(super) fn run(settings: &Settings) -> Result<(), LoginError> {
         Err(Verdict::Denied) => return Ok(line.say(&Reply::Denied)?),
         Err(Verdict::Refused(user, sentence)) => {
             // The password was right: that, and why it does not help, the user may know.
-            line.say(&known(&user))?;
+            line.say(&known(&user, settings))?;
             return Ok(line.say(&Reply::Refused(sentence))?);
         }
     };
-    line.say(&known(&user))?;
+    line.say(&known(&user, settings))?;
     // Sessions are opened by modules, too, and logind is asked.
     alarm::set(DESKTOP_ALARM_S);
     open_desktop(settings, &mut login, &user, line)
 }
 
-fn known(user: &User) -> Reply {
+fn known(user: &User, settings: &Settings) -> Reply {
+    let groups = &settings.view_only_groups;
     Reply::Known {
         uid: user.uid.as_raw(),
+        access: match user::is_in_one_of(user, groups) {
+            true => Access::ViewOnly,
+            false => Access::Full,
+        },
         user: user.name.clone(),
     }
 }
@@ -110,13 +116,24 @@ fn judge<'a>(
         return Ok(Err(Verdict::Denied));
     }
     let (service, name) = (&settings.pam_service, &credentials.user);
-    let mut login = match pam.login(service, name, &credentials.password, host) {
+    let Some(secrets) = secrets(&credentials.password, settings.code_length) else {
+        return Ok(Err(Verdict::Denied));
+    };
+    let mut login = match pam.login(service, name, secrets, host) {
         Err(PamError::Nul(_)) => return Ok(Err(Verdict::Denied)),
         begun => begun?,
     };
     match login.authenticate(0) {
         Ok(()) => {}
-        Err(PamError::Authenticate(_)) => return Ok(Err(Verdict::Denied)),
+        Err(PamError::Authenticate(_)) => {
+            // Nobody has been authenticated, so this is for the administrator and not for whoever asks.
+            if let Some(question) = login.unanswered() {
+                notice(&format!(
+                    "PAM asks {name:?} for more than the password: {question:?}; see code-length in gateway.conf(5)"
+                ));
+            }
+            return Ok(Err(Verdict::Denied));
+        }
         Err(other) => return Err(other.into()),
     }
     let account = login.account(0);
@@ -137,6 +154,14 @@ fn judge<'a>(
         },
     };
     Ok(Err(Verdict::Refused(user, refused)))
+}
+
+/// The password, and the code at its end where there is to be one; none if it is too short for both.
+fn secrets(typed: &[u8], code_length: usize) -> Option<Secrets<'_>> {
+    let password_length = typed.len().checked_sub(code_length)?;
+    let (password, code) = typed.split_at(password_length);
+    let code = (code_length != 0).then_some(code);
+    Some(Secrets { password, code })
 }
 
 /// Finds the user's desktop, or starts it and stays with it.
@@ -233,4 +258,25 @@ fn leave_line() -> io::Result<()> {
     let nothing = std::fs::File::open("/dev/null")?;
     nix::unistd::dup2_stdin(nothing)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_the_end_of_what_was_typed() {
+        let split = |typed, length| {
+            secrets(typed, length).map(|secrets| (secrets.password.to_vec(), secrets.code))
+        };
+        assert_eq!(
+            split(b"secret123456", 0),
+            Some((b"secret123456".to_vec(), None))
+        );
+        assert_eq!(
+            split(b"secret123456", 6),
+            Some((b"secret".to_vec(), Some(&b"123456"[..])))
+        );
+        assert_eq!(split(b"12345", 6), None);
+    }
 }

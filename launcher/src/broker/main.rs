@@ -5,7 +5,8 @@
 //! | the broker | root | accepts the gateway's connections, starts a login for each |
 //! | login | root | asks PAM about one user, opens the session, starts the desktop, and stays with it |
 //! | door | the user | connects to the user's desktop and hands the connections to the gateway |
-//! | desktop | the user | becomes `caraway start` |
+//! | keeper | the user | keeps the desktop's descriptors, starts another launcher when one is killed or hangs |
+//! | launcher | the user | becomes `caraway start` |
 //!
 //! Each is this program once more with a hidden argument. Nothing of a desktop hangs on the broker: it may be killed
 //! and replaced at any time. → `docs/gateway.md`
@@ -13,8 +14,11 @@
 mod daemon;
 mod desktop;
 mod door;
+mod keeper;
 mod line;
 mod login;
+#[cfg(test)]
+mod manual;
 mod places;
 mod sessions;
 mod user;
@@ -46,8 +50,10 @@ enum PartOf {
     Login,
     #[command(name = "__door", hide = true)]
     Door(OfUser),
-    #[command(name = "__desktop", hide = true)]
-    Desktop(desktop::DesktopArgs),
+    #[command(name = "__keeper", hide = true)]
+    Keeper(desktop::DesktopArgs),
+    #[command(name = "__launcher", hide = true)]
+    Launcher(desktop::DesktopArgs),
 }
 
 /// Whom it is for.
@@ -85,7 +91,11 @@ fn main() -> ExitCode {
                 .and_then(|settings| login::run(&settings).map_err(|error| error.to_string())),
         ),
         Some(PartOf::Door(of)) => report(door::run(of.uid).map_err(|error| error.to_string())),
-        Some(PartOf::Desktop(args)) => report(Err(desktop::become_launcher(&args).to_string())),
+        Some(PartOf::Keeper(args)) => match keeper::run(&args) {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => report(Err(error.to_string())),
+        },
+        Some(PartOf::Launcher(args)) => report(Err(desktop::become_launcher(&args).to_string())),
     }
 }
 

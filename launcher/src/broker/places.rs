@@ -27,6 +27,11 @@ pub(super) fn socket(uid: u32) -> PathBuf {
     directory(uid).join("desktop.sock")
 }
 
+/// Where the keeper of a user's desktop hears its launcher.
+pub(super) fn keeper(uid: u32) -> PathBuf {
+    directory(uid).join("keeper.sock")
+}
+
 /// The runtime directory of a desktop that is isolated from the user's other sessions.
 pub(super) fn isolated(uid: u32) -> PathBuf {
     directory(uid).join("isolated")

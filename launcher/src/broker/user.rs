@@ -22,9 +22,11 @@ pub(super) fn numbered(uid: u32) -> io::Result<User> {
 
 /// Whether the user is in one of the groups; with none named everybody is.
 pub(super) fn is_allowed(user: &User, groups: &[String]) -> bool {
-    if groups.is_empty() {
-        return true;
-    }
+    groups.is_empty() || is_in_one_of(user, groups)
+}
+
+/// Whether the user is in one of the groups.
+pub(super) fn is_in_one_of(user: &User, groups: &[String]) -> bool {
     let Ok(name) = CString::new(user.name.as_str()) else {
         return false;
     };
@@ -68,6 +70,7 @@ mod tests {
         assert!(is_allowed(&own, &[]));
         assert!(is_allowed(&own, &["no-such-group".into(), group]));
         assert!(!is_allowed(&own, &["no-such-group".into()]));
+        assert!(!is_in_one_of(&own, &[]));
         assert!(named("no-such-user").is_none());
     }
 

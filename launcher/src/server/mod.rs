@@ -70,6 +70,8 @@ pub(crate) struct Plan {
     pub(crate) ticket: Option<Ticket>,
     /// Socket of the sound daemon; none: the desktop is silent.
     pub(crate) sound: Option<PathBuf>,
+    /// Users who may only watch.
+    pub(crate) view_only_users: Vec<String>,
     /// Users in place of a ticket.
     pub(crate) sasl: Option<Users>,
     /// The desktop's name.
@@ -161,6 +163,10 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         (_, Some(users)) => {
             command.args(["--auth", "sasl"]);
             say_users(&mut command, users);
+            if !plan.view_only_users.is_empty() {
+                let users = plan.view_only_users.join(",");
+                command.args(["--view-only-users", &users]);
+            }
         }
         (Some(ticket), None) => {
             command

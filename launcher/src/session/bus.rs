@@ -1,6 +1,7 @@
 //! A D-Bus session of the desktop's own, so that its programs talk to each other and not to those of
 //! another desktop of the same user.
 
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;

@@ -285,6 +285,7 @@ fn server_plan(args: &StartArgs, dir: &DesktopDir, had: Had) -> Result<server::P
         certificate: had.certificate,
         ticket: had.ticket,
         sound: had.sound,
+        view_only_users: args.view_only_users.clone(),
         sasl: users(args)?,
         name: dir.name().clone(),
         resize: args.resize,

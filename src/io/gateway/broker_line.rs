@@ -14,6 +14,7 @@ use nix::sys::socket::{
 use std::os::fd::AsRawFd;
 use tokio::net::UnixStream;
 
+use crate::base::Access;
 use crate::gateway::broker::{DATAGRAM_BYTES_MAX, NotAMessage, Reply, Request};
 use crate::os::{ReceiveError, Received, SeqPacket, Watched};
 
@@ -37,14 +38,18 @@ pub(super) enum LineError {
 
 /// An open line.
 #[derive(Debug)]
-pub(super) struct BrokerLine(Watched<SeqPacket>);
+pub(super) struct BrokerLine {
+    socket: Watched<SeqPacket>,
+    /// What the user may do in the desktop, once the user is known.
+    pub(super) access: Access,
+}
 
 impl BrokerLine {
     /// Opens one. May be dropped at any time; the caller has a deadline.
     pub(super) async fn open(path: &Path) -> Result<Self, LineError> {
         loop {
             match SeqPacket::connect(path) {
-                Ok(socket) => return Ok(Self(Watched::new(socket)?)),
+                Ok(socket) => return Self::on(socket),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::time::sleep(BUSY_PAUSE).await;
                 }
@@ -53,17 +58,24 @@ impl BrokerLine {
         }
     }
 
+    fn on(socket: SeqPacket) -> Result<Self, LineError> {
+        Ok(Self {
+            socket: Watched::new(socket)?,
+            access: Access::ViewOnly,
+        })
+    }
+
     /// Says something. There is room: nothing is said before the last answer has come.
     pub(super) fn say(&self, request: &Request) -> Result<(), LineError> {
-        Ok(self.0.get_ref().send(&request.encode())?)
+        Ok(self.socket.get_ref().send(&request.encode())?)
     }
 
     /// The next answer, with the connection that came with it.
     pub(super) async fn hear(&self) -> Result<(Reply, Option<UnixStream>), LineError> {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         loop {
-            let mut ready = self.0.readable().await?;
-            match self.0.get_ref().receive(&mut buffer) {
+            let mut ready = self.socket.readable().await?;
+            match self.socket.get_ref().receive(&mut buffer) {
                 Ok(Received::Datagram {
                     length,
                     descriptors,
@@ -107,7 +119,7 @@ mod tests {
 
     async fn heard(fds: &[&dyn AsFd]) -> Result<(Reply, Option<UnixStream>), LineError> {
         let (ours, theirs) = SeqPacket::pair().unwrap();
-        let line = BrokerLine(Watched::new(ours).unwrap());
+        let line = BrokerLine::on(ours).unwrap();
         let borrowed: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
         theirs
             .send_with_descriptors(&Reply::Connected.encode(), &borrowed)
@@ -140,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_that_ends_or_talks_nonsense_is_an_error() {
         let (ours, theirs) = SeqPacket::pair().unwrap();
-        let line = BrokerLine(Watched::new(ours).unwrap());
+        let line = BrokerLine::on(ours).unwrap();
         theirs.send(b"\xffnonsense").unwrap();
         assert!(matches!(line.hear().await, Err(LineError::NotAMessage(_))));
         drop(theirs);

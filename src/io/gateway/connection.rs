@@ -304,15 +304,16 @@ async fn admit(
         Ok::<_, LineError>((line, reply))
     };
     let deadline = Duration::from_micros(LOGIN_DEADLINE.0);
-    let (line, reply) = match timeout(deadline, asking).await {
+    let (mut line, reply) = match timeout(deadline, asking).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(not_judged(gateway, address, &error)),
         Err(_) => return Err(not_judged(gateway, address, &"the broker does not answer")),
     };
-    let Reply::Known { uid, user } = reply else {
+    let Reply::Known { uid, access, user } = reply else {
         return Err(Denial::Wrong);
     };
-    tracing::info!(peer = %address, user, uid, "authenticated");
+    line.access = access;
+    tracing::info!(peer = %address, user, uid, access = access.word(), "authenticated");
     let entropy = getrandom::u32().map_err(|_| Denial::NotJudged)?;
     let begun = gateway.logins.borrow_mut().begin(proof, entropy);
     let key = begun.map_err(|error| not_judged(gateway, address, &error))?;
@@ -343,10 +344,11 @@ async fn link_desktop(
         if !membership.is_main {
             line.say(&Request::Connect)?;
         }
-        line.hear().await
+        let (reply, stream) = line.hear().await?;
+        Ok::<_, LineError>((reply, stream, line.access))
     };
     let answer = timeout(DESKTOP_DEADLINE, connecting).await;
-    let (reply, stream) = answer.map_err(|_| ConnectionError::Deadline)??;
+    let (reply, stream, access) = answer.map_err(|_| ConnectionError::Deadline)??;
     let Some(mut stream) = stream else {
         let sentence = match reply {
             Reply::Refused(sentence) => sentence,
@@ -356,7 +358,7 @@ async fn link_desktop(
     };
     let message = link.message().ok_or(LinkError::Refused)?;
     let linking = async {
-        let mut replay = Replay::new(message, desktop_id);
+        let mut replay = Replay::new(message, desktop_id, access);
         let mut buffer = [0; 1024];
         loop {
             stream.write_all(&replay.take_output()).await?;

@@ -231,6 +231,7 @@ async fn play_broker(
                 return;
             }
             let known = Reply::Known {
+                access: crate::base::Access::Full,
                 uid: 1,
                 user: user.clone(),
             };

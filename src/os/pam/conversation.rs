@@ -1,4 +1,4 @@
-//! What PAM's modules ask and are answered: the password, once.
+//! What PAM's modules ask and are answered: the password, once, and a one-time code, once, where the user has said one.
 //!
 //! The function is called by C, with memory of C's: `pam_conv(3)` says whose it is when.
 
@@ -8,11 +8,12 @@ use std::ptr;
 
 use zeroize::Zeroizing;
 
-use super::PAM_SUCCESS;
+use super::{PAM_SUCCESS, Secrets};
 
 const PAM_CONV_ERR: c_int = 19;
 const PAM_BUF_ERR: c_int = 5;
 const PAM_PROMPT_ECHO_OFF: c_int = 1;
+const PAM_PROMPT_ECHO_ON: c_int = 2;
 const PAM_ERROR_MSG: c_int = 3;
 const PAM_TEXT_INFO: c_int = 4;
 
@@ -48,24 +49,35 @@ type Converse = unsafe extern "C" fn(
     responses: *mut *mut Response,
     data: *mut c_void,
 ) -> c_int;
+/// Words of a question that asks for the code and not for the password, whichever comes first.
+const CODE_WORDS: [&str; 4] = ["code", "otp", "token", "factor"];
+
 /// What is said when PAM asks.
 pub(super) struct Answers {
-    /// It ends with NUL, and has no other.
-    password: Zeroizing<Vec<u8>>,
-    /// The first question for a secret gets the password; another one is for something else.
-    is_told: Cell<bool>,
+    /// Gets the first question for a secret that does not ask for a code.
+    password: Secret,
+    /// Gets the first question that asks for a code, or comes after the password's.
+    code: Option<Secret>,
+    /// What was asked beyond that.
+    unanswered: RefCell<Option<String>>,
     /// What is only to be shown.
     said: RefCell<Vec<String>>,
 }
 
 impl Answers {
     /// For one login.
-    pub(super) fn new(password: &[u8]) -> Result<Box<Self>, NulError> {
+    pub(super) fn new(secrets: Secrets<'_>) -> Result<Box<Self>, NulError> {
         Ok(Box::new(Self {
-            password: Zeroizing::new(CString::new(password)?.into_bytes_with_nul()),
-            is_told: Cell::new(false),
+            password: Secret::new(secrets.password)?,
+            code: secrets.code.map(Secret::new).transpose()?,
+            unanswered: RefCell::default(),
             said: RefCell::default(),
         }))
+    }
+
+    /// The first question to which there was no answer.
+    pub(super) fn unanswered(&self) -> Option<String> {
+        self.unanswered.borrow().clone()
     }
 
     /// What PAM is given to ask. Both stay where they are as long as it may.
@@ -84,21 +96,37 @@ impl Answers {
     /// Keeps words that are meant for the user.
     fn hear(&self, text: *const c_char) {
         let mut said = self.said.borrow_mut();
-        if text.is_null() || SAID_MAX <= said.len() {
+        if SAID_MAX <= said.len() {
             return;
         }
-        // SAFETY: a message's text ends with NUL and lives for this call.
-        let text = unsafe { CStr::from_ptr(text) }.to_bytes();
-        let text = text.get(..SAID_BYTES_MAX).unwrap_or(text);
-        said.push(String::from_utf8_lossy(text).into_owned());
+        said.extend(words(text));
+    }
+
+    /// What a question is answered with. What is asked visibly is never the password.
+    fn secret(&self, style: c_int, question: &str) -> Option<&Secret> {
+        let question = question.to_ascii_lowercase();
+        let asks_for_code = CODE_WORDS.iter().any(|word| question.contains(word));
+        let code = self.code.as_ref().filter(|code| !code.is_told.get());
+        let password = Some(&self.password);
+        let password = password.filter(|it| style == PAM_PROMPT_ECHO_OFF && !it.is_told.get());
+        let secret = match asks_for_code && self.code.is_some() {
+            true => code,
+            false => password.or(code),
+        };
+        secret.inspect(|secret| secret.is_told.set(true))
     }
 
     /// An answer for the allocator of C, or none; an error ends the judgement.
-    fn to(&self, style: c_int) -> Result<*mut c_char, c_int> {
+    fn to(&self, style: c_int, text: *const c_char) -> Result<*mut c_char, c_int> {
         match style {
-            PAM_PROMPT_ECHO_OFF if !self.is_told.replace(true) => {
+            PAM_PROMPT_ECHO_OFF | PAM_PROMPT_ECHO_ON => {
+                let question = words(text).unwrap_or_default();
+                let Some(secret) = self.secret(style, &question) else {
+                    self.unanswered.borrow_mut().get_or_insert(question);
+                    return Err(PAM_CONV_ERR);
+                };
                 // SAFETY: the string ends with NUL.
-                let copy = unsafe { libc::strdup(self.password.as_ptr().cast()) };
+                let copy = unsafe { libc::strdup(secret.text.as_ptr().cast()) };
                 if copy.is_null() {
                     Err(PAM_BUF_ERR)
                 } else {
@@ -109,6 +137,33 @@ impl Answers {
             _ => Err(PAM_CONV_ERR),
         }
     }
+}
+
+/// Something that is told once.
+struct Secret {
+    /// It ends with NUL, and has no other.
+    text: Zeroizing<Vec<u8>>,
+    is_told: Cell<bool>,
+}
+
+impl Secret {
+    fn new(text: &[u8]) -> Result<Self, NulError> {
+        Ok(Self {
+            text: Zeroizing::new(CString::new(text)?.into_bytes_with_nul()),
+            is_told: Cell::new(false),
+        })
+    }
+}
+
+/// The beginning of a message's text, if it has one.
+fn words(text: *const c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: a message's text ends with NUL and lives for this call.
+    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+    let text = text.get(..SAID_BYTES_MAX).unwrap_or(text);
+    Some(String::from_utf8_lossy(text).into_owned())
 }
 
 /// Called by PAM's modules. Some pass no place for responses with what is only to be shown.
@@ -144,7 +199,7 @@ unsafe extern "C" fn converse(
                 if matches!(message.style, PAM_ERROR_MSG | PAM_TEXT_INFO) {
                     answers.hear(message.text);
                 }
-                answers.to(message.style)
+                answers.to(message.style, message.text)
             }
             None => Err(PAM_CONV_ERR),
         };
@@ -201,6 +256,14 @@ mod tests {
                 text: c"?".as_ptr(),
             })
             .collect();
+        ask_all(&questions, answers, has_place)
+    }
+
+    fn ask_all(
+        questions: &[Message],
+        answers: &Answers,
+        has_place: bool,
+    ) -> (c_int, Vec<Option<CString>>) {
         let mut pointers: Vec<*const Message> = questions.iter().map(ptr::from_ref).collect();
         let mut replies = ptr::null_mut();
         let place = if has_place {
@@ -211,7 +274,7 @@ mod tests {
         // SAFETY: as many pointers as are counted, a place or none, and answers that outlive the call.
         let status = unsafe {
             converse(
-                c_int::try_from(styles.len()).unwrap(),
+                c_int::try_from(questions.len()).unwrap(),
                 pointers.as_mut_ptr(),
                 place,
                 ptr::from_ref(answers).cast_mut().cast(),
@@ -221,7 +284,7 @@ mod tests {
             return (status, Vec::new());
         }
         // SAFETY: there are as many responses as questions.
-        let given = unsafe { std::slice::from_raw_parts(replies, styles.len()) };
+        let given = unsafe { std::slice::from_raw_parts(replies, questions.len()) };
         let texts = given
             .iter()
             .map(|reply| {
@@ -230,16 +293,69 @@ mod tests {
                 Some(unsafe { CStr::from_ptr(text.as_ptr()) }.to_owned())
             })
             .collect();
-        forget(replies, styles.len());
+        forget(replies, questions.len());
         (status, texts)
     }
 
-    fn answers() -> Answers {
-        Answers {
-            password: Zeroizing::new(b"secret\0".to_vec()),
-            is_told: Cell::new(false),
-            said: RefCell::default(),
-        }
+    fn answers() -> Box<Answers> {
+        let secrets = Secrets {
+            password: b"secret",
+            code: None,
+        };
+        Answers::new(secrets).unwrap()
+    }
+
+    fn answers_with_code() -> Box<Answers> {
+        let secrets = Secrets {
+            password: b"secret",
+            code: Some(b"123456"),
+        };
+        Answers::new(secrets).unwrap()
+    }
+
+    /// Asks one question; gives the answer.
+    fn asked(style: c_int, question: &CStr, answers: &Answers) -> Option<CString> {
+        let question = Message {
+            style,
+            text: question.as_ptr(),
+        };
+        ask_all(&[question], answers, true).1.pop().flatten()
+    }
+
+    #[test]
+    fn a_code_answers_the_question_for_it_before_or_after_the_password() {
+        let (secret, code) = (Some(c"secret".to_owned()), Some(c"123456".to_owned()));
+        let answers = answers_with_code();
+        assert_eq!(asked(1, c"Password: ", &answers), secret);
+        assert_eq!(asked(1, c"Verification code: ", &answers), code);
+        assert_eq!(asked(1, c"Once more: ", &answers), None);
+        assert_eq!(answers.unanswered().as_deref(), Some("Once more: "));
+        let answers = answers_with_code();
+        assert_eq!(asked(2, c"Verification code: ", &answers), code);
+        assert_eq!(asked(1, c"Passwort: ", &answers), secret);
+        let answers = answers_with_code();
+        assert_eq!(asked(1, c"Passwort: ", &answers), secret);
+        assert_eq!(
+            asked(2, c"Kennzahl: ", &answers),
+            code,
+            "what comes second is for it"
+        );
+        assert_eq!(
+            asked(2, c"Password: ", &answers_with_code()),
+            code,
+            "never the password"
+        );
+    }
+
+    #[test]
+    fn without_a_code_what_asks_for_one_as_well_gets_all_that_was_said() {
+        let answers = answers();
+        assert_eq!(
+            asked(1, c"Password & verification code: ", &answers),
+            Some(c"secret".to_owned())
+        );
+        assert_eq!(asked(1, c"Code: ", &answers), None);
+        assert_eq!(answers.unanswered().as_deref(), Some("Code: "));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod bring_up;
 mod keeping;
 mod tickets;
+mod watchdog;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -36,7 +37,6 @@ use crate::terminal::notice;
 use crate::ticket::Ticket;
 use crate::units::handover::Handover;
 use crate::units::keeper::Keeper;
-use crate::units::notify::{Manager, watchdog_period};
 use crate::visitors::Visitors;
 
 /// Time in which the last words of a part that has ended are still read.
@@ -73,6 +73,7 @@ pub(super) struct Desktop {
     limits: Limits,
     /// When the limits are to be looked at.
     limits_at: Option<Instant>,
+    server_hangs: mpsc::Receiver<()>,
     start: Instant,
 }
 
@@ -92,6 +93,7 @@ enum Happening {
     Message(String),
     UpgradeAsked(UpgradeAsked),
     Server(Option<Event>),
+    ServerHangs,
     LimitsDue,
     Due,
 }
@@ -168,9 +170,7 @@ impl Desktop {
         let bus_socket = plan.has_bus.then(|| plan.dir.file("bus"));
         let limits = plan.limits;
         let start = Instant::now();
-        if let (Some(period), Some(manager)) = (watchdog_period(), Manager::find()) {
-            tokio::spawn(feed_watchdog(manager, period));
-        }
+        let server_hangs = watchdog::start(facts.subscribe());
         Ok(Self {
             mounts: Mounts::new(bus_socket.as_deref()),
             visitors: Visitors::new(plan.dir.name(), plan.hooks(), bus_socket.as_deref()),
@@ -190,6 +190,7 @@ impl Desktop {
             is_up: false,
             limits,
             limits_at: limits.first_look().map(|wait| start + wait),
+            server_hangs,
             start,
         })
     }
@@ -250,6 +251,10 @@ impl Desktop {
                     self.visitors.all_gone();
                     self.save();
                 }
+                Happening::ServerHangs => {
+                    notice("caraway-server does not answer, and is killed");
+                    self.signal(Part::Server, Signal::SIGKILL);
+                }
                 Happening::LimitsDue => self.look_at_limits().await,
                 Happening::Due => {
                     let actions = self.supervisor.due(self.start.elapsed());
@@ -294,6 +299,7 @@ impl Desktop {
                     self.forget_part(part);
                     return Happening::Ended(part, self.how_adopted_ended(part));
                 }
+                Some(()) = self.server_hangs.recv() => return Happening::ServerHangs,
                 () = limits_due, if self.limits_at.is_some() => return Happening::LimitsDue,
                 event = from_server => return Happening::Server(event),
                 () = due => return Happening::Due,
@@ -433,14 +439,5 @@ fn facts(plan: &Plan) -> Facts {
         view_only: None,
         by_users: plan.server.sasl.is_some(),
         authority: authority.and_then(Certificate::authority),
-    }
-}
-
-/// Says again and again that this loop turns; the manager kills the launcher, and starts another, when it does not.
-async fn feed_watchdog(manager: Manager, period: Duration) {
-    loop {
-        // A manager that is gone has no dog either.
-        let _ = manager.say("WATCHDOG=1\n");
-        tokio::time::sleep(period).await;
     }
 }
