@@ -1,8 +1,8 @@
 //! A desktop's directory before it has its name.
 //!
-//! A directory that is made under its name and locked afterwards can be lost in between: a cleaner takes it for remains,
-//! another launcher makes its own there, and both then hold a shared lock on that one. So it is made and locked under a
-//! name that nobody else uses, and is renamed only where nothing is.
+//! A directory that is made under its name and locked afterwards can be lost in between: a cleaner takes it for
+//! remains, another launcher makes its own there, and both then hold a shared lock on that one. So it is made and
+//! locked under a name that nobody else uses, and is renamed only where nothing is.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, TryLockError};
