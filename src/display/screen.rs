@@ -162,7 +162,7 @@ impl Screen {
         let (mut ops, to_read) = if self.trust.begin(now, &touched) {
             self.believed(&touched)
         } else {
-            (self.confirmed(source), touched.clone())
+            self.confirmed(source, &touched)
         };
         self.hinted.clear();
         let goes_on = ops.is_empty() && self.trend.goes_on(&mut self.shadow, source, &to_read);
@@ -224,12 +224,22 @@ impl Screen {
         (ops, widened(hints.dirty(), touched))
     }
 
-    /// The operations that the records told of, as far as the pixels confirm them.
-    fn confirmed(&mut self, source: &dyn PixelSource) -> Vec<ExactOp> {
+    /// The operations that the records told of, as far as the pixels confirm them, and what they leave to be read of
+    /// what was `touched`: not what was read to confirm a fill.
+    fn confirmed(&mut self, source: &dyn PixelSource, touched: &Region) -> (Vec<ExactOp>, Region) {
         let mut hints = std::mem::take(&mut self.hints);
-        let refuted = self.refuted(&hints, source);
+        let mut seen = Vec::new();
+        let refuted = self.refuted(&hints, source, &mut seen);
         hints.demote(&Region::from_rects(&refuted));
-        hints.take_exact()
+        let mut to_read = touched.clone();
+        // Copies that wait for each other become damage, which may reach over fills.
+        if hints.moves().is_empty() {
+            let fills = hints.fills().iter().flat_map(|(_, region)| region.rects());
+            let fills: Vec<Rect> = fills.copied().collect();
+            to_read
+                .remove_region(&Region::from_rects(&seen).intersect(&Region::from_rects(&fills)));
+        }
+        (hints.take_exact(), to_read)
     }
 
     fn damage(&mut self, rect: Rect) {
@@ -266,8 +276,13 @@ impl Screen {
         self.touched.simplify(super::changes::RECTS_MAX);
     }
 
-    /// Parts of the hints that the pixels do not confirm.
-    fn refuted(&mut self, hints: &Changes, source: &dyn PixelSource) -> Vec<Rect> {
+    /// Parts of the hints that the pixels do not confirm; those of fills that each pixel confirms go to `seen`.
+    fn refuted(
+        &mut self,
+        hints: &Changes,
+        source: &dyn PixelSource,
+        seen: &mut Vec<Rect>,
+    ) -> Vec<Rect> {
         let mut refuted = Vec::new();
         for (delta, region) in hints.moves() {
             for rect in region.rects() {
@@ -278,7 +293,11 @@ impl Screen {
         }
         for (color, region) in hints.fills() {
             for rect in region.rects() {
-                if !self.shadow.fill_pays(source, rect, *color) {
+                if self.shadow.fill_changes(rect, *color)
+                    && self.shadow.is_filled(source, rect, *color)
+                {
+                    seen.push(*rect);
+                } else if !self.shadow.fill_pays(source, rect, *color) {
                     refuted.push(*rect);
                 }
             }

@@ -174,6 +174,20 @@ impl Shadow {
         sample.loss < sample.gain
     }
 
+    /// Whether `source` shows nothing but `color` in `rect`, which lies in the picture.
+    pub(super) fn is_filled(&mut self, source: &dyn PixelSource, rect: &Rect, color: u32) -> bool {
+        if !self.size.rect().contains(rect) {
+            return false;
+        }
+        let mut line = std::mem::take(&mut self.line);
+        let is_filled = (rect.top..rect.bottom).all(|y| {
+            read_line(source, &mut line, rect, y)
+                .is_some_and(|row| row.iter().fold(0, |all, pixel| all | (pixel ^ color)) == 0)
+        });
+        self.line = line;
+        is_filled
+    }
+
     /// Whether `rect` and what lies `delta` before it are in the picture.
     pub(super) fn holds_copy(&self, rect: &Rect, delta: Point) -> bool {
         let from = rect.translate(Point::new(-delta.x, -delta.y));
