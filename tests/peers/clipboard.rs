@@ -346,6 +346,67 @@ fn the_last_of_two_clients_and_a_program_owns_the_clipboard() {
     assert!(wait_until(OFFER_TIMEOUT, || paste(&copying).is_none()));
 }
 
+/// Some owners in a row, as fast as they come; then one more, whose content arrives at the other side.
+#[test]
+#[ignore = "takes minutes; the same in virtual time is in agent::clipboard::interleavings"]
+fn bench_three_hundred_random_turns_end_with_the_last_owner() {
+    const ROUNDS: u32 = 300;
+    let _alone = crate::alone();
+    let mut copying = Copying::start(&[]);
+    let mut other = Watcher::connect(&copying.desktop);
+    let mut programs = [None, None];
+    let mut state = 1_u32;
+    let mut dice = |sides: u32| {
+        state = state.wrapping_mul(1_103_515_245).wrapping_add(12345);
+        (state >> 16) % sides
+    };
+    for round in 0..ROUNDS {
+        let turns = 1 + dice(4);
+        for turn in 0..=turns {
+            let content = format!("turn {turn} of round {round}");
+            let file = copying.file(&format!("turn{turn}"), content.as_bytes());
+            let is_last = turn == turns;
+            if is_last {
+                // What is on its way counts before it.
+                copying.client.idle(Duration::from_millis(100));
+            }
+            let who = dice(4) as usize;
+            match who {
+                0 => copying.copy_at_client(CLIPBOARD, TEXT, &file),
+                1 => {
+                    let own = format!("clip-own {CLIPBOARD} {TEXT} {}", file.display());
+                    other.order(&own);
+                }
+                _ => {
+                    let program = copying.copy_in_desktop("clipboard", "UTF8_STRING", &file);
+                    programs[who - 2] = Some(program);
+                }
+            }
+            if !is_last {
+                copying.client.idle(Duration::from_millis(dice(20).into()));
+                continue;
+            }
+            let arrives = wait_until(OFFER_TIMEOUT, || match who {
+                0 | 1 => copying
+                    .paste_in_desktop("clipboard", "UTF8_STRING", Duration::from_secs(5))
+                    .is_some_and(|text| text == content.as_bytes()),
+                _ => copying.paste_at_client(CLIPBOARD, TEXT).0 == content.as_bytes(),
+            });
+            assert!(arrives, "{content}, by {who}: {}", copying.desktop.log());
+        }
+    }
+    let mut offers = || {
+        copying.client.order("clip-stats")["grabs"]
+            .as_u64()
+            .unwrap()
+    };
+    let before = offers();
+    std::thread::sleep(Duration::from_secs(1));
+    // One may have been held back, for owners have changed faster than clients are told.
+    assert!(offers() <= before + 1, "something goes round");
+    eprintln!("figure: {ROUNDS} rounds of random owners");
+}
+
 #[test]
 fn an_owner_that_hangs_keeps_nobody_waiting_for_long() {
     let _others = crate::beside_others();
