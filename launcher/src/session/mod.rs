@@ -34,8 +34,8 @@ use crate::xorg::pid_of;
 /// Time that programs have to end by themselves.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Time that the bus and what it started have, when everything else has ended.
-const BUS_GRACE: Duration = Duration::from_secs(1);
+/// Time that the sound daemon has, when the programs have ended, and then the bus and what it started.
+const DAEMON_GRACE: Duration = Duration::from_secs(1);
 
 /// Time in which Xorg, told by the kernel, has to be gone when the launcher was killed.
 const XORG_DEADLINE: Duration = Duration::from_secs(5);
@@ -116,14 +116,15 @@ async fn hold(args: &SessionArgs) -> io::Result<u8> {
         Some(program) => start_bus(program, &args.dir).await,
         None => None,
     };
+    let bus_address = bus.as_ref().map(|bus| bus.address.as_str());
     let mut sound = match &args.sound_daemon {
-        Some(program) => Some(SoundDaemon::start(program, &args.dir).await),
+        Some(program) => Some(SoundDaemon::start(program, &args.dir, bus_address).await),
         None => None,
     };
     let mut command = bound::command(Path::new(&args.command[0]), Signal::SIGHUP);
     command.args(&args.command[1..]);
-    if let Some(bus) = &bus {
-        command.env("DBUS_SESSION_BUS_ADDRESS", &bus.address);
+    if let Some(address) = bus_address {
+        command.env("DBUS_SESSION_BUS_ADDRESS", address);
     }
     let leader = pid_of(&command.spawn()?);
 
@@ -152,9 +153,12 @@ async fn hold(args: &SessionArgs) -> io::Result<u8> {
         let _ = killpg(leader, Signal::SIGCONT);
     }
     let sound_pid = sound.and_then(|sound| sound.pid());
-    let last: Vec<Pid> = bus.iter().map(|bus| bus.pid).chain(sound_pid).collect();
+    let mut last: Vec<Pid> = bus.iter().map(|bus| bus.pid).chain(sound_pid).collect();
     strays::end(&mut reaper, &last, GRACE).await;
-    strays::end(&mut reaper, &[], BUS_GRACE).await;
+    // The sound daemon complains of a bus that leaves it.
+    last.truncate(usize::from(bus.is_some()));
+    strays::end(&mut reaper, &last, DAEMON_GRACE).await;
+    strays::end(&mut reaper, &[], DAEMON_GRACE).await;
     let status = ended.unwrap_or(Ended::Exited(0)).shell_status();
     if args.kept {
         // A launcher that is no parent has no other means to know.

@@ -24,6 +24,9 @@ use crate::xorg::pid_of;
 /// Time in which programs wait for it at the start (it takes a tenth); they do without sound then.
 const START_DEADLINE: Duration = Duration::from_secs(2);
 
+/// What keeps libdbus from starting a bus of its own, as it does for a program with a DISPLAY and no address.
+const NO_BUS: &str = "disabled:";
+
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The daemon of one session.
@@ -31,6 +34,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(super) struct SoundDaemon {
     program: PathBuf,
     dir: PathBuf,
+    /// Value of DBUS_SESSION_BUS_ADDRESS.
+    bus_address: String,
     pid: Option<Pid>,
     since: Instant,
     backoff: Backoff,
@@ -38,11 +43,12 @@ pub(super) struct SoundDaemon {
 }
 
 impl SoundDaemon {
-    /// Starts `program` for the desktop in `dir`, and waits until programs can connect to it.
-    pub(super) async fn start(program: &Path, dir: &Path) -> Self {
+    /// Starts `program` for the desktop in `dir` on its bus, and waits until programs can connect to it.
+    pub(super) async fn start(program: &Path, dir: &Path, bus_address: Option<&str>) -> Self {
         let mut daemon = Self {
             program: program.into(),
             dir: dir.into(),
+            bus_address: bus_address.unwrap_or(NO_BUS).into(),
             pid: None,
             since: Instant::now(),
             backoff: Backoff::default(),
@@ -109,6 +115,7 @@ impl SoundDaemon {
             .arg(self.dir.join(SCRIPT))
             .env("PULSE_RUNTIME_PATH", &self.dir)
             .env("PULSE_STATE_PATH", &self.dir)
+            .env("DBUS_SESSION_BUS_ADDRESS", &self.bus_address)
             .env_remove("PULSE_SERVER")
             .stdout(Stdio::null());
         command

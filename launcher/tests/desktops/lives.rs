@@ -75,6 +75,29 @@ fn the_command_decides_the_exit_status() {
 }
 
 #[test]
+fn the_sound_daemon_is_found_on_the_one_bus_of_the_desktop() {
+    as_each_user(|stage| {
+        let ask = "dbus-send --session --print-reply --dest=org.freedesktop.DBus / \
+                   org.freedesktop.DBus.NameHasOwner string:org.pulseaudio.Server";
+        let found =
+            format!("until {ask} | grep -q true; do sleep 0.05; done; touch up; sleep 1000");
+        let desktop = stage.start(&[], &found);
+        wait_until("the sound daemon is found", || {
+            stage.path("home/up").exists()
+        });
+        let processes = stage.processes();
+        let programs = processes
+            .iter()
+            .filter_map(|(_, words)| words.split(' ').next());
+        let buses = programs.filter(|program| program.ends_with("dbus-daemon"));
+        assert_eq!(buses.count(), 1, "{processes:?}");
+        desktop.signal("launcher", Signal::SIGTERM);
+        assert_eq!(desktop.wait(), (Some(0), String::new()));
+        stage.assert_nothing_left();
+    });
+}
+
+#[test]
 fn signals_take_everything_along_what_detached_itself_or_is_deaf_too() {
     as_each_user(|stage| {
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
