@@ -231,15 +231,10 @@ impl Screen {
         let mut seen = Vec::new();
         let refuted = self.refuted(&hints, source, &mut seen);
         hints.demote(&Region::from_rects(&refuted));
-        let mut to_read = touched.clone();
-        // Copies that wait for each other become damage, which may reach over fills.
-        if hints.moves().is_empty() {
-            let fills = hints.fills().iter().flat_map(|(_, region)| region.rects());
-            let fills: Vec<Rect> = fills.copied().collect();
-            to_read
-                .remove_region(&Region::from_rects(&seen).intersect(&Region::from_rects(&fills)));
-        }
-        (hints.take_exact(), to_read)
+        let ops = hints.take_exact();
+        // What became damage on the way is no fill any more.
+        let filled = Region::from_rects(&seen).subtract(hints.dirty());
+        (ops, touched.subtract(&filled))
     }
 
     fn damage(&mut self, rect: Rect) {

@@ -174,16 +174,14 @@ impl Shadow {
         sample.loss < sample.gain
     }
 
-    /// Whether `source` shows nothing but `color` in `rect`, which lies in the picture.
+    /// Whether `rect` lies in the picture and `source` shows nothing but `color` there.
     pub(super) fn is_filled(&mut self, source: &dyn PixelSource, rect: &Rect, color: u32) -> bool {
         if !self.size.rect().contains(rect) {
             return false;
         }
         let mut line = std::mem::take(&mut self.line);
-        let is_filled = (rect.top..rect.bottom).all(|y| {
-            read_line(source, &mut line, rect, y)
-                .is_some_and(|row| row.iter().fold(0, |all, pixel| all | (pixel ^ color)) == 0)
-        });
+        let is_filled = (rect.top..rect.bottom)
+            .all(|y| read_line(source, &mut line, rect, y).is_some_and(|row| is_plain(row, color)));
         self.line = line;
         is_filled
     }
@@ -196,13 +194,8 @@ impl Shadow {
 
     /// Whether filling `rect` with `color` changes anything in the picture.
     pub(super) fn fill_changes(&self, rect: &Rect, color: u32) -> bool {
-        // Chunks without a way out in between are compared many pixels at a time.
-        let differs = |chunk: &[u32]| chunk.iter().fold(0, |all, pixel| all | (pixel ^ color)) != 0;
         let rect = &rect.intersect(&self.size.rect());
-        (rect.top..rect.bottom).any(|y| {
-            self.span(rect, y)
-                .is_some_and(|row| row.chunks(TILE_WIDTH).any(differs))
-        })
+        (rect.top..rect.bottom).any(|y| self.span(rect, y).is_some_and(|row| !is_plain(row, color)))
     }
 
     /// A sample of a copy; none where it leaves the picture.
@@ -361,6 +354,13 @@ impl Expected<'_> {
             Self::Color(color) => now.iter().all(|pixel| pixel == color),
         }
     }
+}
+
+/// Whether all of a row has this colour.
+fn is_plain(row: &[u32], color: u32) -> bool {
+    // Chunks without a way out in between are compared many pixels at a time.
+    let differs = |chunk: &[u32]| chunk.iter().fold(0, |all, pixel| all | (pixel ^ color)) != 0;
+    !row.chunks(TILE_WIDTH).any(differs)
 }
 
 /// Row `y` of `rect` as it is now, top bytes cleared.

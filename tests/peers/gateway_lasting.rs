@@ -153,6 +153,13 @@ fn gateway_loses_no_desktop_to_kill_9() {
         let answer = carol.ask("key-to-pixel 0x1e 200 200 5000", PATIENCE);
         assert_eq!(answer["ok"], true, "{answer}");
     };
+    let come_back = |visitors: [&mut Visitor; 3]| {
+        for (visitor, user) in visitors.into_iter().zip(ALL) {
+            let answer = visitor.ask("wait-closed 10000", PATIENCE);
+            assert_eq!(answer["ok"], true, "{user}");
+            visitor.enter();
+        }
+    };
     types(&mut carol);
     alice.hold_exact(&display, PATIENCE);
     for round in 0..2 {
@@ -169,14 +176,7 @@ fn gateway_loses_no_desktop_to_kill_9() {
             host.run(&format!("kill -9 {server}"));
             next_pid(&host, user, "server", server, PATIENCE);
         }
-        for (visitor, again) in [&mut alice, &mut bob, &mut carol].into_iter().zip(ALL) {
-            assert_eq!(
-                visitor.ask("wait-closed 10000", PATIENCE)["ok"],
-                true,
-                "{again}"
-            );
-            visitor.enter();
-        }
+        come_back([&mut alice, &mut bob, &mut carol]);
         alice.hold_exact(&display, PATIENCE);
         types(&mut carol);
         // The broker is missed by nobody who is there, and there again for who comes.
@@ -187,14 +187,7 @@ fn gateway_loses_no_desktop_to_kill_9() {
         drop(host.enter(ALICE));
         host.run("systemctl kill -s KILL caraway-gateway");
         host.run("until systemctl is-active caraway-gateway; do sleep 0.1; done");
-        for (visitor, again) in [&mut alice, &mut bob, &mut carol].into_iter().zip(ALL) {
-            assert_eq!(
-                visitor.ask("wait-closed 10000", PATIENCE)["ok"],
-                true,
-                "{again}"
-            );
-            visitor.enter();
-        }
+        come_back([&mut alice, &mut bob, &mut carol]);
         alice.hold_exact(&display, PATIENCE);
         types(&mut carol);
         let now: Vec<_> = ALL.iter().map(|user| host.xorgs(user)).collect();

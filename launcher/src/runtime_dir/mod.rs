@@ -409,45 +409,38 @@ mod tests {
         drop((alive, reused));
     }
 
-    #[test]
-    fn creators_and_cleaners_do_not_hurt_each_other() {
+    /// Four launchers' threads at once, each of which does that again and again; `turn` gets the base and its number.
+    fn four_at_once(rounds: usize, turn: impl Fn(&Base, usize) + Sync) {
         let temp = tempfile::tempdir().unwrap();
         let base = base(&temp);
         std::thread::scope(|scope| {
             for thread in 0..4 {
-                let base = &base;
-                scope.spawn(move || {
-                    for _ in 0..200 {
-                        let own = name(&format!("d{thread}"));
-                        let held = DesktopDir::create_in(base, &own).unwrap();
-                        fs::write(held.file("x"), "").unwrap();
-                        assert!(running(base).contains(&own));
-                        assert!(held.file("x").exists());
-                    }
-                });
+                let (base, turn) = (&base, &turn);
+                scope.spawn(move || (0..rounds).for_each(|_| turn(base, thread)));
             }
         });
         assert!(!base.path().exists());
     }
 
     #[test]
-    fn no_two_that_start_at_once_have_one_directory() {
-        let temp = tempfile::tempdir().unwrap();
-        let base = base(&temp);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                let base = &base;
-                scope.spawn(move || {
-                    for _ in 0..300 {
-                        let held = DesktopDir::create_named(base, None, DESKTOPS_MAX).unwrap();
-                        File::create_new(held.file("x")).unwrap();
-                        running(base);
-                        assert!(held.file("x").exists());
-                    }
-                });
-            }
+    fn creators_and_cleaners_do_not_hurt_each_other() {
+        four_at_once(200, |base, thread| {
+            let own = name(&format!("d{thread}"));
+            let held = DesktopDir::create_in(base, &own).unwrap();
+            fs::write(held.file("x"), "").unwrap();
+            assert!(running(base).contains(&own));
+            assert!(held.file("x").exists());
         });
-        assert!(!base.path().exists());
+    }
+
+    #[test]
+    fn no_two_that_start_at_once_have_one_directory() {
+        four_at_once(300, |base, _| {
+            let held = DesktopDir::create_named(base, None, DESKTOPS_MAX).unwrap();
+            File::create_new(held.file("x")).unwrap();
+            running(base);
+            assert!(held.file("x").exists());
+        });
     }
 
     #[test]
