@@ -36,11 +36,15 @@ impl Bystander {
             .wait_exact(Duration::from_secs(5))
             .unwrap_or_else(|wrong| panic!("{}", wrong.answer));
         let server = desktop.server_pid().expect("the server runs");
-        Self {
+        let mut bystander = Self {
             watcher,
             server,
-            memory: anonymous_bytes(server),
-        }
+            memory: 0,
+        };
+        // What the server keeps of what was drawn for this one is no growth.
+        bystander.is_still_served(desktop, "nothing yet");
+        bystander.memory = anonymous_bytes(server);
+        bystander
     }
 
     /// It is still served, by the same server: panics with `after` otherwise.

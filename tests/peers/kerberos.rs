@@ -227,7 +227,7 @@ fn a_ticket_lets_in_the_owner_and_nobody_else() {
     let desktop = realm.desktop();
     let mut first = realm.visit(&desktop, &owner, None).expect_let_in(&desktop);
     assert!(
-        desktop.count_in_log(&format!("{owner}@{REALM}")) > 0,
+        desktop.await_in_log(&format!("{owner}@{REALM}"), 1) > 0,
         "{}",
         desktop.log()
     );
@@ -281,7 +281,7 @@ fn tickets_that_are_no_good_are_told_in_words() {
     let told = "that ticket does not let in";
     assert_eq!(desktop.await_in_log(told, 1), 1, "{}", desktop.log());
     assert!(
-        desktop.count_in_log("spice/localhost") > 0,
+        desktop.await_in_log("spice/localhost", 1) > 0,
         "{}",
         desktop.log()
     );

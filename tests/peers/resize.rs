@@ -305,11 +305,12 @@ fn remote_viewers_window_makes_the_desktop_as_large() {
             screen(&desktop)
         );
         // Unscaled, so a row of the terminal is somewhere in the window.
-        let picture = XClient::connect(&desktop).picture();
-        let (columns, _) = screen(&desktop);
-        let start = 60 * usize::from(columns);
-        let row = picture[start..start + usize::from(columns)].to_vec();
+        let client = XClient::connect(&desktop);
+        let columns = usize::from(screen(&desktop).0);
         let shown = wait_until(PATIENCE, || {
+            // Read each time: the terminal draws itself anew at its new size.
+            let picture = client.picture();
+            let row = &picture[60 * columns..61 * columns];
             let seen = viewer.screen.picture();
             seen.windows(row.len()).any(|pixels| pixels == row)
         });
