@@ -31,9 +31,10 @@ use crate::os::tcp;
 /// A client that takes no byte for so long is gone: its keys are released and its place is free.
 const VANISHED_AFTER: Duration = Duration::from_secs(120);
 
-/// Connections that wait for `accept`. When the queue is full the kernel forgets who knocks, and a client's kernel tries
-/// again after a second: it has to hold what a flood of this host brings while the server's thread is busy or does not
-/// get the processor, some ten thousand a second for some ten milliseconds. More would only make those behind them wait.
+/// Connections that wait for `accept`. When the queue is full the kernel forgets who knocks, and a client's kernel
+/// tries again after a second: it has to hold what a flood of this host brings while the server's thread is busy or
+/// does not get the processor, some ten thousand a second for some ten milliseconds. More would only make those behind
+/// them wait.
 const QUEUE: i32 = 1024;
 
 /// With nothing to send, the kernel asks a client that has been silent for so long.
