@@ -2,12 +2,14 @@
 //!
 //! A connection has a place here from its first byte to its ticket. Places are few, and whoever comes takes the place
 //! of the oldest when they are all taken: who floods the door with silence shuts out himself. An address whose
-//! passwords are wrong again and again is shut out for a time that grows. Connections of this host have no address of
-//! their own ([`Source::of`] gives none): they share the places, and nothing else that others of this host could use
-//! up for them.
+//! passwords are wrong again and again is shut out for a time that grows. A right password makes good the wrong ones
+//! for the same name, and no others: who has a password of his own could else try another's for ever. Connections of
+//! this host have no address of their own ([`Source::of`] gives none): they share the places, and nothing else that
+//! others of this host could use up for them.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::base::Micros;
 use crate::base::limits::{
@@ -40,6 +42,19 @@ impl Source {
     }
 }
 
+/// Whose password was tried, as far as it is told: the same number for the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tried(u64);
+
+impl Tried {
+    /// A password for that name; all that come without one are for the same.
+    pub fn of(name: Option<&str>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
 /// The place of one connection that has not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place(u64);
@@ -65,13 +80,15 @@ pub enum Refusal {
 }
 
 /// What is remembered of an address.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Record {
     /// Connections that it may open at once.
     connections: u32,
     /// When those were last counted up.
     counted: Micros,
     failures: u32,
+    /// How many of them were for whom; of the first few names only.
+    failures_for: Vec<(Tried, u32)>,
     failed: Micros,
     shut_until: Micros,
     seen: Micros,
@@ -83,6 +100,7 @@ impl Record {
             connections: CONNECTIONS_BURST,
             counted: now,
             failures: 0,
+            failures_for: Vec::new(),
             failed: Micros(0),
             shut_until: Micros(0),
             seen: now,
@@ -98,6 +116,32 @@ impl Record {
         self.connections = self.connections.saturating_add(more).min(CONNECTIONS_BURST);
         if FAILURES_FORGOTTEN_AFTER <= now.since(self.failed) && self.shut_until <= now {
             self.failures = 0;
+            self.failures_for.clear();
+        }
+    }
+
+    fn fail(&mut self, now: Micros, tried: Tried) {
+        self.failures = self.failures.saturating_add(1);
+        self.failed = now;
+        let known = self
+            .failures_for
+            .iter_mut()
+            .find(|(name, _)| *name == tried);
+        if let Some((_, count)) = known {
+            *count = count.saturating_add(1);
+        } else if self.failures_for.len() < FAILURES_BEFORE_SHUT as usize {
+            self.failures_for.push((tried, 1));
+        }
+    }
+
+    fn forgive(&mut self, tried: Tried) {
+        let known = self
+            .failures_for
+            .iter()
+            .position(|(name, _)| *name == tried);
+        if let Some(index) = known {
+            let (_, count) = self.failures_for.swap_remove(index);
+            self.failures = self.failures.saturating_sub(count);
         }
     }
 
@@ -153,10 +197,9 @@ impl Doorkeeper {
     }
 
     /// A password was wrong. Returns for how long the address is shut out, if it is from now on.
-    pub fn failed(&mut self, now: Micros, source: Option<Source>) -> Option<Micros> {
+    pub fn failed(&mut self, now: Micros, source: Option<Source>, tried: Tried) -> Option<Micros> {
         let record = self.record(now, source?);
-        record.failures = record.failures.saturating_add(1);
-        record.failed = now;
+        record.fail(now, tried);
         if !record.failures.is_multiple_of(FAILURES_BEFORE_SHUT) {
             return None;
         }
@@ -166,10 +209,10 @@ impl Doorkeeper {
         Some(time)
     }
 
-    /// A password was right: the address is as good as new.
-    pub fn succeeded(&mut self, source: Option<Source>) {
+    /// A password was right: the wrong ones before it for the same name are forgiven.
+    pub fn succeeded(&mut self, source: Option<Source>, tried: Tried) {
         if let Some(record) = source.and_then(|source| self.sources.get_mut(&source)) {
-            record.failures = 0;
+            record.forgive(tried);
         }
     }
 
@@ -223,6 +266,10 @@ mod tests {
         Source::of(IpAddr::from([192, 0, 2, last]))
     }
 
+    fn tried(name: &str) -> Tried {
+        Tried::of(Some(name))
+    }
+
     const S: Micros = Micros::from_secs(1);
 
     #[test]
@@ -243,7 +290,7 @@ mod tests {
         let mut now = S;
         let mut times = Vec::new();
         for _ in 0..30 {
-            if let Some(time) = door.failed(now, source(1)) {
+            if let Some(time) = door.failed(now, source(1), tried("a")) {
                 times.push(time);
                 assert!(matches!(
                     door.knock(now, source(1)),
@@ -267,17 +314,55 @@ mod tests {
         let mut door = Doorkeeper::new();
         for round in 0..10 {
             for _ in 1..FAILURES_BEFORE_SHUT {
-                assert_eq!(door.failed(S, source(1)), None, "round {round}");
+                assert_eq!(door.failed(S, source(1), tried("a")), None, "round {round}");
             }
-            door.succeeded(source(1));
+            door.succeeded(source(1), tried("a"));
         }
         for round in 0..10 {
             let now = Micros(FAILURES_FORGOTTEN_AFTER.0 * (round + 1));
             for _ in 1..FAILURES_BEFORE_SHUT {
-                assert_eq!(door.failed(now, source(1)), None, "round {round}");
+                assert_eq!(
+                    door.failed(now, source(1), tried("a")),
+                    None,
+                    "round {round}"
+                );
             }
         }
-        assert_eq!(door.failed(S, None), None, "this host's own");
+        assert_eq!(door.failed(S, None, tried("a")), None, "this host's own");
+    }
+
+    #[test]
+    fn a_right_password_of_ones_own_makes_no_guess_at_anothers_good() {
+        let mut door = Doorkeeper::new();
+        assert_ne!(Tried::of(None), tried(""));
+        let mut shut = None;
+        for _ in 0..FAILURES_BEFORE_SHUT {
+            assert_eq!(shut, None);
+            shut = door.failed(S, source(1), tried("other"));
+            door.succeeded(source(1), tried("own"));
+            door.succeeded(source(1), Tried::of(None));
+        }
+        assert_eq!(shut, Some(SHUT_AT_FIRST));
+        // What was tried for more names than are remembered is not forgiven.
+        let names = (0..100).map(|name| tried(&name.to_string()));
+        let times: Vec<_> = names
+            .filter_map(|name| {
+                let shut = door.failed(S, source(2), name);
+                door.succeeded(source(2), tried("own"));
+                shut
+            })
+            .collect();
+        assert_eq!(times.len(), 100 / FAILURES_BEFORE_SHUT as usize);
+        let record = &door.sources[&source(2).unwrap()];
+        assert!(record.failures_for.len() <= FAILURES_BEFORE_SHUT as usize);
+        // One's own slips are made good, those of others stay.
+        for _ in 1..FAILURES_BEFORE_SHUT {
+            assert_eq!(door.failed(S, source(3), tried("own")), None);
+        }
+        door.succeeded(source(3), tried("own"));
+        for _ in 1..FAILURES_BEFORE_SHUT {
+            assert_eq!(door.failed(S, source(3), tried("other")), None);
+        }
     }
 
     #[test]
@@ -334,7 +419,7 @@ mod tests {
                             held.push(knock.place);
                         }
                     }
-                    2 => drop(door.failed(now, source)),
+                    2 => drop(door.failed(now, source, Tried::of(Some(&from.to_string())))),
                     _ => {
                         if !held.is_empty() {
                             door.leave(held.remove(usize::from(from) % held.len()));

@@ -86,6 +86,7 @@ const INVALID_PROOF: &[u8] = b"e=invalid-proof";
 #[derive(Debug)]
 pub struct Exchange {
     state: State,
+    user: Option<String>,
 }
 
 #[derive(Debug)]
@@ -114,7 +115,12 @@ impl Exchange {
             },
             _ => State::Over,
         };
-        Self { state }
+        Self { state, user: None }
+    }
+
+    /// Who the client has said to be, whether that was true or not.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// Takes what the client says.
@@ -125,7 +131,13 @@ impl Exchange {
             return Said::Denied(None);
         };
         match state {
-            State::Plain => plain(data).map_or(Said::Denied(None), Said::Ask),
+            State::Plain => match plain(data) {
+                Some(credentials) => {
+                    self.user = Some(credentials.user.clone());
+                    Said::Ask(credentials)
+                }
+                None => Said::Denied(None),
+            },
             State::ScramFirst {
                 judge: Judge::StoredKeys(keys, secret),
                 hash,
@@ -140,6 +152,7 @@ impl Exchange {
                 };
                 let key = keys.of_user(&first.user, hash, &secret);
                 let (awaiting, said) = AwaitingProof::begin(hash, key, &first, entropy);
+                self.user = Some(first.user.clone());
                 self.state = State::ScramProof(first.user, Box::new(awaiting));
                 Said::Continue(said)
             }

@@ -148,7 +148,7 @@ pub const LOGIN_LINE_INTERVAL: Micros = Micros::from_millis(500);
 /// Addresses that have such a line at a time. There are never more: all places taken, and each given away once.
 pub const LOGIN_LINES_MAX: usize = 2 * UNAUTHENTICATED_MAX;
 
-/// Wrong passwords in a row after which a remote address is shut out.
+/// Wrong passwords after which a remote address is shut out; a right one makes good those for the same name.
 pub const FAILURES_BEFORE_SHUT: u32 = 5;
 
 /// For how long it is shut out at first; twice as long each time that it goes on.

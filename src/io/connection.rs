@@ -15,7 +15,7 @@ use super::sasl::Attempt;
 use super::tls::Encryption;
 use super::transport::Transport;
 use super::unsent::Unsent;
-use crate::auth::doorkeeper::Source;
+use crate::auth::doorkeeper::{Source, Tried};
 use crate::base::{Access, Micros};
 use crate::channel::link::{Link, LinkError, Linked, Step};
 use crate::channel::link_sasl::{SaslAnswer, SaslTurn};
@@ -192,8 +192,14 @@ async fn access(
     let is_shut = host.door.is_shut(source);
     let access = host.access(text, connection_id).filter(|_| !is_shut);
     match access {
-        Some(_) => host.door.succeeded(source),
-        None => host.door.failed(&peer, source, asked).await,
+        Some(access) if access.acts() => host.door.succeeded(source, Tried::of(None)),
+        // Who may only watch has no right to guess at more.
+        Some(_) => {}
+        None => {
+            host.door
+                .failed(&peer, source, Tried::of(None), asked)
+                .await
+        }
     }
     access
 }
@@ -206,7 +212,7 @@ async fn sasl_answer(
     (source, peer): (Option<Source>, &str),
 ) -> (SaslAnswer, Option<String>) {
     let asked = tokio::time::Instant::now();
-    let (answer, user) = match (&host.sasl, attempt) {
+    let (answer, user) = match (&host.sasl, attempt.as_mut()) {
         (Some(sasl), Some(attempt)) => sasl.answer(attempt, turn, peer).await,
         _ => (SaslAnswer::Denied(None), None),
     };
@@ -214,13 +220,14 @@ async fn sasl_answer(
         SaslAnswer::Accepted(_) if host.door.is_shut(source) => SaslAnswer::Denied(None),
         answer => answer,
     };
+    let tried = Tried::of(attempt.as_ref().and_then(Attempt::user));
     match &answer {
         SaslAnswer::Continue(_) => {}
         SaslAnswer::Accepted(_) => {
-            host.door.succeeded(source);
+            host.door.succeeded(source, tried);
             tracing::info!(peer, user = ?user.as_deref().unwrap_or_default(), "authenticated");
         }
-        SaslAnswer::Denied(_) => host.door.failed(&peer, source, asked).await,
+        SaslAnswer::Denied(_) => host.door.failed(&peer, source, tried, asked).await,
     }
     (answer, user)
 }

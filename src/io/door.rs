@@ -14,13 +14,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock::Clock;
 use super::refusals::Refusals;
-use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source};
+use crate::auth::doorkeeper::{Doorkeeper, Place, Refusal, Source, Tried};
 use crate::base::limits::{
     FAILURE_ANSWERED_AFTER, HANDSHAKE_DEADLINE, LOGIN_LINE_INTERVAL, LOGIN_LINES_MAX,
 };
@@ -29,6 +30,12 @@ use crate::os::tcp;
 
 /// A client that takes no byte for so long is gone: its keys are released and its place is free.
 const VANISHED_AFTER: Duration = Duration::from_secs(120);
+
+/// Connections that wait for `accept`. When the queue is full the kernel forgets who knocks, and a client's kernel
+/// tries again after a second: it has to hold what a flood of this host brings while the server's thread is busy or
+/// does not get the processor, some ten thousand a second for some ten milliseconds. More would only make those behind
+/// them wait.
+const QUEUE: i32 = 1024;
 
 /// With nothing to send, the kernel asks a client that has been silent for so long.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -158,16 +165,25 @@ impl Door {
     }
 
     /// A password was right.
-    pub(super) fn succeeded(&self, source: Option<Source>) {
-        self.keeper.borrow_mut().succeeded(source);
+    pub(super) fn succeeded(&self, source: Option<Source>, tried: Tried) {
+        self.keeper.borrow_mut().succeeded(source, tried);
     }
 
     /// Counts a wrong password that came at `asked`, tells of it, and holds its answer back. It is told of at once:
     /// who does not wait for the answer has guessed all the same.
-    pub(super) async fn failed(&self, peer: &impl Display, source: Option<Source>, asked: Instant) {
+    pub(super) async fn failed(
+        &self,
+        peer: &impl Display,
+        source: Option<Source>,
+        tried: Tried,
+        asked: Instant,
+    ) {
         self.tell_failed_login(peer);
         self.wrong_passwords.set(self.wrong_passwords.get() + 1);
-        let shut = self.keeper.borrow_mut().failed(self.clock.now(), source);
+        let shut = self
+            .keeper
+            .borrow_mut()
+            .failed(self.clock.now(), source, tried);
         if let Some(time) = shut {
             let seconds = time.0 / 1_000_000;
             tracing::warn!(seconds, "an address is shut out for its wrong passwords");
@@ -184,8 +200,21 @@ impl Door {
         Some(line.held_back())
     }
 
-    /// Tells of a socket that gave no client, and waits before it is tried again.
+    /// Whether the client has hung up before anybody looked at it: it takes no place, and costs no more than this. A
+    /// flood of such connections would push out those who mean to stay.
+    pub(super) fn has_left(&self, stream: &TcpStream, peer: &impl Display) -> bool {
+        let has_left = tcp::has_hung_up(stream);
+        if has_left {
+            self.ended(peer, &OpeningError::ClosedEarly);
+        }
+        has_left
+    }
+
+    /// Tells of a socket that gave no client, and waits before it is tried again, unless only that one client is gone.
     pub(super) async fn not_accepted(&self, error: io::Error) {
+        if is_of_one_client(&error) {
+            return tokio::task::yield_now().await;
+        }
         if let Some(held_back) = self.line(Turned::NotAccepted) {
             tracing::warn!(%error, held_back, "cannot accept a client");
         }
@@ -242,6 +271,23 @@ impl Drop for WaitingPlace {
     }
 }
 
+/// Whether accepting failed by what befell that one connection (accept(2)): nobody else is to wait for it.
+fn is_of_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+    )
+}
+
 /// Waits until a password that came at `asked` may be answered with no.
 pub(super) async fn hold_back(asked: Instant) {
     sleep_until(asked + Duration::from_micros(FAILURE_ANSWERED_AFTER.0)).await;
@@ -250,6 +296,14 @@ pub(super) async fn hold_back(asked: Instant) {
 /// The address as it is told: an IPv4 client of a socket for both kinds is one of IPv4.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Makes room for those who wait at a listening TCP socket, as many as the host allows (`net.core.somaxconn`).
+///
+/// # Errors
+/// The socket's, if it is none that listens.
+pub(super) fn make_queue(listener: &TcpListener) -> io::Result<()> {
+    SockRef::from(listener).listen(QUEUE)
 }
 
 /// Sees to it that a client that has gone without a word is noticed.

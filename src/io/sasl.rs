@@ -217,6 +217,11 @@ impl Attempt {
         }
     }
 
+    /// Who the client has said to be, where its mechanism is one of passwords.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.exchange.as_ref()?.user()
+    }
+
     /// The connection, which offers the judge's mechanisms.
     pub(super) fn link(&self) -> Link {
         match &self.judge {

@@ -13,6 +13,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use socket2::{SockRef, TcpKeepalive};
 
+/// States of a connection (net/tcp_states.h).
+const TCP_CLOSE: u8 = 7;
+const TCP_CLOSE_WAIT: u8 = 8;
+
 /// What TCP_INFO tells of a connection, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpStatus {
@@ -37,6 +41,13 @@ impl TcpStatus {
                 .then_some(info.tcpi_min_rtt),
         })
     }
+}
+
+/// Whether the peer has closed its side already (CLOSE_WAIT), or reset the connection. False where the kernel does
+/// not tell.
+pub fn has_hung_up(socket: &impl AsFd) -> bool {
+    let state = tcp_info(socket).map(|(info, _)| info.tcpi_state);
+    matches!(state, Ok(TCP_CLOSE | TCP_CLOSE_WAIT))
 }
 
 /// TCP_NODELAY, and TCP_NOTSENT_LOWAT: the socket is writable only while less than `notsent_bytes` wait in it, so
@@ -147,6 +158,22 @@ mod tests {
         let status = TcpStatus::of(&server).unwrap();
         assert!(0 < status.rtt_us && status.rtt_us < 1_000_000, "{status:?}");
         assert_eq!(status.notsent_bytes, 0);
+    }
+
+    #[test]
+    fn who_hung_up_is_known_and_who_waits_has_not() {
+        let (mut client, server) = pair();
+        client.write_all(b"hello").unwrap();
+        assert!(!has_hung_up(&server));
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(has_hung_up(&server));
+        let (client, server) = pair();
+        let client = socket2::Socket::from(client);
+        client.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        assert!(has_hung_up(&server));
+        let (unix, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(!has_hung_up(&unix));
     }
 
     #[test]

@@ -298,7 +298,8 @@ fn pam_that_hangs_is_ended_and_holds_up_nobody() {
     assert_eq!(answer["error"], "auth", "{answer}\n{}", desktop.log());
     let took = start.elapsed();
     assert!(LOGIN_DEADLINE <= took, "ended after {took:?}");
-    assert_eq!(desktop.await_in_log("PAM did not answer", 1), 1);
+    let told = desktop.await_in_log("PAM did not answer", 1);
+    assert_eq!(told, 1, "{}", desktop.log());
     let is_gone = wait_until(EXACT_TIMEOUT, || !asks_pam(&desktop));
     assert!(is_gone, "nothing is left of it");
     // A module that kills the process that asks.

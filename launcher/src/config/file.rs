@@ -154,6 +154,65 @@ mod tests {
         }
     }
 
+    /// Whatever a file holds: settings, or one line that says what is wrong.
+    #[test]
+    fn any_text_is_settings_or_one_line_of_what_is_wrong() {
+        const LINES: [&str; 9] = [
+            "geometry = '800x600'",
+            "# größer \u{1f955}",
+            "listen = ['127.0.0.1:1', \"\"\"[::1]:2\"\"\"]",
+            "display = 0x7",
+            "insecure = true",
+            "\"name\" = \"\\u00e9\\n\"",
+            "auth.x = {a = 1.5, b = [[]]}",
+            "[[uri]]",
+            "at = 1979-05-27",
+        ];
+        const PIECES: [&str; 12] = [
+            "\u{1b}",
+            "\n",
+            "\r",
+            "'''",
+            "\"",
+            "[",
+            "}",
+            "=",
+            "\u{202e}",
+            "99999999999999999999",
+            "\0",
+            "\\u00",
+        ];
+        let keys = keys::all();
+        let mut seed = 1_u32;
+        let mut roll = |sides: usize| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as usize % sides
+        };
+        let (mut good, mut bad) = (0, 0);
+        for _ in 0..3000 {
+            let mut text: Vec<char> = Vec::new();
+            for _ in 0..=roll(3) {
+                text.extend(LINES[roll(LINES.len())].chars().chain(['\n']));
+            }
+            for _ in 0..roll(4) {
+                let at = roll(text.len());
+                let end = (at + roll(4)).min(text.len());
+                text.splice(at..end, PIECES[roll(PIECES.len())].chars());
+            }
+            let text: String = text.into_iter().collect();
+            match settings(&text, Path::new("/c.toml"), &keys) {
+                Ok(_) => good += 1,
+                Err(error) => {
+                    let told = error.to_string();
+                    let is_line = told.starts_with("/c.toml:") && !told.contains(char::is_control);
+                    assert!(is_line, "{text:?}: {told:?}");
+                    bad += 1;
+                }
+            }
+        }
+        assert!(100 < good && 1000 < bad, "{good} good, {bad} bad");
+    }
+
     #[test]
     fn a_file_may_be_missing_but_not_unreadable() {
         let dir = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::broker_line::{BrokerLine, LineError};
 use super::{Gateway, notice, relay};
-use crate::auth::doorkeeper::Source;
+use crate::auth::doorkeeper::{Source, Tried};
 use crate::auth::sasl::{Credentials, Exchange, Judge, Said};
 use crate::auth::scram::NONCE_BYTES;
 use crate::base::limits::LOGIN_DEADLINE;
@@ -197,18 +197,25 @@ async fn authenticate(
     let mut client = Client { stream, link };
     let credentials = hear_credentials(&mut client).await?;
     let asked = Instant::now();
-    let admitted = match credentials {
+    let user = credentials.as_ref().map(|credentials| &*credentials.user);
+    let tried = Tried::of(user);
+    let admitted = match &credentials {
         Some(credentials) if !gateway.door.is_shut(source) => {
-            admit(gateway, &client, &credentials, address).await
+            admit(gateway, &client, credentials, address).await
         }
         _ => Err(Denial::Wrong),
     };
+    // Guesses that were under way together count like those that come one by one.
+    let admitted = admitted.and_then(|admitted| match gateway.door.is_shut(source) {
+        true => Err(Denial::Wrong),
+        false => Ok(admitted),
+    });
     let (membership, desktop_id) = match admitted {
         Ok(admitted) => admitted,
         Err(denial) => {
             let error = match denial {
                 Denial::Wrong => {
-                    gateway.door.failed(&address, source, asked).await;
+                    gateway.door.failed(&address, source, tried, asked).await;
                     LinkError::PermissionDenied.into()
                 }
                 // Who cannot be judged has done nothing wrong, and cannot tell that from a wrong password.
@@ -222,7 +229,7 @@ async fn authenticate(
             return Err(error);
         }
     };
-    gateway.door.succeeded(source);
+    gateway.door.succeeded(source, tried);
     client.link.answer_sasl(SaslAnswer::Accepted(None));
     client.send_output().await?;
     Ok((client, membership, desktop_id))

@@ -89,6 +89,9 @@ impl Gateway {
 
     fn receive(self: &Rc<Self>, stream: TcpStream, address: SocketAddr) {
         let address = canonical(address);
+        if self.door.has_left(&stream, &address) {
+            return;
+        }
         let source = Source::of(address.ip());
         let Some(place) = self.door.knock(&address, source) else {
             return;
