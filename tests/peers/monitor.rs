@@ -42,6 +42,22 @@ impl Arrivals {
         let piece = self.pieces.partition_point(|piece| piece.0 <= found) - 1;
         self.pieces[piece].1 - made_us
     }
+
+    /// Milliseconds by which it got ahead of the clock from its first half minute to its last: by the earliest pieces of
+    /// each, since late ones only say that the machine was busy. It has to last longer than that.
+    pub(crate) fn ahead_ms(&self) -> f64 {
+        const BEGIN_US: i64 = 10_000_000;
+        const WINDOW_US: i64 = 30_000_000;
+        let earliest = |from_us: i64| {
+            let pieces = self.pieces.iter();
+            let within = pieces.filter(|(_, at)| (from_us..from_us + WINDOW_US).contains(at));
+            let late = within.map(|(begun, at)| at - (*begun as i64) * 125 / 6);
+            late.min().unwrap()
+        };
+        let first = earliest(self.pieces[0].1 + BEGIN_US);
+        let last = earliest(self.pieces[self.pieces.len() - 1].1 - WINDOW_US);
+        (first - last) as f64 / 1000.0
+    }
 }
 
 /// The recorder.

@@ -118,7 +118,12 @@ impl Users {
     }
 
     pub(crate) fn desktop(&self, name: &str) -> Desktop {
-        let arguments = ["--auth", "none", "-g", "640x480", "--name", name];
+        self.desktop_of(name, "640x480")
+    }
+
+    /// The same of another size.
+    pub(crate) fn desktop_of(&self, name: &str, geometry: &str) -> Desktop {
+        let arguments = ["--auth", "none", "-g", geometry, "--name", name];
         Desktop::caraway_with(&arguments, |command| {
             command
                 .env("XDG_RUNTIME_DIR", self.folder.path())

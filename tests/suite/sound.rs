@@ -108,7 +108,7 @@ fn everybody_hears_the_same_and_it_is_encoded_once() {
         let late = |one: &Heard| one.at.as_millis().abs_diff(one.time.into());
         assert!(playback.heard.iter().all(|one| late(one) < 15));
     }
-    assert_eq!(world.clients[0].playback.latency_ms, Some(100));
+    assert_eq!(world.clients[0].playback.latency_ms, Some(40));
     assert_eq!(world.clients[1].playback.latency_ms, None, "not its cap");
 }
 
