@@ -33,6 +33,9 @@ const GEOMETRY: &str = "1280x1024";
 /// The player of PipeWire's own protocol, which has a daemon of its own.
 const PIPEWIRE_PLAYER: &str = "pw-play";
 
+/// What mpv writes to its log when its device had nothing to play but at the end.
+const UNDERRUN: &str = "device underrun detected";
+
 /// How far ten minutes of sound may be from ten minutes of the clock: an hour's are as far, for it is made up for.
 const DRIFT_MAX_MS: f64 = 4.0;
 
@@ -106,7 +109,7 @@ fn minute(player: &'static [&'static str], is_beside_pictures: bool) -> Minute {
                 let option = format!("--log-file={}", log.display());
                 play(&desktop, &[player, &[&option]].concat(), file);
                 let told = std::fs::read_to_string(log).unwrap_or_default();
-                own_underruns = Some(told.matches("underrun").count());
+                own_underruns = Some(told.matches(UNDERRUN).count());
             }
             None => play(&desktop, player, file),
         })
