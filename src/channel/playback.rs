@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::latency::Unevenness;
 use super::outbox::Outbox;
 use crate::audio::{CHANNELS, FRAME_MS, SAMPLE_RATE_HZ};
 use crate::base::Micros;
@@ -22,31 +23,12 @@ use crate::wire::playback::{
     AudioFormat, AudioMode, Data, Latency, Mode, Mute, Start, Stop, VOLUME_FULL, Volume, Volumes,
 };
 
-/// Milliseconds that a client on an even line is asked to hold when sound comes to us evenly; spice-gtk's own choice for
-/// every line is 200.
-pub const LATENCY_MS_MIN: u32 = 40;
-
-/// The most that a client is asked to hold, on a line that is very uneven.
-pub const LATENCY_MS_MAX: u32 = 500;
-
 /// A client is told of another latency while it plays only when it is this much more: it may have to rebuild its way
 /// to the loudspeaker.
 const LATENCY_STEP_MS: u32 = 20;
 
 /// While it plays, the line is measured this often.
 const PROBE_INTERVAL: Micros = Micros::from_secs(1);
-
-/// Round trips of which the spread tells how uneven the line is.
-const ROUND_TRIPS: usize = 16;
-
-/// Intervals between probes of which frames tell how unevenly sound comes to us.
-const LATENESS_INTERVALS: usize = 16;
-
-/// Milliseconds of that unevenness which clients are asked to bridge; what is more is a machine that was held up once.
-const UNEVEN_MS_MAX: u32 = 100;
-
-/// Least and most of an interval without frames.
-const NO_FRAMES: (i32, i32) = (i32::MAX, i32::MIN);
 
 /// 10 ms of sound, shared by all clients of the same mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,9 +99,7 @@ pub struct PlaybackChannel {
     /// What the client goes by: at first, that nothing is muted and volumes are its own.
     loudness_told: Loudness,
     latency_told_ms: u32,
-    round_trips: VecDeque<Micros>,
-    /// How late frames came to us by their stamps, in milliseconds: least and most of each interval.
-    lateness: VecDeque<(i32, i32)>,
+    unevenness: Unevenness,
     next_probe: Micros,
 }
 
@@ -141,8 +121,7 @@ impl PlaybackChannel {
             loudness: None,
             loudness_told: Loudness::untold(),
             latency_told_ms: 0,
-            round_trips: VecDeque::new(),
-            lateness: VecDeque::new(),
+            unevenness: Unevenness::default(),
             next_probe: Micros(0),
         }
     }
@@ -161,7 +140,10 @@ impl PlaybackChannel {
     pub fn push(&mut self, now: Micros, packet: Packet) {
         const AGE_MAX: Micros = Micros::from_millis(SOUND_WAITING_MS_MAX as u64);
         self.ended = false;
-        self.note_lateness(now, packet.time);
+        if !self.started && self.waiting.is_empty() {
+            self.unevenness.begin();
+        }
+        self.unevenness.note_frame(now, packet.time);
         let is_old = |taken: Micros| AGE_MAX <= now.since(taken);
         while self
             .waiting
@@ -193,10 +175,7 @@ impl PlaybackChannel {
 
     /// A round trip was measured on this channel.
     pub fn answered(&mut self, rtt: Micros) {
-        if ROUND_TRIPS <= self.round_trips.len() {
-            self.round_trips.pop_front();
-        }
-        self.round_trips.push_back(rtt);
+        self.unevenness.note_round_trip(rtt);
     }
 
     /// Sends what waits, as far as the client keeps up. To be polled when the socket can take bytes.
@@ -250,7 +229,7 @@ impl PlaybackChannel {
 
     /// Asks for a round trip now and then, and tells the client how much it needs to hold.
     fn measure(&mut self, now: Micros, outbox: &mut Outbox) {
-        let wanted_ms = self.latency_ms();
+        let wanted_ms = self.unevenness.latency_ms();
         if self.takes_latency && self.latency_told_ms + LATENCY_STEP_MS <= wanted_ms {
             self.latency_told_ms = wanted_ms;
             outbox.send(&Latency {
@@ -260,43 +239,8 @@ impl PlaybackChannel {
         if self.next_probe <= now && outbox.takes_sound() {
             self.next_probe = now + PROBE_INTERVAL;
             outbox.ping(now);
-            if LATENESS_INTERVALS <= self.lateness.len() {
-                self.lateness.pop_front();
-            }
-            self.lateness.push_back(NO_FRAMES);
+            self.unevenness.next_interval();
         }
-    }
-
-    fn note_lateness(&mut self, now: Micros, time: u32) {
-        let late = now.multimedia_time().wrapping_sub(time).cast_signed();
-        if !self.started && self.waiting.is_empty() {
-            // Of another sound, whose first frame may have been as late as any.
-            self.lateness.clear();
-        }
-        match self.lateness.back_mut() {
-            Some((least, most)) => (*least, *most) = (late.min(*least), late.max(*most)),
-            None => self.lateness.push_back((late, late)),
-        }
-    }
-
-    /// Milliseconds that a frame may come to us later than another, by their stamps.
-    fn uneven_ms(&self) -> u32 {
-        let (least, most) = self
-            .lateness
-            .iter()
-            .fold(NO_FRAMES, |sum, one| (sum.0.min(one.0), sum.1.max(one.1)));
-        let spread = most.saturating_sub(least).max(0).cast_unsigned();
-        spread.min(UNEVEN_MS_MAX)
-    }
-
-    /// The least there is, what sound comes to us unevenly, and twice what round trips differ by.
-    fn latency_ms(&self) -> u32 {
-        let longest = self.round_trips.iter().max().copied().unwrap_or_default();
-        let shortest = self.round_trips.iter().min().copied().unwrap_or_default();
-        let spread = longest.since(shortest).as_millis();
-        let more = u32::try_from(2 * spread).unwrap_or(u32::MAX);
-        let least = LATENCY_MS_MIN + self.uneven_ms();
-        least.saturating_add(more).min(LATENCY_MS_MAX)
     }
 
     fn tell_loudness(&mut self, outbox: &mut Outbox) {
@@ -461,7 +405,9 @@ mod tests {
                 let now = Micros::from_millis(300);
                 client.channel.push(now, Packet { time, data });
             }
-            client.hear(300).len()
+            let told = client.hear(300);
+            let is_frame = |what: &&String| !what.starts_with("latency");
+            told.iter().filter(is_frame).count()
         };
         assert_eq!(burst(&mut client, 29), 29, "the machine was held up");
         let mut other = Client::new(&EVERYTHING);
@@ -478,30 +424,11 @@ mod tests {
         assert_eq!(client.play(20), ["20"]);
         client.channel.answered(Micros::from_millis(70));
         assert_eq!(client.play(30), ["30", "latency 140"]);
-        for _ in 0..ROUND_TRIPS {
+        for _ in 0..100 {
             client.channel.answered(Micros::from_millis(20));
         }
         assert_eq!(client.play(40), ["40"], "less is told at the next start");
         client.channel.answered(Micros::from_secs(9));
         assert_eq!(client.play(50), ["50", "latency 500"]);
-    }
-
-    #[test]
-    fn a_daemon_that_gives_sound_in_long_pieces_makes_the_client_hold_more() {
-        let mut client = Client::new(&EVERYTHING);
-        let mut told = Vec::new();
-        for piece in 0..1000_u32 {
-            let now = Micros::from_millis(1000 + u64::from(piece) * 40);
-            for frame in 0..4 {
-                let time = 1000 + piece * 40 + frame * 10;
-                let data = time.to_le_bytes().into();
-                client.channel.push(now, Packet { time, data });
-            }
-            told.extend(client.hear(now.as_millis()));
-            client.acknowledge();
-        }
-        told.retain(|what| what.starts_with("latency"));
-        assert_eq!(told, ["latency 70"]);
-        assert!(client.channel.lateness.len() <= LATENESS_INTERVALS);
     }
 }

@@ -205,6 +205,29 @@ fn what_the_daemon_hands_out_late_is_heard_all_the_same() {
 }
 
 #[test]
+fn a_daemon_whose_seconds_are_short_gives_clients_no_more_than_they_play() {
+    let (mut world, _) = world(&[Profile::Gtk], Line::LAN);
+    let (begun, bytes) = (world.now, 9_i16.to_le_bytes().repeat(960));
+    // 400 millionths too fast: 48 ms in two minutes.
+    for _ in 0..12_000 {
+        let now = world.now;
+        world.host.with(|session| session.sound_played(now, &bytes));
+        world.run_for(Micros(9996));
+    }
+    let passed_ms = world.now.since(begun).as_millis();
+    let heard = &world.clients[0].playback.heard;
+    let heard_ms = 10 * u64::try_from(heard.len()).unwrap();
+    assert!(
+        heard_ms.abs_diff(passed_ms) <= 20,
+        "{heard_ms} of {passed_ms}"
+    );
+    let times: Vec<u32> = heard.iter().map(|one| one.time).collect();
+    assert!(times.windows(2).all(|two| two[1] - two[0] == 10), "even");
+    let stamped_ms = world.now.as_millis() - u64::from(*times.last().unwrap());
+    assert!(stamped_ms <= 30, "the last is {stamped_ms} ms old");
+}
+
+#[test]
 fn a_client_that_comes_while_it_sounds_hears_from_then_on() {
     let (mut world, _) = world(&[Profile::Gtk], Line::LAN);
     play(&mut world, [3; 100]);
