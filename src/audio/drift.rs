@@ -2,9 +2,9 @@
 //!
 //! A daemon's seconds are not the clock's: a null sink of PulseAudio's rounds each of its pieces down to a microsecond
 //! and so gives 22 millionths too much, 80 ms in an hour; PipeWire leaves out what its graph was late for. Clients play
-//! all that they get, so that what they hold would grow or run dry, and stamps that count samples would part from those
-//! of video. Here the earliest of the pieces of some seconds tell how far sound is ahead of the clock or behind it: what
-//! is late now and then comes late because the machine was busy. By as much, samples are left out or put in.
+//! all that they get, so that what they hold would grow or run dry, and stamps that count samples would part from
+//! those of video. Here the earliest of the pieces of some seconds tell how far sound is ahead of the clock or behind
+//! it: what is late now and then comes late because the machine was busy. By as much, samples are left out or put in.
 //!
 //! One sample at a time: a stretch of at most 10 ms is read a little faster or slower, between samples by a windowed
 //! sinc, which is a sample itself where it begins and ends. So there is no click, treble stays as loud as it was, and

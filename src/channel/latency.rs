@@ -13,8 +13,8 @@ pub const LATENCY_MS_MIN: u32 = 40;
 /// The most that a client is asked to hold, on a line that is very uneven.
 pub const LATENCY_MS_MAX: u32 = 500;
 
-/// Milliseconds of what is uneven before the line that clients are asked to bridge; more than that is a machine that was
-/// held up once.
+/// Milliseconds of what is uneven before the line that clients are asked to bridge; more than that is a machine that
+/// was held up once.
 const UNEVEN_MS_MAX: u32 = 100;
 
 /// Round trips, and intervals between them, that are remembered.

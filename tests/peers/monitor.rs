@@ -43,8 +43,8 @@ impl Arrivals {
         self.pieces[piece].1 - made_us
     }
 
-    /// Milliseconds by which it got ahead of the clock from its first half minute to its last: by the earliest pieces of
-    /// each, since late ones only say that the machine was busy. It has to last longer than that.
+    /// Milliseconds by which it got ahead of the clock from its first half minute to its last: by the earliest pieces
+    /// of each, since late ones only say that the machine was busy. It has to last longer than that.
     pub(crate) fn ahead_ms(&self) -> f64 {
         const BEGIN_US: i64 = 10_000_000;
         const WINDOW_US: i64 = 30_000_000;

@@ -207,7 +207,8 @@ static Pixmap make_page(Display *display, Window window, unsigned width, unsigne
             unsigned word = 10 + (state >> 8) % 80;
             XSetForeground(display, gc, picture ? state >> 8 : 0x202020);
             for (unsigned stroke = 0; stroke < word; stroke += 4)
-                XFillRectangle(display, page, gc, (int)(x + stroke), (int)(y + state % 5), 2, 6 + (state >> stroke % 24) % 7);
+                XFillRectangle(display, page, gc, (int)(x + stroke), (int)(y + state % 5), 2,
+                               6 + (state >> stroke % 24) % 7);
             x += word + 8;
         }
     }

@@ -31,9 +31,10 @@ use crate::wire::agent::VolumeSync;
 use crate::wire::playback::VOLUME_FULL;
 
 /// In PipeWire: the cycle that a stream wishes for, which its daemon takes from the stream's pieces unless it is told
-/// otherwise. The graph runs in cycles of the shortest such wish, rounded down to a power of two, and what a program has
-/// not done at the end of one is lost. Ours is the longest that there is as it is set up by itself: programs get the
-/// cycles that they ask for, a busy machine has 43 ms for each, and where one asks for shorter ones our pieces are short.
+/// otherwise. The graph runs in cycles of the shortest such wish, rounded down to a power of two, and what a program
+/// has not done at the end of one is lost. Ours is the longest that there is as it is set up by itself: programs get
+/// the cycles that they ask for, a busy machine has 43 ms for each, and where one asks for shorter ones our pieces are
+/// short.
 const CYCLE_WISH: (&CStr, &[u8]) = (c"node.latency", b"2048/48000\0");
 
 /// In PipeWire: whether what a sink is played can be heard at its monitor as loud as the sink plays it.
