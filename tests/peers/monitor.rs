@@ -43,9 +43,9 @@ impl Arrivals {
         self.pieces[piece].1 - made_us
     }
 
-    /// Milliseconds by which it got ahead of the clock from its first half minute to its last: by the earliest pieces
-    /// of each, since late ones only say that the machine was busy. It has to last longer than that.
-    pub(crate) fn ahead_ms(&self) -> f64 {
+    /// How much faster it is than the clock, as a part of its time, from its first half minute to its last: by the
+    /// earliest pieces of each, since late ones only say that the machine was busy. It has to last longer than that.
+    pub(crate) fn faster_by(&self) -> f64 {
         const BEGIN_US: i64 = 10_000_000;
         const WINDOW_US: i64 = 30_000_000;
         let earliest = |from_us: i64| {
@@ -54,9 +54,15 @@ impl Arrivals {
             let late = within.map(|(begun, at)| at - (*begun as i64) * 125 / 6);
             late.min().unwrap()
         };
-        let first = earliest(self.pieces[0].1 + BEGIN_US);
-        let last = earliest(self.pieces[self.pieces.len() - 1].1 - WINDOW_US);
-        (first - last) as f64 / 1000.0
+        let first_us = self.pieces[0].1 + BEGIN_US;
+        let last_us = self.pieces[self.pieces.len() - 1].1 - WINDOW_US;
+        (earliest(first_us) - earliest(last_us)) as f64 / (last_us - first_us) as f64
+    }
+
+    /// The longest time in which nothing came, in milliseconds.
+    pub(crate) fn longest_pause_ms(&self) -> i64 {
+        let pauses = self.pieces.windows(2).map(|two| two[1].1 - two[0].1);
+        pauses.max().unwrap_or(0) / 1000
     }
 }
 
