@@ -317,7 +317,7 @@ fn expect_private_sockets(desktop: &Desktop) {
 }
 
 /// The desktop's own daemon.
-fn daemon_of(desktop: &Desktop) -> Option<i32> {
+pub(crate) fn daemon_of(desktop: &Desktop) -> Option<i32> {
     let holder = crate::process::child_called(desktop.launcher_pid(), "desktop-session")?;
     crate::process::child_called(holder, "pulseaudio")
 }
