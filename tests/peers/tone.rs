@@ -18,7 +18,8 @@ const BLOCK_SAMPLES: usize = RATE_HZ / 20;
 /// Samples of the shortest gap that counts, 5 ms: an ear hears less, but not much less.
 const GAP_SAMPLES: usize = RATE_HZ / 200;
 
-/// How far its frequency may be: a microphone's store that is too full or too empty is mended by a sample in a thousand.
+/// How far its frequency may be: a microphone's store that is too full or too empty is mended by a sample in a
+/// thousand.
 const PITCH_HZ: f64 = 1.5;
 
 /// Samples at both ends of a sound that are not judged: players fade in and out.
