@@ -4,6 +4,7 @@
 //! demands, and what sound daemons mix in, so that nothing is resampled on the way.
 
 pub mod codec;
+pub mod drift;
 pub mod frames;
 pub mod microphone;
 pub mod silence;
@@ -11,6 +12,7 @@ pub mod stamps;
 pub mod volume;
 
 pub use codec::{RawOnly, SoundCodecs, SoundDecoder, SoundEncoder};
+pub use drift::Drift;
 pub use frames::FrameAssembler;
 pub use microphone::Microphone;
 pub use silence::{Passage, SilenceGate};

@@ -16,6 +16,7 @@ pub mod hostile_webdav;
 pub mod inbox;
 pub mod inputs;
 pub mod keyboard;
+pub mod latency;
 pub mod link;
 mod link_reply;
 pub mod link_sasl;

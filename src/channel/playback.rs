@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::latency::Unevenness;
 use super::outbox::Outbox;
 use crate::audio::{CHANNELS, FRAME_MS, SAMPLE_RATE_HZ};
 use crate::base::Micros;
@@ -22,21 +23,12 @@ use crate::wire::playback::{
     AudioFormat, AudioMode, Data, Latency, Mode, Mute, Start, Stop, VOLUME_FULL, Volume, Volumes,
 };
 
-/// Milliseconds that a client on an even line is asked to hold; spice-gtk's own choice for every line is 200.
-pub const LATENCY_MS_MIN: u32 = 100;
-
-/// The most that a client is asked to hold, on a line that is very uneven.
-pub const LATENCY_MS_MAX: u32 = 500;
-
 /// A client is told of another latency while it plays only when it is this much more: it may have to rebuild its way
 /// to the loudspeaker.
 const LATENCY_STEP_MS: u32 = 20;
 
 /// While it plays, the line is measured this often.
 const PROBE_INTERVAL: Micros = Micros::from_secs(1);
-
-/// Round trips of which the spread tells how uneven the line is.
-const ROUND_TRIPS: usize = 16;
 
 /// 10 ms of sound, shared by all clients of the same mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +99,7 @@ pub struct PlaybackChannel {
     /// What the client goes by: at first, that nothing is muted and volumes are its own.
     loudness_told: Loudness,
     latency_told_ms: u32,
-    round_trips: VecDeque<Micros>,
+    unevenness: Unevenness,
     next_probe: Micros,
 }
 
@@ -129,7 +121,7 @@ impl PlaybackChannel {
             loudness: None,
             loudness_told: Loudness::untold(),
             latency_told_ms: 0,
-            round_trips: VecDeque::new(),
+            unevenness: Unevenness::default(),
             next_probe: Micros(0),
         }
     }
@@ -148,6 +140,10 @@ impl PlaybackChannel {
     pub fn push(&mut self, now: Micros, packet: Packet) {
         const AGE_MAX: Micros = Micros::from_millis(SOUND_WAITING_MS_MAX as u64);
         self.ended = false;
+        if !self.started && self.waiting.is_empty() {
+            self.unevenness.begin();
+        }
+        self.unevenness.note_frame(now, packet.time);
         let is_old = |taken: Micros| AGE_MAX <= now.since(taken);
         while self
             .waiting
@@ -179,10 +175,7 @@ impl PlaybackChannel {
 
     /// A round trip was measured on this channel.
     pub fn answered(&mut self, rtt: Micros) {
-        if ROUND_TRIPS <= self.round_trips.len() {
-            self.round_trips.pop_front();
-        }
-        self.round_trips.push_back(rtt);
+        self.unevenness.note_round_trip(rtt);
     }
 
     /// Sends what waits, as far as the client keeps up. To be polled when the socket can take bytes.
@@ -236,7 +229,7 @@ impl PlaybackChannel {
 
     /// Asks for a round trip now and then, and tells the client how much it needs to hold.
     fn measure(&mut self, now: Micros, outbox: &mut Outbox) {
-        let wanted_ms = self.latency_ms();
+        let wanted_ms = self.unevenness.latency_ms();
         if self.takes_latency && self.latency_told_ms + LATENCY_STEP_MS <= wanted_ms {
             self.latency_told_ms = wanted_ms;
             outbox.send(&Latency {
@@ -246,16 +239,8 @@ impl PlaybackChannel {
         if self.next_probe <= now && outbox.takes_sound() {
             self.next_probe = now + PROBE_INTERVAL;
             outbox.ping(now);
+            self.unevenness.next_interval();
         }
-    }
-
-    /// The least there is, and twice what round trips differ by.
-    fn latency_ms(&self) -> u32 {
-        let longest = self.round_trips.iter().max().copied().unwrap_or_default();
-        let shortest = self.round_trips.iter().min().copied().unwrap_or_default();
-        let spread = longest.since(shortest).as_millis();
-        let more = u32::try_from(2 * spread).unwrap_or(u32::MAX);
-        LATENCY_MS_MIN.saturating_add(more).min(LATENCY_MS_MAX)
     }
 
     fn tell_loudness(&mut self, outbox: &mut Outbox) {
@@ -347,7 +332,7 @@ mod tests {
     fn mode_and_start_come_with_the_first_frame_and_stop_behind_the_last() {
         let mut client = Client::new(&EVERYTHING);
         assert!(client.hear(0).is_empty());
-        let begin = ["OPUS", "start 70", "70", "latency 100"];
+        let begin = ["OPUS", "start 70", "70", "latency 40"];
         assert_eq!(client.play(70), begin);
         assert_eq!(client.play(80), ["80"]);
         client.channel.end();
@@ -420,7 +405,9 @@ mod tests {
                 let now = Micros::from_millis(300);
                 client.channel.push(now, Packet { time, data });
             }
-            client.hear(300).len()
+            let told = client.hear(300);
+            let is_frame = |what: &&String| !what.starts_with("latency");
+            told.iter().filter(is_frame).count()
         };
         assert_eq!(burst(&mut client, 29), 29, "the machine was held up");
         let mut other = Client::new(&EVERYTHING);
@@ -436,8 +423,8 @@ mod tests {
         client.channel.answered(Micros::from_millis(20));
         assert_eq!(client.play(20), ["20"]);
         client.channel.answered(Micros::from_millis(70));
-        assert_eq!(client.play(30), ["30", "latency 200"]);
-        for _ in 0..ROUND_TRIPS {
+        assert_eq!(client.play(30), ["30", "latency 140"]);
+        for _ in 0..100 {
             client.channel.answered(Micros::from_millis(20));
         }
         assert_eq!(client.play(40), ["40"], "less is told at the next start");

@@ -15,7 +15,7 @@ use super::channel::{Channel, Role};
 use super::desktop::{Event, Session};
 use super::registry::ChannelKey;
 use crate::audio::{
-    FRAME_VALUES, Frame, FrameAssembler, Gain, Microphone, Passage, RawOnly, SilenceGate,
+    Drift, FRAME_VALUES, Frame, FrameAssembler, Gain, Microphone, Passage, RawOnly, SilenceGate,
     SoundCodecs, SoundEncoder, Stamps,
 };
 use crate::base::ClientId;
@@ -36,6 +36,7 @@ pub(super) struct SoundSide {
     softer_encoder: Option<Box<dyn SoundEncoder>>,
     /// What those get; nothing while it is what all get.
     gain: Option<Gain>,
+    drift: Drift,
     assembler: FrameAssembler,
     gate: SilenceGate,
     stamps: Stamps,
@@ -53,6 +54,7 @@ impl SoundSide {
             encoder: None,
             softer_encoder: None,
             gain: None,
+            drift: Drift::new(),
             assembler: FrameAssembler::new(),
             gate: SilenceGate::new(),
             stamps: Stamps::new(),
@@ -116,12 +118,14 @@ impl Session {
     /// What programs have played up to `now`: interleaved 16-bit little-endian samples, 48 kHz stereo.
     pub fn sound_played(&mut self, now: Micros, bytes: &[u8]) {
         let mut assembler = std::mem::take(&mut self.sound.assembler);
-        assembler.push(bytes, |frame| self.frame_played(now, frame));
+        let bytes = self.sound.drift.pass(now, bytes);
+        assembler.push(&bytes, |frame| self.frame_played(now, frame));
         self.sound.assembler = assembler;
     }
 
     /// Nothing comes any more for now: programs are quiet, or the daemon is gone.
     pub fn sound_interrupted(&mut self) {
+        self.sound.drift.forget();
         self.sound.assembler.clear();
         if self.sound.gate.end() {
             self.end_sound();

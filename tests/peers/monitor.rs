@@ -42,6 +42,28 @@ impl Arrivals {
         let piece = self.pieces.partition_point(|piece| piece.0 <= found) - 1;
         self.pieces[piece].1 - made_us
     }
+
+    /// How much faster it is than the clock, as a part of its time, from its first half minute to its last: by the
+    /// earliest pieces of each, since late ones only say that the machine was busy. It has to last longer than that.
+    pub(crate) fn faster_by(&self) -> f64 {
+        const BEGIN_US: i64 = 10_000_000;
+        const WINDOW_US: i64 = 30_000_000;
+        let earliest = |from_us: i64| {
+            let pieces = self.pieces.iter();
+            let within = pieces.filter(|(_, at)| (from_us..from_us + WINDOW_US).contains(at));
+            let late = within.map(|(begun, at)| at - (*begun as i64) * 125 / 6);
+            late.min().unwrap()
+        };
+        let first_us = self.pieces[0].1 + BEGIN_US;
+        let last_us = self.pieces[self.pieces.len() - 1].1 - WINDOW_US;
+        (earliest(first_us) - earliest(last_us)) as f64 / (last_us - first_us) as f64
+    }
+
+    /// The longest time in which nothing came, in milliseconds.
+    pub(crate) fn longest_pause_ms(&self) -> i64 {
+        let pauses = self.pieces.windows(2).map(|two| two[1].1 - two[0].1);
+        pauses.max().unwrap_or(0) / 1000
+    }
 }
 
 /// The recorder.

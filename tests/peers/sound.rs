@@ -30,8 +30,13 @@ pub(crate) const PLAYERS: [&[&str]; 3] = [
 ];
 
 /// A desktop with a sound daemon of its own, whatever runs on this machine.
-pub(crate) fn desktop() -> Desktop {
-    let arguments = ["--auth", "none", "-g", "640x480"];
+fn desktop() -> Desktop {
+    desktop_of("640x480")
+}
+
+/// The same of another size.
+pub(crate) fn desktop_of(geometry: &str) -> Desktop {
+    let arguments = ["--auth", "none", "-g", geometry];
     Desktop::caraway_with(&arguments, |command| {
         command
             .env_remove("PULSE_SERVER")
@@ -57,16 +62,26 @@ pub(crate) fn play(desktop: &Desktop, player: &[&str], file: &Path) {
     assert!(result.status.success(), "{player:?}: {said}");
 }
 
-/// Plays a tone in the desktop, as `play` does that; whether the client heard all that was played.
-///
-/// A player that does not get the processor in time makes gaps of its own. So a recorder inside the desktop hears the
-/// same, in pieces that shorten nobody's periods: where it has all of the tone, so must the client.
-pub(crate) fn is_heard(
-    desktop: &Desktop,
-    what: &str,
-    seconds: f64,
-    play: impl FnOnce(&Path),
-) -> bool {
+/// What was heard of the same tone in two places.
+#[derive(Debug)]
+pub(crate) struct HeardTwice {
+    /// By a client.
+    pub(crate) client: Heard,
+    /// By a recorder inside the desktop, in pieces that shorten nobody's periods.
+    pub(crate) inside: Heard,
+}
+
+impl HeardTwice {
+    /// Whether the client heard all that was played. A player that does not get the processor in time makes gaps of its
+    /// own, which the recorder inside hears as well: where it has all of the tone, so must the client.
+    pub(crate) fn is_whole(&self, seconds: f64) -> bool {
+        let as_whole = || self.client.is_as_whole_as(&self.inside);
+        self.client.is_true(seconds) || (!self.inside.is_true(seconds) && as_whole())
+    }
+}
+
+/// Plays a tone in the desktop, as `play` does that, to a client and to a recorder inside.
+pub(crate) fn hear(desktop: &Desktop, seconds: f64, play: impl FnOnce(&Path)) -> HeardTwice {
     const PIECE_MS: u32 = 500;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tone.wav");
@@ -75,11 +90,17 @@ pub(crate) fn is_heard(
     let monitor = Monitor::of(desktop, PIECE_MS);
     play(&file);
     assert!(listener.wait_for("stop", STOP_TIMEOUT).is_some());
-    let heard = Heard::of(&listener.finish(), TONE_HZ);
-    let inside = monitor.heard();
-    let is_true = heard.is_true(seconds);
-    eprintln!("{what}: whole: {is_true}, client {heard:?}, inside {inside:?}");
-    is_true || (!inside.is_true(seconds) && heard.is_as_whole_as(&inside))
+    HeardTwice {
+        client: Heard::of(&listener.finish(), TONE_HZ),
+        inside: monitor.heard(),
+    }
+}
+
+/// The same; whether the client heard all that was played.
+fn is_heard(desktop: &Desktop, what: &str, seconds: f64, play: impl FnOnce(&Path)) -> bool {
+    let heard = hear(desktop, seconds, play);
+    eprintln!("{what}: {heard:?}");
+    heard.is_whole(seconds)
 }
 
 #[test]
@@ -136,8 +157,13 @@ fn the_mixer_of_the_desktop_and_the_clients_volume_are_one() {
 #[test]
 fn clicks_arrive_within_60_ms() {
     let _alone = alone();
-    let desktop = desktop();
-    let mut listener = Listener::connect(&desktop);
+    expect_clicks_soon(&desktop(), 7);
+}
+
+/// Plays clicks in a desktop by so many players, and by some more beside a recorder inside: how late they are at the
+/// client, and how much later than at that recorder.
+pub(crate) fn expect_clicks_soon(desktop: &Desktop, players: usize) {
+    let mut listener = Listener::connect(desktop);
     let mut state = 1_u32;
     let click: Vec<i16> = (0..240)
         .map(|_| {
@@ -146,9 +172,9 @@ fn clicks_arrive_within_60_ms() {
         })
         .collect();
     // A player that once came too late for its daemon stays late: each makes a few clicks.
-    let made = |times| (0..times).flat_map(|_| play_clicks(&desktop, &click));
-    let made_us: Vec<i64> = made(7).collect();
-    let monitor = Monitor::of(&desktop, 10);
+    let made = |times| (0..times).flat_map(|_| play_clicks(desktop, &click));
+    let made_us: Vec<i64> = made(players).collect();
+    let monitor = Monitor::of(desktop, 10);
     let made_beside_us: Vec<i64> = made(3).collect();
     assert!(listener.wait_for("stop", STOP_TIMEOUT).is_some());
     let inside = monitor.finish();
@@ -291,7 +317,7 @@ fn expect_private_sockets(desktop: &Desktop) {
 }
 
 /// The desktop's own daemon.
-fn daemon_of(desktop: &Desktop) -> Option<i32> {
+pub(crate) fn daemon_of(desktop: &Desktop) -> Option<i32> {
     let holder = crate::process::child_called(desktop.launcher_pid(), "desktop-session")?;
     crate::process::child_called(holder, "pulseaudio")
 }

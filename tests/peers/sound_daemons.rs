@@ -10,6 +10,7 @@ use crate::alone;
 use crate::desktop::Desktop;
 use crate::listener::Listener;
 use crate::process::{Running, signal, wait_until};
+use crate::sound::{daemon_of, desktop_of};
 use crate::tone::{self, Heard, TONE_HZ};
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,7 +119,12 @@ impl Users {
     }
 
     pub(crate) fn desktop(&self, name: &str) -> Desktop {
-        let arguments = ["--auth", "none", "-g", "640x480", "--name", name];
+        self.desktop_of(name, "640x480")
+    }
+
+    /// The same of another size.
+    pub(crate) fn desktop_of(&self, name: &str, geometry: &str) -> Desktop {
+        let arguments = ["--auth", "none", "-g", geometry, "--name", name];
         Desktop::caraway_with(&arguments, |command| {
             command
                 .env("XDG_RUNTIME_DIR", self.folder.path())
@@ -173,6 +179,31 @@ fn desktops_share_the_users_pipewire_and_leave_nothing_in_it() {
     let users = Users::pipewire();
     two_desktops_do_not_hear_each_other(&users);
     users.expect_nothing_left();
+}
+
+#[test]
+fn a_tone_stays_whole_when_server_or_daemon_are_held_up() {
+    const HELD_UP: Duration = Duration::from_millis(400);
+    let _alone = alone();
+    let desktop = desktop_of("640x480");
+    let mut listener = Listener::connect(&desktop);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tone.wav");
+    tone::write(&file, TONE_HZ, 4.0);
+    let program = Path::new("/usr/bin/paplay");
+    let _player = Running::start(program, Stdio::inherit(), |command| {
+        desktop.client(command.arg(&file));
+    });
+    assert!(listener.wait_for("start", STOP_TIMEOUT).is_some());
+    for held_up in [desktop.server_pid(), daemon_of(&desktop)] {
+        std::thread::sleep(2 * HELD_UP);
+        signal(held_up.unwrap(), Signal::SIGSTOP);
+        std::thread::sleep(HELD_UP);
+        signal(held_up.unwrap(), Signal::SIGCONT);
+    }
+    assert!(listener.wait_for("stop", 2 * STOP_TIMEOUT).is_some());
+    assert_eq!(listener.count("start"), 1);
+    Heard::of(&listener.finish(), TONE_HZ).expect(4.0, "held up");
 }
 
 #[test]

@@ -18,6 +18,10 @@ const BLOCK_SAMPLES: usize = RATE_HZ / 20;
 /// Samples of the shortest gap that counts, 5 ms: an ear hears less, but not much less.
 const GAP_SAMPLES: usize = RATE_HZ / 200;
 
+/// How far its frequency may be: a microphone's store that is too full or too empty is mended by a sample in a
+/// thousand.
+const PITCH_HZ: f64 = 1.5;
+
 /// Samples at both ends of a sound that are not judged: players fade in and out.
 const ENDS_SAMPLES: usize = RATE_HZ / 5;
 
@@ -64,6 +68,8 @@ pub(crate) struct Heard {
     pub(crate) purity: f64,
     /// Seconds of gaps.
     pub(crate) gaps: f64,
+    /// How far its frequency is from the one that was looked for: what half of the blocks are below.
+    pub(crate) frequency_error_hz: f64,
 }
 
 impl Heard {
@@ -90,13 +96,15 @@ impl Heard {
             level_error_db,
             purity,
             gaps: (silent.count() * GAP_SAMPLES) as f64 / RATE_HZ as f64,
+            frequency_error_hz: frequency_error_hz(inside, frequency_hz),
         }
     }
 
     /// Whether it is the tone that was played for that long.
     pub(crate) fn is_true(&self, seconds: f64) -> bool {
         let lasts = (self.seconds - seconds).abs() < 0.1;
-        lasts && self.level_error_db <= 0.5 && 0.98 < self.purity && self.gaps == 0.0
+        let is_pitched = self.frequency_error_hz.abs() < PITCH_HZ;
+        lasts && is_pitched && self.level_error_db <= 0.5 && 0.98 < self.purity && self.gaps == 0.0
     }
 
     /// Whether it is as whole as what a recorder inside the desktop has heard at the same time.
@@ -109,6 +117,28 @@ impl Heard {
         eprintln!("{what}: {self:?}");
         assert!(self.is_true(seconds), "{what}: {self:?}");
     }
+}
+
+/// How far a tone is from a frequency, by how much its phase is ahead from block to block.
+fn frequency_error_hz(samples: &[f64], frequency_hz: f64) -> f64 {
+    let step = TAU * frequency_hz / RATE_HZ as f64;
+    let phases: Vec<f64> = samples
+        .chunks_exact(BLOCK_SAMPLES)
+        .enumerate()
+        .map(|(block, samples)| {
+            let (mut real, mut imaginary) = (0.0, 0.0);
+            for (at, sample) in samples.iter().enumerate() {
+                let (sine, cosine) = (step * (block * BLOCK_SAMPLES + at) as f64).sin_cos();
+                (real, imaginary) = (real + sample * cosine, imaginary - sample * sine);
+            }
+            f64::atan2(imaginary, real)
+        })
+        .collect();
+    let turned = |two: &[f64]| (two[1] - two[0] + TAU / 2.0).rem_euclid(TAU) - TAU / 2.0;
+    let mut turned: Vec<f64> = phases.windows(2).map(turned).collect();
+    turned.sort_by(f64::total_cmp);
+    let median = turned.get(turned.len() / 2).copied().unwrap_or_default();
+    median / TAU / (BLOCK_SAMPLES as f64 / RATE_HZ as f64)
 }
 
 /// Amplitude of one frequency.
@@ -144,6 +174,9 @@ fn what_is_wrong_with_a_tone_is_found() {
     let judged = |samples: Vec<f64>| Heard::of(&samples, TONE_HZ);
     let quiet = judged((0..RATE_HZ * 2).map(tone(TONE_HZ, 0.9)).collect());
     assert!(0.5 < quiet.level_error_db, "{quiet:?}");
+    let higher = judged((0..RATE_HZ * 2).map(tone(TONE_HZ + 2.0, 1.0)).collect());
+    let error = higher.frequency_error_hz - 2.0;
+    assert!(error.abs() < 0.01 && !higher.is_true(2.0), "{higher:?}");
     let other = judged((0..RATE_HZ * 2).map(tone(1042.5, 1.0)).collect());
     assert!(other.purity < 0.98, "{other:?}");
     // Half a block behind a block's beginning.

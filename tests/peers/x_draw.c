@@ -5,6 +5,7 @@
  *                                           is on the screen; then leaves the picture alone
  *   x_draw render SEED OPERATIONS           the same with Render operations only, as fast as the server takes them
  *   x_draw typing                           a window over the screen whose patch changes colour at each key press
+ *   x_draw scroll SECONDS                   a page over the screen that scrolls evenly, 30 times a second
  *   x_draw flood SECONDS                    fills, copies and images without a pause; one line each second says how
  *                                           many operations the server has done in it
  *
@@ -190,6 +191,56 @@ static int draw_flood(Display *display, double seconds)
     return 0;
 }
 
+/* Lines of words in paragraphs, with a picture's worth of colours here and there. */
+static Pixmap make_page(Display *display, Window window, unsigned width, unsigned height)
+{
+    Pixmap page = XCreatePixmap(display, window, width, height, 24);
+    GC gc = XCreateGC(display, page, 0, NULL);
+    uint32_t state = 1;
+
+    XSetForeground(display, gc, 0xffffff);
+    XFillRectangle(display, page, gc, 0, 0, width, height);
+    for (unsigned y = 8; y + 20 < height; y += 20) {
+        int picture = y / 20 % 20 > 16;
+        for (unsigned x = 20; x + 100 < width;) {
+            state = state * 1664525u + 1013904223u;
+            unsigned word = 10 + (state >> 8) % 80;
+            XSetForeground(display, gc, picture ? state >> 8 : 0x202020);
+            for (unsigned stroke = 0; stroke < word; stroke += 4)
+                XFillRectangle(display, page, gc, (int)(x + stroke), (int)(y + state % 5), 2,
+                               6 + (state >> stroke % 24) % 7);
+            x += word + 8;
+        }
+    }
+    XFreeGC(display, gc);
+    return page;
+}
+
+static int draw_scroll(Display *display, double seconds)
+{
+    Window window = cover_screen(display);
+    int screen = DefaultScreen(display);
+    unsigned width = (unsigned)DisplayWidth(display, screen), height = (unsigned)DisplayHeight(display, screen);
+    Pixmap page = make_page(display, window, width, 4 * height);
+    GC gc = XCreateGC(display, window, 0, NULL);
+    int64_t start = now_us();
+    long frame = 0;
+
+    XSetGraphicsExposures(display, gc, False);
+    tell("scrolling", 0, start);
+    for (; now_us() - start < (int64_t)(seconds * 1e6); frame++) {
+        int top = (int)(frame * 12 % (3 * height));
+        XCopyArea(display, page, window, gc, 0, top, width, height, 0, 0);
+        XSync(display, False);
+        int64_t due = start + (frame + 1) * 1000000 / 30 - now_us();
+        if (due > 0)
+            usleep((useconds_t)due);
+    }
+    tell("done", frame, start);
+    wait_for_end();
+    return 0;
+}
+
 int main(int count, char **words)
 {
     Display *display = XOpenDisplay(NULL);
@@ -206,6 +257,9 @@ int main(int count, char **words)
         return answer_typing(display);
     if (count == 3 && !strcmp(words[1], "flood"))
         return draw_flood(display, atof(words[2]));
-    fprintf(stderr, "usage: x_draw random SEED OPERATIONS SECONDS | render SEED OPERATIONS | typing | flood SECONDS\n");
+    if (count == 3 && !strcmp(words[1], "scroll"))
+        return draw_scroll(display, atof(words[2]));
+    fprintf(stderr, "usage: x_draw random SEED OPERATIONS SECONDS | render SEED OPERATIONS | typing | scroll SECONDS | "
+                    "flood SECONDS\n");
     return 2;
 }

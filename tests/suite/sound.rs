@@ -108,7 +108,7 @@ fn everybody_hears_the_same_and_it_is_encoded_once() {
         let late = |one: &Heard| one.at.as_millis().abs_diff(one.time.into());
         assert!(playback.heard.iter().all(|one| late(one) < 15));
     }
-    assert_eq!(world.clients[0].playback.latency_ms, Some(100));
+    assert_eq!(world.clients[0].playback.latency_ms, Some(40));
     assert_eq!(world.clients[1].playback.latency_ms, None, "not its cap");
 }
 
@@ -202,6 +202,29 @@ fn what_the_daemon_hands_out_late_is_heard_all_the_same() {
     assert_eq!(samples_of(heard), (100..300).collect::<Vec<_>>());
     let times: Vec<u32> = heard.iter().map(|one| one.time).collect();
     assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn a_daemon_whose_seconds_are_short_gives_clients_no_more_than_they_play() {
+    let (mut world, _) = world(&[Profile::Gtk], Line::LAN);
+    let (begun, bytes) = (world.now, 9_i16.to_le_bytes().repeat(960));
+    // 400 millionths too fast: 48 ms in two minutes.
+    for _ in 0..12_000 {
+        let now = world.now;
+        world.host.with(|session| session.sound_played(now, &bytes));
+        world.run_for(Micros(9996));
+    }
+    let passed_ms = world.now.since(begun).as_millis();
+    let heard = &world.clients[0].playback.heard;
+    let heard_ms = 10 * u64::try_from(heard.len()).unwrap();
+    assert!(
+        heard_ms.abs_diff(passed_ms) <= 20,
+        "{heard_ms} of {passed_ms}"
+    );
+    let times: Vec<u32> = heard.iter().map(|one| one.time).collect();
+    assert!(times.windows(2).all(|two| two[1] - two[0] == 10), "even");
+    let stamped_ms = world.now.as_millis() - u64::from(*times.last().unwrap());
+    assert!(stamped_ms <= 30, "the last is {stamped_ms} ms old");
 }
 
 #[test]

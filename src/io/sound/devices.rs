@@ -13,25 +13,29 @@
 
 use std::ffi::{CStr, CString};
 
+use pulseaudio::protocol::props::PropsUpdateMode;
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{
     ChannelMap, ChannelVolume, Command, CreatePlaybackStreamReply, CreateRecordStreamReply,
     GetSinkInfo, GetSourceInfo, LoadModuleParams, PlaybackStreamParams, Prop, Props,
     RecordStreamParams, SampleFormat, SampleSpec, ServerInfo, SetDeviceMuteParams,
     SetDeviceVolumeParams, SinkFlags, SinkInfo, SinkInfoList, SourceInfo, SourceInfoList,
-    SourceOutputInfoList, SubscriptionEvent, SubscriptionEventFacility, SubscriptionMask, Volume,
+    SourceOutputInfoList, SubscriptionEvent, SubscriptionEventFacility, SubscriptionMask,
+    UpdatePropsParams, Volume,
 };
 
 use super::daemon::{Daemon, DaemonError};
-use crate::audio::{CHANNELS, FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ};
+use crate::audio::{CHANNELS, FRAME_BYTES, SAMPLE_RATE_HZ};
 use crate::channel::playback::Loudness;
 use crate::wire::agent::VolumeSync;
 use crate::wire::playback::VOLUME_FULL;
 
-/// Bytes that PipeWire hands us at once: its longest cycle as it is set up by itself. It runs its graph in cycles of
-/// the shortest such wish, rounded down to a power of two, and what a program has not done at the end of one is lost.
-/// With the longest, programs get the cycles that they ask for, and a busy machine has 43 ms for each.
-const PIPEWIRE_FRAGMENT_BYTES: u32 = 2048 * (FRAME_BYTES / FRAME_SAMPLES) as u32;
+/// In PipeWire: the cycle that a stream wishes for, which its daemon takes from the stream's pieces unless it is told
+/// otherwise. The graph runs in cycles of the shortest such wish, rounded down to a power of two, and what a program
+/// has not done at the end of one is lost. Ours is the longest that there is as it is set up by itself: programs get
+/// the cycles that they ask for, a busy machine has 43 ms for each, and where one asks for shorter ones our pieces are
+/// short.
+const CYCLE_WISH: (&CStr, &[u8]) = (c"node.latency", b"2048/48000\0");
 
 /// In PipeWire: whether what a sink is played can be heard at its monitor as loud as the sink plays it.
 const MONITOR_VOLUME: &CStr = c"monitor.channel-volumes";
@@ -188,11 +192,7 @@ impl Devices {
             source_name: name(&format!("{}.monitor", self.names.sink)),
             buffer_attr: BufferAttr {
                 max_length: u32::MAX,
-                fragment_size: if self.is_pipewire {
-                    PIPEWIRE_FRAGMENT_BYTES
-                } else {
-                    FRAME_BYTES as u32
-                },
+                fragment_size: FRAME_BYTES as u32,
                 ..Default::default()
             },
             flags: StreamFlags {
@@ -206,6 +206,17 @@ impl Devices {
         };
         let command = Command::CreateRecordStream(params);
         let reply: CreateRecordStreamReply = daemon.ask(&command).await?;
+        if self.is_pipewire {
+            let mut wish = Props::new();
+            wish.set_bytes(CYCLE_WISH.0, CYCLE_WISH.1);
+            let wish = UpdatePropsParams {
+                index: reply.channel,
+                mode: PropsUpdateMode::Replace,
+                props: wish,
+            };
+            let wish = Command::UpdateRecordStreamProplist(wish);
+            daemon.order(&wish).await?;
+        }
         Ok(reply.channel)
     }
 

@@ -22,8 +22,9 @@ use self::devices::Devices;
 use super::host::Host;
 use crate::audio::FRAME_BYTES;
 
-/// A sound has ended when nothing of it has come for this long: the daemon has suspended the sink.
-const QUIET: Duration = Duration::from_millis(300);
+/// A sound has ended when nothing of it has come for this long: the daemon has suspended the sink. A machine that was
+/// held up for less has only held it up, and clients would begin anew for nothing.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Bytes that the microphone is given at once, whatever is asked for.
 const FEED_BYTES_MAX: usize = 10 * FRAME_BYTES;
@@ -109,6 +110,8 @@ impl Attachment<'_> {
             let host = self.host;
             let sounding = host.with(|session| session.is_sounding());
             tokio::select! {
+                // When it was this server that was held up, what has come meanwhile comes before the time that passed.
+                biased;
                 said = self.daemon.next() => {
                     let said = said?;
                     self.take(said).await?;
