@@ -340,32 +340,15 @@ fn raw(pixels: &Pixels<'_>, out: &mut Vec<u8>) -> Encoded {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::base::{ByteWriter, Size};
     use crate::image::pictures::picture;
     use crate::image::pixels::RGB;
-    use crate::image::{DecodeError, lz, lz4, quic};
-
-    pub(in crate::image) fn decode(
-        encoded: &Encoded,
-        payload: &[u8],
-        pixels: &Pixels<'_>,
-    ) -> Result<Vec<u32>, DecodeError> {
-        match encoded {
-            Encoded::Solid(color) => Ok(vec![*color; pixels.area()]),
-            Encoded::Bitmap => bitmap::decode(payload, pixels.size()),
-            Encoded::LzPalette { palette } => lz_palette::decode(payload, palette, pixels.size()),
-            Encoded::Quic => quic::decode(payload, pixels.size()),
-            Encoded::LzRgb => lz::decode(payload, pixels.size()),
-            Encoded::Jpeg | Encoded::Glz | Encoded::ZlibGlz => {
-                unreachable!("nobody allowed it")
-            }
-            Encoded::Lz4 => lz4::decode(payload, pixels.size()),
-        }
-    }
+    use crate::image::shown::decode;
+    use crate::image::{lz, lz4};
 
     const ALL: Capabilities = Capabilities {
         lz4: true,

@@ -166,11 +166,12 @@ mod tests {
 
     use super::*;
     use crate::base::{Alone, Region, Size};
-    use crate::image::choose::{self, Wish};
+    use crate::image::choose::Wish;
     use crate::image::dictionary::Thrift;
     use crate::image::glz_decode::GlzDecoder;
     use crate::image::jpeg::{JpegSettings, Sampling};
     use crate::image::pictures::picture;
+    use crate::image::shown::decode;
     use crate::image::zlib_glz;
 
     /// Three that do jobs in an order of their own.
@@ -204,7 +205,7 @@ mod tests {
             }
             let mut packed = Vec::new();
             band.pack_into(&mut packed);
-            let decoded = choose::tests::decode(&piece.encoded, &piece.payload, &band);
+            let decoded = decode(&piece.encoded, &piece.payload, &band);
             prop_assert_eq!(decoded.as_ref(), Ok(&packed));
         }
         Ok(())
@@ -263,7 +264,7 @@ mod tests {
                     let decoded = match encoded {
                         Encoded::Glz => client.decode(&payload, rect.size()),
                         Encoded::ZlibGlz => zlib_glz::decode(&payload, rect.size(), &mut client),
-                        other => choose::tests::decode(&other, &payload, &part),
+                        other => decode(&other, &payload, &part),
                     };
                     prop_assert_eq!(decoded, Ok(packed));
                 }
