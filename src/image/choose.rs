@@ -167,8 +167,8 @@ impl Encoder {
     }
 
     /// [`Self::encode`] for what is drawn, with the dictionary of the client. On a slow line nearly everything goes
-    /// there. On a fast one letters and few colours go as ever, unless few colours take about as much by the dictionary,
-    /// or less: then what comes next finds its like there.
+    /// there. On a fast one letters and few colours go as ever, unless few colours take about as much by the
+    /// dictionary, or less: then what comes next finds its like there.
     pub fn encode_with(
         &mut self,
         dictionary: &mut Dictionary,
