@@ -96,9 +96,9 @@ const JPEG_AREA_MIN: usize = 1024;
 /// Pixels of an image that is encoded in all ways there are.
 const SMALL_AREA_MAX: usize = 2048;
 
-/// Pixels of an image of few colours that is tried with the dictionary of a client that is near: eight lines of a
-/// terminal. Of whole windows most is new, and palettes take half of the bytes there.
-const BOTH_AREA_MAX: usize = 128 * 1024;
+/// Pixels of an image of few colours that is tried with the dictionary of a client that is near: five lines of a
+/// terminal. Larger ones are strips of whole windows, of which most is new, and palettes take half of the bytes there.
+const BOTH_AREA_MAX: usize = 96 * 1024;
 
 /// An image of few colours goes into the dictionary if it takes more bytes by no more than one part in so many. What is
 /// to come again has to have been there.
