@@ -49,8 +49,8 @@ const HASH: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Debug)]
 pub(super) struct GlzCompressor {
     few: Box<[u32; 1 << IMAGE_LOG2]>,
-    many: Box<[u32; 1 << IMAGE_LOG2]>,
-    long: Box<[u32; 1 << LONG_LOG2]>,
+    many: Box<[u64; 1 << IMAGE_LOG2]>,
+    long: Box<[u64; 1 << LONG_LOG2]>,
     /// Where a stream is built before its length is known.
     stream: Vec<u8>,
 }
@@ -128,8 +128,8 @@ struct Search<'a> {
     /// The position of its first pixel.
     position: u64,
     few: &'a mut [u32; 1 << IMAGE_LOG2],
-    many: &'a mut [u32; 1 << IMAGE_LOG2],
-    long: &'a mut [u32; 1 << LONG_LOG2],
+    many: &'a mut [u64; 1 << IMAGE_LOG2],
+    long: &'a mut [u64; 1 << LONG_LOG2],
     beside: Option<Beside>,
     segments: Segments<'a>,
 }
@@ -356,7 +356,7 @@ impl Search<'_> {
         let position = (self.position + (at - self.start) as u64) as u32;
         Entered {
             few: age(&mut self.few[slot::<IMAGE_LOG2>(few)], position),
-            many: age(&mut self.many[slot::<IMAGE_LOG2>(many)], position),
+            many: age_of(&mut self.many[slot::<IMAGE_LOG2>(many)], many, position),
         }
     }
 
@@ -370,7 +370,7 @@ impl Search<'_> {
             let pair = u64::from(pair[0]) | u64::from(pair[1]) << 32;
             (hash.rotate_left(23) ^ pair).wrapping_mul(HASH)
         });
-        age(&mut self.long[slot::<LONG_LOG2>(hash)], position)
+        age_of(&mut self.long[slot::<LONG_LOG2>(hash)], hash, position)
     }
 }
 
@@ -385,6 +385,18 @@ struct Entered {
 /// Puts `position` into a slot; returns how far before it lies what was there.
 fn age(slot: &mut u32, position: u32) -> usize {
     position.wrapping_sub(std::mem::replace(slot, position)) as usize
+}
+
+/// The same of a slot that keeps a part of the hash beside the position; 0 where what was there has another one. The
+/// ring is larger than the caches: looking there for what is not alike took three quarters of the time.
+fn age_of(slot: &mut u64, hash: u64, position: u32) -> usize {
+    let tag = hash << 16 & !0xffff_ffff;
+    let was = std::mem::replace(slot, tag | u64::from(position));
+    if was & !0xffff_ffff == tag {
+        position.wrapping_sub(was as u32) as usize
+    } else {
+        0
+    }
 }
 
 /// The slot of a hash in a table of 2^`LOG2` slots.
