@@ -15,6 +15,7 @@ use std::fmt;
 
 use super::bitmap;
 use super::classify::Kind;
+use super::dictionary::{Dictionary, Thrift};
 use super::jpeg::{self, JpegBackend, JpegSettings, PureJpeg};
 use super::lz::LzEncoder;
 use super::lz_palette;
@@ -95,6 +96,14 @@ const JPEG_AREA_MIN: usize = 1024;
 /// Pixels of an image that is encoded in all ways there are.
 const SMALL_AREA_MAX: usize = 2048;
 
+/// Pixels of an image of few colours that is tried with the dictionary of a client that is near: five lines of a
+/// terminal. Larger ones are strips of whole windows, of which most is new, and palettes take half of the bytes there.
+const BOTH_AREA_MAX: usize = 96 * 1024;
+
+/// An image of few colours goes into the dictionary if it takes more bytes by no more than one part in so many. What is
+/// to come again has to have been there.
+const DICTIONARY_PRICE: usize = 4;
+
 /// Sides of the smallest image for QUIC, whose model learns from the row above.
 const QUIC_SIDE_MIN: u32 = 3;
 
@@ -155,6 +164,45 @@ impl Encoder {
             return raw(pixels, out);
         }
         encoded
+    }
+
+    /// [`Self::encode`] for what is drawn, with the dictionary of the client. On a slow line nearly everything goes
+    /// there. On a fast one letters and few colours go as ever, unless few colours take about as much by the
+    /// dictionary, or less: then what comes next finds its like there.
+    pub fn encode_with(
+        &mut self,
+        dictionary: &mut Dictionary,
+        pixels: &Pixels<'_>,
+        capabilities: Capabilities,
+        out: &mut Vec<u8>,
+    ) -> Encoded {
+        let area = pixels.area();
+        let is_near = dictionary.thrift == Thrift::Near;
+        if is_near && (area <= SMALL_AREA_MAX || flat_color(pixels).is_some()) {
+            return self.encode(pixels, Kind::Drawn, capabilities, out);
+        }
+        let start = out.len();
+        let mut bytes_max = bitmap::encoded_len(area);
+        let few = is_near.then(|| self.compress_palette(pixels, capabilities, out));
+        if let Some(Some(Encoded::LzPalette { palette })) = few {
+            let len = out.len() - start + lz_palette::palette_len(palette.len());
+            bytes_max = len + len / DICTIONARY_PRICE;
+            let mut other = std::mem::take(&mut self.small);
+            other.clear();
+            let encoded = match area <= BOTH_AREA_MAX {
+                true => dictionary.encode(pixels, bytes_max, &mut other),
+                false => None,
+            };
+            if encoded.is_some() {
+                out.truncate(start);
+                out.extend_from_slice(&other);
+            }
+            self.small = other;
+            return encoded.unwrap_or(Encoded::LzPalette { palette });
+        }
+        dictionary
+            .encode(pixels, bytes_max, out)
+            .unwrap_or_else(|| self.encode(pixels, Kind::Drawn, capabilities, out))
     }
 
     fn compress_photo(
@@ -292,32 +340,15 @@ fn raw(pixels: &Pixels<'_>, out: &mut Vec<u8>) -> Encoded {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::base::{ByteWriter, Size};
     use crate::image::pictures::picture;
     use crate::image::pixels::RGB;
-    use crate::image::{DecodeError, lz, lz4, quic};
-
-    pub(in crate::image) fn decode(
-        encoded: &Encoded,
-        payload: &[u8],
-        pixels: &Pixels<'_>,
-    ) -> Result<Vec<u32>, DecodeError> {
-        match encoded {
-            Encoded::Solid(color) => Ok(vec![*color; pixels.area()]),
-            Encoded::Bitmap => bitmap::decode(payload, pixels.size()),
-            Encoded::LzPalette { palette } => lz_palette::decode(payload, palette, pixels.size()),
-            Encoded::Quic => quic::decode(payload, pixels.size()),
-            Encoded::LzRgb => lz::decode(payload, pixels.size()),
-            Encoded::Jpeg | Encoded::Glz | Encoded::ZlibGlz => {
-                unreachable!("nobody allowed it")
-            }
-            Encoded::Lz4 => lz4::decode(payload, pixels.size()),
-        }
-    }
+    use crate::image::shown::decode;
+    use crate::image::{lz, lz4};
 
     const ALL: Capabilities = Capabilities {
         lz4: true,
@@ -391,6 +422,44 @@ pub(super) mod tests {
         assert_eq!(wished(Wish::Lz, true), Encoded::LzRgb);
         assert_eq!(wished(Wish::Lz4, true), Encoded::Lz4);
         assert_eq!(wished(Wish::Lz4, false), Encoded::LzRgb);
+    }
+
+    #[test]
+    fn a_dictionary_is_for_what_it_makes_short() {
+        let noise = |at: u32| (at + 1).wrapping_mul(0x9e37_79b1).rotate_left(7) & RGB;
+        let many: Vec<u32> = (0..64 * 64).map(|at| noise(at / 9)).collect();
+        // Its indices take half a byte each and its pixels three.
+        let mut state = 7_u32;
+        let few = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            noise(state >> 9 & 15)
+        });
+        let few: Vec<u32> = few.take(64 * 64).collect();
+        let words: Vec<u32> = (0..64 * 64).map(|at| noise(at % 640 / 4 % 90)).collect();
+        let mut encoder = Encoder::new();
+        let mut dictionary = Dictionary::new(1 << 20).unwrap();
+        let mut choice = |thrift, data: &[u32]| {
+            dictionary.thrift = thrift;
+            let pixels = Pixels::packed(data, 64, data.len() as u32 / 64).unwrap();
+            let mut out = Vec::new();
+            let encoded = encoder.encode_with(&mut dictionary, &pixels, ALL, &mut out);
+            (encoded, out.len())
+        };
+        assert_eq!(choice(Thrift::Near, &many).0, Encoded::ZlibGlz);
+        assert_eq!(choice(Thrift::Near, &words).0, Encoded::ZlibGlz);
+        for _ in 0..2 {
+            let (encoded, _) = choice(Thrift::Near, &few);
+            assert!(matches!(encoded, Encoded::LzPalette { .. }), "{encoded:?}");
+        }
+        assert_eq!(choice(Thrift::Near, &[5; 4096]), (Encoded::Solid(5), 0));
+        let (letter, _) = choice(Thrift::Near, &many[..640]);
+        assert!(!matches!(letter, Encoded::Glz | Encoded::ZlibGlz));
+        assert_eq!(choice(Thrift::Far, &few).0, Encoded::ZlibGlz);
+        let (again, len) = choice(Thrift::Near, &few);
+        assert_eq!(again, Encoded::ZlibGlz, "now it is there");
+        assert!(len < 100, "{len}");
     }
 
     #[test]

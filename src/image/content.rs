@@ -77,15 +77,15 @@ impl ContentEncoder {
             };
             if let (Kind::Drawn, Some(dictionary)) = (part.kind, &mut dictionary) {
                 let mut payload = self.spare.pop().unwrap_or_default();
-                if let Some(encoded) = dictionary.encode(&inside, &mut payload) {
-                    pieces.push(Piece {
-                        rect: part.rect,
-                        encoded,
-                        payload,
-                    });
-                    continue;
-                }
-                self.recycle(payload);
+                self.provide(1);
+                let encoder = &mut self.encoders[0];
+                let encoded = encoder.encode_with(dictionary, &inside, capabilities, &mut payload);
+                pieces.push(Piece {
+                    rect: part.rect,
+                    encoded,
+                    payload,
+                });
+                continue;
             }
             let is_photo = part.kind == Kind::Photo && 2 * BAND_AREA_MIN <= inside.area();
             let threads = if is_photo { workers.free() } else { 1 };
@@ -166,9 +166,13 @@ mod tests {
 
     use super::*;
     use crate::base::{Alone, Region, Size};
-    use crate::image::choose::{self, Wish};
+    use crate::image::choose::Wish;
+    use crate::image::dictionary::Thrift;
+    use crate::image::glz_decode::GlzDecoder;
     use crate::image::jpeg::{JpegSettings, Sampling};
     use crate::image::pictures::picture;
+    use crate::image::shown::decode;
+    use crate::image::zlib_glz;
 
     /// Three that do jobs in an order of their own.
     #[derive(Debug)]
@@ -201,7 +205,7 @@ mod tests {
             }
             let mut packed = Vec::new();
             band.pack_into(&mut packed);
-            let decoded = choose::tests::decode(&piece.encoded, &piece.payload, &band);
+            let decoded = decode(&piece.encoded, &piece.payload, &band);
             prop_assert_eq!(decoded.as_ref(), Ok(&packed));
         }
         Ok(())
@@ -227,6 +231,42 @@ mod tests {
                 for piece in pieces {
                     prop_assert!(lossy || !piece.encoded.is_lossy());
                     encoder.recycle(piece.payload);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+        #[test]
+        fn pieces_are_the_picture_with_a_dictionary(
+            pictures in prop::collection::vec(picture(), 1..4),
+            steps in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..9),
+            lz_palette: bool,
+        ) {
+            const WINDOW: u32 = 1 << 20;
+            let capabilities = Capabilities { lz_palette, ..Capabilities::default() };
+            let mut encoder = ContentEncoder::new();
+            let mut dictionary = Dictionary::new(WINDOW).unwrap();
+            let mut client = GlzDecoder::new(WINDOW as usize);
+            for (index, is_near) in steps {
+                let picture = index.get(&pictures);
+                dictionary.thrift = if is_near { Thrift::Near } else { Thrift::Far };
+                let mut pieces = Vec::new();
+                let given = Some(&mut dictionary);
+                encoder.encode(&picture.pixels(), capabilities, given, &Alone, &mut pieces);
+                for Piece { rect, encoded, payload } in pieces {
+                    let whole = picture.pixels();
+                    let part = whole.part(rect).unwrap();
+                    let mut packed = Vec::new();
+                    part.pack_into(&mut packed);
+                    let decoded = match encoded {
+                        Encoded::Glz => client.decode(&payload, rect.size()),
+                        Encoded::ZlibGlz => zlib_glz::decode(&payload, rect.size(), &mut client),
+                        other => decode(&other, &payload, &part),
+                    };
+                    prop_assert_eq!(decoded, Ok(packed));
                 }
             }
         }

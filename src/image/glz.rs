@@ -19,8 +19,9 @@
 //! field says; it waits for ever for an image that it does not have. So the rules of this encoder:
 //!
 //! - One encoder for each client, all images of it on one channel, in the order in which they were
-//!   encoded, none left out. Clients share one dictionary among their display channels: a second
-//!   channel must not use it, or images cross on their way and clients wait.
+//!   encoded, none left out; one that is not to be sent is taken back before the next. Clients share
+//!   one dictionary among their display channels: a second channel must not use it, or images cross
+//!   on their way and clients wait.
 //! - The window never exceeds what the client offered (`SpiceMsgcDisplayInit`, field
 //!   `glz_dictionary_window_size`, in pixels; 0 means that it has none, as spice-html5) nor
 //!   [`GLZ_WINDOW_PIXELS_MAX`].
@@ -117,6 +118,16 @@ impl GlzEncoder {
         let data_size = writer.written() - 4;
         writer.patch_u32(0, u32::try_from(data_size).unwrap_or(u32::MAX));
         Ok(())
+    }
+
+    /// The image that was encoded last will not be sent: its id goes to the next one.
+    pub fn take_back(&mut self) {
+        self.window.take_back();
+    }
+
+    /// Forgets all images and gives their memory back. The client learns of it from the next image.
+    pub fn forget(&mut self) {
+        self.window.forget();
     }
 }
 
@@ -243,6 +254,10 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         New(Picture),
+        /// It is encoded and not sent.
+        TakenBack(Picture),
+        /// The encoder gives its memory back.
+        Forget,
         /// One of the pictures before, or a part of it.
         Again(prop::sample::Index, u32, u32),
     }
@@ -250,8 +265,13 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let again = (any::<prop::sample::Index>(), 0_u32..40, 0_u32..40)
             .prop_map(|(index, left, top)| Step::Again(index, left, top));
-        let step = prop_oneof![2 => picture().prop_map(Step::New), 3 => again];
-        prop::collection::vec(step, 1..12)
+        let step = prop_oneof![
+            4 => picture().prop_map(Step::New),
+            1 => picture().prop_map(Step::TakenBack),
+            1 => Just(Step::Forget),
+            6 => again,
+        ];
+        prop::collection::vec(step, 1..16)
     }
 
     proptest! {
@@ -272,6 +292,16 @@ mod tests {
                         (index.get(&shown).clone(), left, top)
                     }
                     Step::Again(..) => continue,
+                    Step::TakenBack(picture) => {
+                        if encoder.encode(&picture.pixels(), &mut Vec::new()).is_ok() {
+                            encoder.take_back();
+                        }
+                        continue;
+                    }
+                    Step::Forget => {
+                        encoder.forget();
+                        continue;
+                    }
                     Step::New(picture) => (picture, 0, 0),
                 };
                 let whole = picture.pixels();

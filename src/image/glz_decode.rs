@@ -31,6 +31,11 @@ impl GlzDecoder {
         }
     }
 
+    /// Images that it holds.
+    pub fn held(&self) -> usize {
+        self.images.len()
+    }
+
     /// The pixels of a `BinaryData` of GLZ_RGB, whose image descriptor said `size`. An image that is
     /// refused leaves the dictionary as it was.
     pub fn decode(&mut self, payload: &[u8], size: Size) -> Result<Vec<u32>, DecodeError> {

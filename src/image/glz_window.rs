@@ -107,6 +107,20 @@ impl Window {
         self.next_id - 1
     }
 
+    /// Takes the newest image back, which nobody is told of; its id goes to the next one. What it has pushed out stays
+    /// away.
+    pub(super) fn take_back(&mut self) {
+        if self.images.pop_back().is_some() {
+            self.next_id -= 1;
+        }
+    }
+
+    /// Forgets all images and gives their memory back; ids go on.
+    pub(super) fn forget(&mut self) {
+        self.images = VecDeque::new();
+        self.ring = Vec::new();
+    }
+
     /// How many ids before the newest image the oldest one lies.
     pub(super) fn head_distance(&self) -> u32 {
         u32::try_from(self.images.len().saturating_sub(1)).unwrap_or(u32::MAX)
@@ -206,6 +220,30 @@ mod tests {
         push(&mut window, 1);
         assert_eq!(held(&window), [(1, 15), (0, 1)]);
         assert_eq!(window.head_distance(), 1);
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let mut window = Window::new(16);
+        push(&mut window, 6);
+        push(&mut window, 5);
+        push(&mut window, 6);
+        assert_eq!(window.head_distance(), 1, "the first is pushed out");
+        window.take_back();
+        assert_eq!(held(&window), [(0, 5)]);
+        assert_eq!(push(&mut window, 4), 2, "the id is free again");
+        assert_eq!(held(&window), [(1, 5), (0, 4)]);
+    }
+
+    #[test]
+    fn what_is_forgotten_takes_no_memory() {
+        let mut window = Window::new(16);
+        push(&mut window, 5);
+        push(&mut window, 6);
+        window.forget();
+        assert_eq!((window.ring.capacity(), window.image(0)), (0, None));
+        assert_eq!(push(&mut window, 3), 2, "ids go on");
+        assert_eq!(held(&window), [(0, 3)]);
     }
 
     #[test]

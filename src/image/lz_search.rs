@@ -4,7 +4,9 @@
 //! vertical in a user interface), and where the next units stood last, by a hash of many and by one
 //! of few. Of a few units there are so many that the last place is mostly another glyph: the hash
 //! of many finds the glyph again. On pictures of text the two together spare 20 to 30 % against
-//! either; looking one unit ahead (lazy matching) only costs.
+//! either; looking one unit ahead (lazy matching) only costs. The places of many are chained: where
+//! the latest one ends early, up to three before it are compared, too, which spares 6 % of text and
+//! of pages, 14 % of pages with palettes, for a twelfth more time.
 //!
 //! It keeps nothing between images but the memory of its tables. Their entries are positions that
 //! go on growing from image to image, so an entry of an earlier image is below the first position
@@ -21,6 +23,11 @@ const SLOTS: usize = 1 << SLOTS_LOG2;
 
 /// A run or a row above of this length is taken without a look at the tables.
 const LONG_ENOUGH: usize = 16;
+
+/// Places of many units that are compared after the latest one, unless something of `CHAIN_ENOUGH`
+/// units is found. Seven spare 1 % more for as much time again.
+const CHAIN_MAX: usize = 3;
+const CHAIN_ENOUGH: usize = 64;
 
 /// After each so many literals (as a power of two) the search strides wider over what does not
 /// compress.
@@ -39,6 +46,9 @@ const _: () = assert!(
 pub(super) struct Compressor {
     few: Table,
     many: Table,
+    /// For each unit that was entered, where many units like those from there on stood before, as
+    /// the table says it.
+    before: Vec<u32>,
     /// Where the next image begins in the tables' positions.
     base: u32,
     /// Where a stream is built before its length is known; as long as the longest one so far could
@@ -51,6 +61,7 @@ impl Compressor {
         Self {
             few: Table::new(),
             many: Table::new(),
+            before: Vec::new(),
             base: 1,
             stream: Vec::new(),
         }
@@ -71,6 +82,9 @@ impl Compressor {
         if self.stream.len() < room {
             self.stream.resize(room, 0);
         }
+        if self.before.len() < units.len() {
+            self.before.resize(units.len(), 0);
+        }
         let segments = Segments::new(&mut self.stream);
         let (few, many) = (&mut self.few, &mut self.many);
         let len = Search {
@@ -79,6 +93,7 @@ impl Compressor {
             base,
             few,
             many,
+            before: &mut self.before,
             segments,
         }
         .run();
@@ -131,6 +146,7 @@ struct Search<'a, U> {
     base: u32,
     few: &'a mut Table,
     many: &'a mut Table,
+    before: &'a mut [u32],
     segments: Segments<'a>,
 }
 
@@ -173,11 +189,33 @@ impl<U: Unit> Search<'_, U> {
         }
         if let Some(earlier) = many {
             best = self.better(best, at, at - earlier, written);
+            best = self.follow(best, at, earlier, written);
             if best.is_some_and(|best| U::KEY_UNITS / 2 < best.length) {
                 return best;
             }
         }
         if let Some(earlier) = few {
+            best = self.better(best, at, at - earlier, written);
+        }
+        best
+    }
+
+    /// `best`, or the best of the places before `earlier` in its chain, if that spares more.
+    fn follow(
+        &self,
+        mut best: Option<Found>,
+        at: usize,
+        mut earlier: usize,
+        written: usize,
+    ) -> Option<Found> {
+        for _ in 0..CHAIN_MAX {
+            if best.is_some_and(|best| CHAIN_ENOUGH <= best.length) {
+                break;
+            }
+            let Some(before) = self.inside(self.before[earlier]) else {
+                break;
+            };
+            earlier = before;
             best = self.better(best, at, at - earlier, written);
         }
         best
@@ -232,11 +270,17 @@ impl<U: Unit> Search<'_, U> {
     fn enter(&mut self, at: usize) -> (Option<usize>, Option<usize>) {
         let (few, many) = U::keys(&self.units[at..]);
         let position = self.base + at as u32;
-        let inside = |earlier: u32| earlier.checked_sub(self.base).map(|at| at as usize);
-        (
-            inside(self.few.replace(few, position)),
-            inside(self.many.replace(many, position)),
-        )
+        let (few, many) = (
+            self.few.replace(few, position),
+            self.many.replace(many, position),
+        );
+        self.before[at] = many;
+        (self.inside(few), self.inside(many))
+    }
+
+    /// The unit of this image that an entry means.
+    fn inside(&self, entry: u32) -> Option<usize> {
+        entry.checked_sub(self.base).map(|at| at as usize)
     }
 }
 

@@ -41,6 +41,8 @@ mod quic_model;
 mod quic_predict;
 mod quic_read;
 mod quic_write;
+#[cfg(test)]
+mod shown;
 pub mod zlib_glz;
 
 /// Why bytes are no image; all of it is the sender's fault.

@@ -113,6 +113,11 @@ impl DisplaySender {
         Ok(())
     }
 
+    /// Nothing happens for a moment: forgets what has not been of use for long. When to come again, if at all.
+    pub(super) fn tidy(&mut self, now: Micros) -> Option<Micros> {
+        self.images.tidy(now)
+    }
+
     /// The shadow went on by one frame.
     pub(super) fn frame(&mut self, now: Micros, frame: &Frame, picture: &Picture) {
         self.tally.frame();

@@ -6,7 +6,7 @@ use crate::channel::Outbox;
 use crate::display::{Line, Path};
 use crate::image::choose::{Capabilities, Encoded, Wish};
 use crate::image::content::{ContentEncoder, Piece};
-use crate::image::dictionary::Dictionary;
+use crate::image::dictionary::{Dictionary, Thrift};
 use crate::image::jpeg::{JpegSettings, Sampling};
 use crate::image::lz_palette::PALETTE_OFFSET_AT;
 use crate::image::pixels::Pixels;
@@ -62,7 +62,7 @@ pub(super) struct ImageSender {
     in_order: bool,
     cache: ImageCache,
     window_pixels: u32,
-    /// Made when the line first asks for it.
+    /// Made with the first image that may go there.
     dictionary: Option<Box<Dictionary>>,
     pieces: Vec<Piece>,
 }
@@ -104,6 +104,11 @@ impl ImageSender {
         };
     }
 
+    /// Nothing happens for a moment: forgets what has not been of use for long. When to come again, if at all.
+    pub(super) fn tidy(&mut self, now: Micros) -> Option<Micros> {
+        self.dictionary.as_mut()?.tidy(now)
+    }
+
     /// Appends what brings `pixels` to `rect`.
     pub(super) fn send(
         &mut self,
@@ -121,11 +126,14 @@ impl ImageSender {
         }
         let capabilities = self.capabilities_for(&target);
         let is_slow = matches!(target.line, Line::Wan { .. });
-        let is_worth = is_slow && capabilities.wish == Wish::Auto;
+        let is_worth = !capabilities.local && capabilities.wish == Wish::Auto;
         if is_worth && self.dictionary.is_none() {
             self.dictionary = Dictionary::new(self.window_pixels).map(Box::new);
         }
-        let dictionary = self.dictionary.as_deref_mut().filter(|_| is_worth);
+        let mut dictionary = self.dictionary.as_deref_mut().filter(|_| is_worth);
+        if let Some(dictionary) = &mut dictionary {
+            dictionary.thrift = if is_slow { Thrift::Far } else { Thrift::Near };
+        }
         let mut pieces = std::mem::take(&mut self.pieces);
         encoders.content.encode(
             pixels,

@@ -74,7 +74,15 @@ impl Session {
 
     /// Nothing happens for a moment: forgets what has not been of use for long. When to come again, if at all.
     pub fn tidy(&mut self, now: Micros) -> Option<Micros> {
-        self.picture.screen.tidy(now)
+        let displays = self
+            .channels
+            .values_mut()
+            .filter_map(|channel| match &mut channel.role {
+                Role::Display(display) => display.tidy(now),
+                _ => None,
+            });
+        let first = displays.min();
+        self.picture.screen.tidy(now).into_iter().chain(first).min()
     }
 
     /// The monitors on the screen.

@@ -20,4 +20,5 @@ mod sound;
 mod uploads;
 mod video;
 mod watching;
+mod words;
 mod world;

@@ -13,6 +13,8 @@ use caraway_server::ring::layout::{progress, record, state};
 use caraway_server::ring::{CursorImage, Head, Leds, PeerWord, PixelSource, PlainMemory};
 use caraway_server::ring::{SharedMemory, Wait};
 
+use crate::words;
+
 /// One thing that clients of X do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -26,6 +28,8 @@ pub(crate) enum Op {
     ImageAt(Rect, u32),
     /// A frame of a film, by its number: soft shapes that move, with some grain.
     Film(Rect, u32),
+    /// Lines of words, by their number.
+    Words(Rect, u32),
     /// Some glyphs in a row from the point on.
     Text(Point, u32),
     /// Every pixel of the rectangle is inverted: a raster operation, which the ring knows as damage only.
@@ -119,6 +123,10 @@ impl Producer {
             }
             Op::Film(rect, frame) => {
                 self.paint(*rect, |x, y, _| film(*frame, x, y));
+                self.publish(layout::DAMAGE, &[*rect], |_| [0, 0]);
+            }
+            Op::Words(rect, seed) => {
+                self.paint(*rect, |x, y, _| words::pixel(*seed, Point::new(x, y)));
                 self.publish(layout::DAMAGE, &[*rect], |_| [0, 0]);
             }
             Op::Text(start, seed) => self.text(*start, *seed),
@@ -466,7 +474,7 @@ fn film(frame: u32, x: i32, y: i32) -> u32 {
     wave(x + shift, 90) << 16 | wave(y * 2 - shift, 110) << 8 | wave(x + y, 140)
 }
 
-fn noise(seed: u32, x: i32, y: i32) -> u32 {
+pub(crate) fn noise(seed: u32, x: i32, y: i32) -> u32 {
     let mixed = seed ^ x.cast_unsigned().wrapping_mul(0x9e37_79b1) ^ y.cast_unsigned() << 16;
     (mixed.wrapping_mul(0x85eb_ca6b) >> 8) & 0x00ff_ffff
 }
@@ -498,6 +506,7 @@ pub(crate) fn any_op(size: Size) -> impl proptest::strategy::Strategy<Value = Op
         // Few of them, so that they come back.
         (rect(), 0..3u32).prop_map(|(rect, seed)| Op::Image(rect, seed)),
         (rect(), 0..3u32).prop_map(|(rect, seed)| Op::ImageAt(rect, seed)),
+        (rect(), any::<u32>()).prop_map(|(rect, seed)| Op::Words(rect, seed)),
         (point(), any::<u32>()).prop_map(|(start, seed)| Op::Text(start, seed)),
         rect().prop_map(Op::Invert),
     ]

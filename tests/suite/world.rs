@@ -121,6 +121,12 @@ impl World {
         }
     }
 
+    /// Nothing happens for a moment. When the server would tidy up again.
+    pub(crate) fn tidy(&mut self) -> Option<Micros> {
+        let now = self.now;
+        self.host.with(|session| session.tidy(now))
+    }
+
     /// Time goes by.
     pub(crate) fn run_for(&mut self, span: Micros) {
         let end = self.now + span;

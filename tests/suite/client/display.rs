@@ -126,6 +126,11 @@ impl DisplayModel {
         }
     }
 
+    /// Earlier images in the dictionary.
+    pub(crate) fn images_held(&self) -> usize {
+        self.images.held()
+    }
+
     /// What the user sees.
     pub(crate) fn shown(&self) -> Option<&Surface> {
         self.surfaces.get(&PRIMARY).filter(|_| self.marked)

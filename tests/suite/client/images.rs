@@ -36,6 +36,11 @@ impl Images {
         }
     }
 
+    /// Earlier images in its dictionary.
+    pub(crate) fn held(&self) -> usize {
+        self.dictionary.held()
+    }
+
     /// The pixels of an image that carries some.
     pub(crate) fn decode(&mut self, copy: &ReceivedCopy<'_>, counts: &mut Counts) -> Vec<u32> {
         let native = self.profile == Profile::Gtk;
