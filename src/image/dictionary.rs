@@ -27,11 +27,26 @@ impl Dictionary {
     /// For a client that keeps so many pixels (`SpiceMsgcDisplayInit`, field `glz_dictionary_window_size`); `None`
     /// where that is too little to be of use.
     pub fn new(window_pixels: u32) -> Option<Self> {
+        Self::continuing(window_pixels, 0)
+    }
+
+    /// The same in place of one that was given up, whose [`next_id`](Self::next_id) this was.
+    pub fn continuing(window_pixels: u32, next_id: u64) -> Option<Self> {
         Some(Self {
-            glz: GlzEncoder::new(window_pixels)?,
+            glz: GlzEncoder::continuing(window_pixels, next_id)?,
             zlib: ZlibWrapper::new(LEVEL),
             plain: Vec::new(),
         })
+    }
+
+    /// What the client calls the next image.
+    pub const fn next_id(&self) -> u64 {
+        self.glz.next_id()
+    }
+
+    /// Bytes of the images that it remembers.
+    pub fn held_bytes(&self) -> usize {
+        self.glz.held_bytes()
     }
 
     /// Appends an image, which has to be sent; `None`, and nothing appended, where it is not for the dictionary.

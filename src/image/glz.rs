@@ -26,6 +26,11 @@
 //!   [`GLZ_WINDOW_PIXELS_MAX`].
 //! - A client that connects again has an empty dictionary: a new encoder. Nothing else resets it;
 //!   surfaces come and go without.
+//! - The window may be given up at any time: an encoder that goes on with the ids, [`continuing`], refers to no image
+//!   before its own, and its first one says so, upon which the client frees all others. Ids that began again at 0
+//!   would be those of images that the client keeps.
+//!
+//! [`continuing`]: GlzEncoder::continuing
 
 use crate::base::limits::{GLZ_WINDOW_PIXELS_MAX, GLZ_WINDOW_PIXELS_MIN};
 use crate::base::{ByteWriter, Size};
@@ -70,19 +75,38 @@ impl GlzEncoder {
     /// An encoder for a client that keeps `window_pixels`; nothing for one that keeps too few to be
     /// of use.
     pub fn new(window_pixels: u32) -> Option<Self> {
+        Self::continuing(window_pixels, 0)
+    }
+
+    /// The same for a client whose last image of another encoder was the one before `next_id`.
+    pub fn continuing(window_pixels: u32, next_id: u64) -> Option<Self> {
         let pixels = window_pixels.min(GLZ_WINDOW_PIXELS_MAX);
         if pixels < GLZ_WINDOW_PIXELS_MIN {
             return None;
         }
-        Some(Self::with_window(pixels as usize))
+        Some(Self {
+            window: Window::new(pixels as usize, next_id),
+            compressor: GlzCompressor::new(),
+        })
     }
 
     /// An encoder with a window of this many pixels, however few.
+    #[cfg(test)]
     pub(super) fn with_window(pixels: usize) -> Self {
         Self {
-            window: Window::new(pixels),
+            window: Window::new(pixels, 0),
             compressor: GlzCompressor::new(),
         }
+    }
+
+    /// The id of the next image.
+    pub const fn next_id(&self) -> u64 {
+        self.window.next_id()
+    }
+
+    /// Bytes of the window.
+    pub fn held_bytes(&self) -> usize {
+        self.window.held_bytes()
     }
 
     /// Whether an image of this size can be encoded.

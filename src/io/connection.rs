@@ -287,6 +287,9 @@ async fn run(
             }
         }
         let is_idle = unsent.is_empty();
+        if is_idle && !more {
+            unsent.give_up_scratch();
+        }
         let (deadline, is_held) =
             host.with(|session| (session.deadline(guard.key), session.is_held(guard.key)));
         let deadline = deadline.map(|at| host.instant(at));

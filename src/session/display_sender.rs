@@ -129,6 +129,16 @@ impl DisplaySender {
         }
     }
 
+    /// See [`ImageSender::tidy`].
+    pub(super) fn tidy(&mut self, now: Micros) -> Option<Micros> {
+        self.images.tidy(now)
+    }
+
+    /// Bytes of the client's dictionary.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.images.held_bytes()
+    }
+
     /// Whether it waits for a frame to begin with.
     pub(super) fn awaits_frame(&self) -> bool {
         matches!(self.phase, Phase::AwaitingFrame)
@@ -389,6 +399,7 @@ impl DisplaySender {
         let target = Target {
             surface_id,
             line: self.pacer.line(),
+            now,
             elapsed: now.since(*self.images_since.get_or_insert(now)),
             exact: self.view.is_sharpening(),
         };

@@ -72,11 +72,6 @@ impl Session {
         }
     }
 
-    /// Nothing happens for a moment: forgets what has not been of use for long. When to come again, if at all.
-    pub fn tidy(&mut self, now: Micros) -> Option<Micros> {
-        self.picture.screen.tidy(now)
-    }
-
     /// The monitors on the screen.
     pub fn set_monitors(&mut self, monitors: Monitors) {
         self.agent.shows(&monitors.heads);
