@@ -282,6 +282,7 @@ fn server_plan(args: &StartArgs, dir: &DesktopDir, had: Had) -> Result<server::P
         driver_socket: dir.file("driver.sock"),
         listeners: had.listeners,
         behind_gateway: args.behind_gateway,
+        gateway_uid: args.gateway_uid,
         certificate: had.certificate,
         ticket: had.ticket,
         sound: had.sound,
