@@ -20,6 +20,8 @@ use std::time::SystemTime;
 use thiserror::Error;
 
 use self::desktop::Desktop;
+#[cfg(test)]
+pub(crate) use self::desktop::STRAYS_GRACE;
 use self::limits::{Limits, host_clock_s};
 use crate::certificate::{Certificate, CertificateError};
 use crate::cli::{Auth, Folders, SaslMechanism, SoundChoice, StartArgs};
