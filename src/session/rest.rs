@@ -2,8 +2,10 @@
 //!
 //! - *Scratch* (codecs, payloads, frames of videos, the old pixels of the search for moves) is given up
 //!   [`SCRATCH_UNUSED_AFTER`] behind the last large images, behind small ones in the next rest;
-//! - save-unders and dictionaries when they have been of no use for [`UNUSED_AFTER`];
-//! - the shadow in the next rest after the last display has gone: who comes is sent everything anyway.
+//! - save-unders and dictionaries when they have been of no use for [`UNUSED_AFTER`].
+//!
+//! The shadow stays, also while nobody watches: the first picture of who comes would else be one in which everything
+//! has changed, which is searched for moves.
 //!
 //! A rest is `io`'s word (`io::tidiness`); here is no timer.
 //!
@@ -69,10 +71,8 @@ impl Session {
     /// Nothing happens for a moment: gives up what has not been of use for long. When to come again, if at all.
     pub fn tidy(&mut self, now: Micros) -> Option<Micros> {
         let mut again = vec![self.picture.screen.tidy(now)];
-        let mut is_seen = false;
         for channel in self.channels.values_mut() {
             if let Role::Display(display) = &mut channel.role {
-                is_seen = true;
                 again.push(display.tidy(now));
             }
         }
@@ -80,9 +80,6 @@ impl Session {
             Some(due) if now < due => again.push(Some(due)),
             Some(_) => self.give_up_scratch(),
             None => {}
-        }
-        if !is_seen {
-            self.picture.screen.resize(self.picture.size());
         }
         again.into_iter().flatten().min()
     }
