@@ -49,6 +49,9 @@ pub(crate) struct Arguments {
     /// Clients on unix sockets come through a gateway: over a network.
     #[arg(long)]
     pub(crate) behind_gateway: bool,
+    /// The user whom the gateway runs as: what it tells of clients' addresses is believed.
+    #[arg(long, value_name = "UID", requires = "behind_gateway")]
+    pub(crate) gateway_uid: Option<u32>,
     /// A file with the certificates of authorities in PEM form: TLS is for clients with a certificate of theirs.
     #[arg(
         long = "tls-client-ca",

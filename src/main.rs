@@ -233,10 +233,12 @@ fn listeners(arguments: &Arguments) -> Result<Vec<Listener>, ServerError> {
     let mut listeners = open(&arguments.listen_fds, offered)?;
     listeners.extend(open(&arguments.tls_listen_fds, required)?);
     if arguments.behind_gateway {
+        let gateway = arguments.gateway_uid;
+        let behind = |listener: Listener| listener.behind_gateway(gateway);
         listeners = listeners
             .into_iter()
-            .map(Listener::behind_gateway)
-            .collect();
+            .map(behind)
+            .collect::<Result<_, _>>()?;
     }
     Ok(listeners)
 }

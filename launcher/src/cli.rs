@@ -234,6 +234,9 @@ pub(crate) struct StartArgs {
     /// Clients come to the socket of --unix alone, through a gateway that knows who they are
     #[arg(long, hide = true, requires = "unix")]
     pub(crate) behind_gateway: bool,
+    /// The user whom that gateway runs as
+    #[arg(long, hide = true, requires = "behind_gateway", value_name = "UID")]
+    pub(crate) gateway_uid: Option<u32>,
     /// How clients prove themselves
     #[arg(long, value_enum, default_value_t = Auth::Ticket)]
     pub(crate) auth: Auth,

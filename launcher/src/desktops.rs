@@ -9,6 +9,9 @@ use crate::control::messages::Desktop;
 use crate::name::DesktopName;
 use crate::terminal::{answer, notice};
 
+/// What is said of a desktop behind an upgrade of the programs.
+pub(crate) const OUTDATED: &str = "  older build (caraway upgrade)";
+
 /// One element of `caraway list --json`.
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -18,6 +21,8 @@ struct Listed<'a> {
     since: &'a str,
     /// Connected clients; none while no server answers.
     clients: Option<usize>,
+    /// It runs an older build than what is installed.
+    outdated: bool,
 }
 
 /// Lists this user's desktops.
@@ -47,6 +52,7 @@ pub(crate) fn status(name: Option<DesktopName>, json: bool) -> Result<(), Client
     let desktop = client::describe(&client::resolve(name)?)?;
     if json {
         let mut object = serde_json::json!(desktop);
+        object["outdated"] = serde_json::json!(desktop.is_outdated());
         object["clients"] = serde_json::json!(desktop.clients());
         object["shared_folders"] = serde_json::json!(desktop.shared_folders());
         answer(object);
@@ -87,6 +93,7 @@ fn listed(desktop: &Desktop) -> Listed<'_> {
         uris: &desktop.uris,
         since: &desktop.since,
         clients: desktop.clients().map(Vec::len),
+        outdated: desktop.is_outdated(),
     }
 }
 
@@ -104,8 +111,9 @@ fn line(desktop: &Listed<'_>) -> String {
         ..
     } = desktop;
     let display = display.unwrap_or("-");
+    let outdated = if desktop.outdated { OUTDATED } else { "" };
     format!(
-        "{name}  {display}  {}  since {since}  {clients}",
+        "{name}  {display}  {}  since {since}  {clients}{outdated}",
         uris.join(" ")
     )
 }

@@ -79,6 +79,7 @@ fn main() -> ExitCode {
             .unwrap_or_else(|| report(desktops::status(args.name, args.json))),
         Verb::Enable(args) => report(units::verbs::enable(&args)),
         Verb::Disable(args) => report(units::verbs::disable(&args)),
+        Verb::Upgrade(args) if args.all => report(others::upgrade(args.check)),
         Verb::Upgrade(args) => report(units::verbs::upgrade(args)),
         Verb::Graphical(args) => units::graphical::run(&args),
         Verb::Stop(args) => args

@@ -24,6 +24,7 @@ use thiserror::Error;
 
 use crate::cli::ViewArgs;
 use crate::control::messages::WayIn;
+use crate::desktops::OUTDATED;
 use crate::name::DesktopName;
 use crate::process::bound;
 use crate::terminal::{answer, notice};
@@ -55,6 +56,9 @@ const ANSWER_PAUSE: Duration = Duration::from_millis(5);
 
 /// Time in which what a process has said is read when it has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Users who are named where there are many.
+const USERS_NAMED_MAX: usize = 8;
 
 /// Where users have their runtime directories, and the beginning of those that have none.
 const RUNTIME_DIRS: &str = "/run/user";
@@ -123,6 +127,71 @@ fn without_user(words: Vec<OsString>) -> Vec<OsString> {
 
 /// Lists every user's desktops.
 pub(crate) fn list(json: bool) -> Result<(), OthersError> {
+    let all: Vec<Value> = all()?.into_iter().map(|(_, desktop)| desktop).collect();
+    if json {
+        answer(serde_json::json!(all));
+    } else if all.is_empty() {
+        notice("no desktop runs");
+    } else {
+        all.iter().for_each(|desktop| answer(line(desktop)));
+    }
+    Ok(())
+}
+
+/// Upgrades every desktop that runs an older build than what is installed, or only says how many there are and how
+/// that is done.
+pub(crate) fn upgrade(is_check: bool) -> Result<(), OthersError> {
+    // A launcher that does not say is older than this.
+    let is_outdated = |desktop: &Value| desktop["outdated"] != false;
+    let mut outdated = all()?;
+    outdated.retain(|(_, desktop)| is_outdated(desktop));
+    if is_check {
+        if let Some(sentence) = advice(&outdated) {
+            answer(sentence);
+        }
+        return Ok(());
+    }
+    for (user, desktop) in &outdated {
+        let name = desktop["name"].as_str().unwrap_or_default();
+        let asked = name
+            .parse::<DesktopName>()
+            .map_err(|_| OthersError::Nonsense(user.name.clone()));
+        let words = |name: DesktopName| vec!["upgrade".into(), name.as_str().into()];
+        match asked.and_then(|name| ask(user, &words(name), END_DEADLINE)) {
+            Ok(text) => {
+                for said in text.lines() {
+                    answer(format!("{}: {said}", user.name).replace(char::is_control, " "));
+                }
+            }
+            Err(error) => notice(error),
+        }
+    }
+    Ok(())
+}
+
+/// How many desktops are outdated, whose, and what is to be done.
+fn advice(outdated: &[(User, Value)]) -> Option<String> {
+    let users: BTreeSet<&str> = outdated
+        .iter()
+        .map(|(user, _)| user.name.as_str())
+        .collect();
+    let first: Vec<&str> = users.iter().take(USERS_NAMED_MAX).copied().collect();
+    let names = match users.len().checked_sub(first.len()) {
+        Some(0) | None => first.join(", "),
+        Some(more) => format!("{} and {more} more", first.join(", ")),
+    };
+    let desktops = match outdated.len() {
+        0 => return None,
+        1 => "1 desktop goes on with its older build".to_owned(),
+        count => format!("{count} desktops go on with their older build"),
+    };
+    Some(format!(
+        "{desktops} ({names}). Nothing is lost by an upgrade, clients reconnect: caraway upgrade --all"
+    ))
+}
+
+/// Every user's desktops, as far as they answer.
+fn all() -> Result<Vec<(User, Value)>, OthersError> {
     let mut all = Vec::new();
     let users = users()?;
     for some in users.chunks(ASKED_AT_ONCE) {
@@ -144,14 +213,7 @@ pub(crate) fn list(json: bool) -> Result<(), OthersError> {
             }
         }
     }
-    if json {
-        answer(serde_json::json!(all));
-    } else if all.is_empty() {
-        notice("no desktop runs");
-    } else {
-        all.iter().for_each(|desktop| answer(line(desktop)));
-    }
-    Ok(())
+    Ok(all)
 }
 
 /// How to connect to a desktop of `user`.
@@ -293,13 +355,14 @@ fn wait(child: &mut Child, deadline: Duration) -> io::Result<ExitStatus> {
 }
 
 /// The desktops in a user's answer, each with the user's name.
-fn of_user(user: &User, text: &str) -> Vec<Value> {
+fn of_user(user: &User, text: &str) -> Vec<(User, Value)> {
     let mut desktops: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
     desktops.retain(Value::is_object);
-    for desktop in &mut desktops {
+    let with_name = |mut desktop: Value| {
         desktop["user"] = user.name.clone().into();
-    }
-    desktops
+        (user.clone(), desktop)
+    };
+    desktops.into_iter().map(with_name).collect()
 }
 
 fn line(desktop: &Value) -> String {
@@ -314,7 +377,12 @@ fn line(desktop: &Value) -> String {
     };
     let [user, name, display] = ["user", "name", "display"].map(word);
     let [uris, since, clients] = ["uris", "since", "clients"].map(word);
-    let line = format!("{user}  {name}  {display}  {uris}  since {since}  {clients} clients");
+    let outdated = match desktop["outdated"] {
+        Value::Bool(false) => "",
+        _ => OUTDATED,
+    };
+    let line =
+        format!("{user}  {name}  {display}  {uris}  since {since}  {clients} clients{outdated}");
     line.replace(char::is_control, " ")
 }
 
@@ -338,10 +406,31 @@ mod tests {
         let text = r#"[{"name":"a\u001b[2J","display":":1","uris":["x","y"],"clients":2}, 7]"#;
         let all = of_user(&somebody(), text);
         assert_eq!(all.len(), 1);
-        let line = line(&all[0]);
-        assert!(!line.contains('\x1b'), "{line}");
-        assert!(line.starts_with("root  a") && line.ends_with("2 clients"));
+        let told = line(&all[0].1);
+        assert!(!told.contains('\x1b'), "{told}");
+        assert!(told.starts_with("root  a") && told.ends_with(OUTDATED));
+        let text = r#"[{"name":"a","clients":2,"outdated":false}]"#;
+        assert!(line(&of_user(&somebody(), text)[0].1).ends_with("2 clients"));
         assert!(of_user(&somebody(), "rubbish").is_empty());
+    }
+
+    #[test]
+    fn outdated_desktops_are_counted_and_their_users_named() {
+        assert_eq!(advice(&[]), None);
+        let mut outdated = of_user(&somebody(), r#"[{"name":"a"}]"#);
+        let one = advice(&outdated).unwrap();
+        assert!(one.starts_with("1 desktop goes on") && one.contains("(root)"));
+        for at in 0..20 {
+            let mut user = somebody();
+            user.name = format!("user{at:02}");
+            outdated.extend(of_user(&user, r#"[{"name":"a"}, {"name":"b"}]"#));
+        }
+        let many = advice(&outdated).unwrap();
+        assert!(many.starts_with("41 desktops go on"), "{many}");
+        assert!(
+            many.contains("user06 and 13 more") && many.contains("upgrade --all"),
+            "{many}"
+        );
     }
 
     #[test]

@@ -216,11 +216,24 @@ impl Outbox {
 
     /// Moves what waits to the end of `out`.
     pub fn take_into(&mut self, out: &mut Vec<u8>) {
+        if self.out.is_empty() {
+            return;
+        }
         if out.is_empty() {
             std::mem::swap(out, &mut self.out);
         } else {
             out.append(&mut self.out);
         }
+    }
+
+    /// Gives up what the next message takes again.
+    pub fn give_up_scratch(&mut self) {
+        self.out.shrink_to_fit();
+    }
+
+    /// Bytes that it keeps, used or not.
+    pub const fn held_bytes(&self) -> usize {
+        self.out.capacity()
     }
 
     fn pong(&mut self, now: Micros, id: u32) -> Answer {

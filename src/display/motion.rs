@@ -60,6 +60,11 @@ impl Motion {
         Self::default()
     }
 
+    /// Bytes of the old pixels that it compares with, by far the most of what it keeps.
+    pub const fn held_bytes(&self) -> usize {
+        self.before.held_bytes()
+    }
+
     /// Reads `region` from `source` into the shadow and tells how the new picture comes from the old one.
     pub fn refresh(
         &mut self,

@@ -30,7 +30,7 @@ pub const SAVED_AREA_MIN: u64 = 4096;
 
 /// What has been of no use for so long is forgotten in the next rest: up to [`SAVED_PIXELS_MAX`] for a desktop where
 /// nobody does anything.
-const UNUSED_AFTER: Micros = Micros::from_secs(120);
+pub const UNUSED_AFTER: Micros = Micros::from_secs(90);
 
 /// Differing neighbours in the sampled rows of the plainest content that is remembered or brought back: below some
 /// 300 bytes an image is as good.
@@ -122,6 +122,12 @@ impl Saved {
     /// Pixels that are remembered.
     pub fn pixels(&self) -> u64 {
         self.slots.iter().map(Slot::area).sum()
+    }
+
+    /// Bytes of them, and of what is kept for the next ones.
+    pub fn held_bytes(&self) -> usize {
+        let pixels = usize::try_from(self.pixels()).unwrap_or(usize::MAX);
+        size_of::<u32>().saturating_mul(pixels.saturating_add(self.spare.capacity()))
     }
 
     /// Forgets everything; nobody is there to whom it would matter.

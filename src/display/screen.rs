@@ -123,6 +123,20 @@ impl Screen {
         self.saved.clear();
     }
 
+    /// Gives up what the next search for moves takes again.
+    pub fn give_up_scratch(&mut self) {
+        self.motion = Motion::new();
+    }
+
+    /// Bytes of the shadow, of what it is compared with, and of what is remembered.
+    pub fn held_bytes(&self) -> [usize; 3] {
+        [
+            self.shadow.held_bytes(),
+            self.motion.held_bytes(),
+            self.saved.held_bytes(),
+        ]
+    }
+
     /// Whether a frame would look at any pixel.
     pub const fn is_touched(&self) -> bool {
         !self.touched.is_empty() || !self.damage.is_empty() || !self.hinted.is_empty()

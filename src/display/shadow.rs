@@ -48,6 +48,11 @@ impl Shadow {
         self.size
     }
 
+    /// Bytes of its pixels.
+    pub const fn held_bytes(&self) -> usize {
+        self.pixels.capacity() * size_of::<u32>()
+    }
+
     /// The pixels of `rect`; none when it leaves the picture.
     pub fn pixels(&self, rect: &Rect) -> Option<Pixels<'_>> {
         if rect.is_empty() || !self.size.rect().contains(rect) {

@@ -3,8 +3,11 @@
 //! The server trusts its unix socket, so the ticket is empty. What it announces has to be what the gateway has
 //! announced for it: both are of one build unless one of them is being upgraded, and then the client has to come again.
 
+use core::net::SocketAddr;
+
 use crate::base::{Access, ByteReader, ByteWriter};
 use crate::wire::caps;
+use crate::wire::client_address;
 use crate::wire::link::{AuthMechanism, LinkCode, LinkHeader, LinkMessage, LinkReply, TICKET_SIZE};
 use crate::wire::{Decode, Encode};
 
@@ -46,9 +49,15 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// What the client has asked for, with the connection id that the desktop's server knows it by. One that may only
-    /// watch asks for no more.
-    pub fn new(message: &LinkMessage, connection_id: u32, access: Access) -> Self {
+    /// What the client at `address` has asked for, with the connection id that the desktop's server knows it by. One
+    /// that may only watch asks for no more. The first output is to be written at once: the server believes the
+    /// address of one writer alone.
+    pub fn new(
+        message: &LinkMessage,
+        connection_id: u32,
+        access: Access,
+        address: SocketAddr,
+    ) -> Self {
         let mut body = Vec::new();
         let mut message = LinkMessage {
             connection_id,
@@ -58,6 +67,7 @@ impl Replay {
             message.common_caps = message.common_caps.with(caps::common::WATCHES_ONLY);
         }
         message.encode(&mut ByteWriter::new(&mut body));
+        client_address::append(address, &mut body);
         let mut output = Vec::new();
         let mut writer = ByteWriter::new(&mut output);
         LinkHeader::new(u32::try_from(body.len()).unwrap_or(u32::MAX)).encode(&mut writer);
@@ -145,12 +155,26 @@ mod tests {
         }
     }
 
+    fn address() -> SocketAddr {
+        "192.0.2.7:5678".parse().unwrap()
+    }
+
+    #[test]
+    fn the_first_words_tell_the_clients_address() {
+        let mut replay = Replay::new(&message(), 1, Access::Full, address());
+        let said = replay.take_output();
+        assert_eq!(client_address::find(&said), Some(address()));
+    }
+
     /// Our own server's end takes it, whatever the pieces.
     fn link(
         piece: usize,
         verdict: Result<(), crate::channel::link::LinkError>,
     ) -> (Result<Progress, ReplayError>, Option<LinkMessage>) {
-        let (mut replay, mut server) = (Replay::new(&message(), 99, Access::Full), Link::new());
+        let (mut replay, mut server) = (
+            Replay::new(&message(), 99, Access::Full, address()),
+            Link::new(),
+        );
         let mut linked = None;
         loop {
             let said = replay.take_output();
@@ -188,7 +212,7 @@ mod tests {
 
         #[test]
         fn whatever_answers_it_ends(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let mut replay = Replay::new(&message(), 1, Access::Full);
+            let mut replay = Replay::new(&message(), 1, Access::Full, address());
             let linked = matches!(replay.push(&bytes), Ok(Progress::Linked(_)));
             prop_assert!(!linked);
         }
@@ -200,7 +224,7 @@ mod tests {
         let (progress, linked) = link(1000, Err(refused));
         assert_eq!(progress, Err(ReplayError::Refused(LinkCode::ERROR)));
         assert_eq!(linked, None);
-        let mut replay = Replay::new(&message(), 1, Access::Full);
+        let mut replay = Replay::new(&message(), 1, Access::Full, address());
         let mut reply = Vec::new();
         LinkReply::refusal(LinkCode::CHANNEL_NOT_AVAILABLE).write(&mut reply);
         let refused = ReplayError::Refused(LinkCode::CHANNEL_NOT_AVAILABLE);

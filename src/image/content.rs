@@ -114,6 +114,29 @@ impl ContentEncoder {
         self.parts = parts;
     }
 
+    /// Gives up all memory; the next picture takes what it needs.
+    pub fn give_up(&mut self) {
+        self.classifier = Classifier::new();
+        self.parts = Vec::new();
+        self.encoders = Vec::new();
+        self.spare = Vec::new();
+    }
+
+    /// Whether it has memory of its codecs, whose bytes follow the largest picture.
+    pub fn holds_codecs(&self) -> bool {
+        !self.encoders.is_empty()
+    }
+
+    /// Bytes of payloads that are kept for the next pieces.
+    pub fn held_bytes(&self) -> usize {
+        self.spare.iter().map(Vec::capacity).sum()
+    }
+
+    /// A JPEG encoder like those that it uses.
+    pub fn jpeg_backend(&self) -> Box<dyn JpegBackend> {
+        (self.backends)()
+    }
+
     /// Takes a piece's memory back.
     pub fn recycle(&mut self, mut payload: Vec<u8>) {
         if self.spare.len() < SPARE_MAX {

@@ -5,8 +5,6 @@
 //! (`docs/decisions/0013`). Client and server count images, so one dictionary belongs to one connection, and
 //! what was encoded must be sent.
 
-use crate::base::Micros;
-
 use super::choose::Encoded;
 use super::glz::GlzEncoder;
 use super::pixels::Pixels;
@@ -21,9 +19,6 @@ const AREA_MIN: usize = 64;
 /// Bytes of GLZ that are deflated for a client that is near: a fifth to a third less, for a tenth of a millisecond at
 /// most. More than that is on its way on a LAN sooner than it is deflated.
 const NEAR_DEFLATED_MAX: usize = 8 * 1024;
-
-/// Images that were of no use for so long are forgotten.
-const UNUSED_AFTER: Micros = Micros::from_secs(120);
 
 /// What bytes are worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,23 +37,33 @@ pub struct Dictionary {
     plain: Vec<u8>,
     /// What bytes are worth now.
     pub thrift: Thrift,
-    /// Images so far, and as many as there were at a rest and when that was.
-    images: u64,
-    rested: Option<(u64, Micros)>,
 }
 
 impl Dictionary {
     /// For a client that keeps so many pixels (`SpiceMsgcDisplayInit`, field `glz_dictionary_window_size`); `None`
     /// where that is too little to be of use.
     pub fn new(window_pixels: u32) -> Option<Self> {
+        Self::continuing(window_pixels, 0)
+    }
+
+    /// The same in place of one that was given up, whose [`next_id`](Self::next_id) this was.
+    pub fn continuing(window_pixels: u32, next_id: u64) -> Option<Self> {
         Some(Self {
-            glz: GlzEncoder::new(window_pixels)?,
+            glz: GlzEncoder::continuing(window_pixels, next_id)?,
             zlib: None,
             plain: Vec::new(),
             thrift: Thrift::Far,
-            images: 0,
-            rested: None,
         })
+    }
+
+    /// What the client calls the next image.
+    pub const fn next_id(&self) -> u64 {
+        self.glz.next_id()
+    }
+
+    /// Bytes of the images that it remembers.
+    pub fn held_bytes(&self) -> usize {
+        self.glz.held_bytes()
     }
 
     /// Appends an image, which has to be sent; `None`, and nothing appended, where it is not for the dictionary, or
@@ -78,7 +83,6 @@ impl Dictionary {
             self.glz.take_back();
             return None;
         }
-        self.images += 1;
         let deflates = self.thrift == Thrift::Far || self.plain.len() <= NEAR_DEFLATED_MAX;
         if deflates {
             let zlib = self.zlib.get_or_insert_with(|| ZlibWrapper::new(LEVEL));
@@ -88,26 +92,6 @@ impl Dictionary {
         }
         out.extend_from_slice(&self.plain);
         Some(Encoded::Glz)
-    }
-
-    /// Nothing happens for a moment: forgets what has not been of use for [`UNUSED_AFTER`]. When to come again, if
-    /// something is remembered still.
-    pub fn tidy(&mut self, now: Micros) -> Option<Micros> {
-        if self.images == 0 {
-            return None;
-        }
-        let since = match self.rested {
-            Some((images, since)) if images == self.images => since,
-            _ => now,
-        };
-        self.rested = Some((self.images, since));
-        if now < since + UNUSED_AFTER {
-            return Some(since + UNUSED_AFTER);
-        }
-        self.glz.forget();
-        (self.zlib, self.plain) = (None, Vec::new());
-        (self.images, self.rested) = (0, None);
-        None
     }
 }
 
@@ -190,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_used_is_forgotten_in_a_rest() {
+    fn one_that_goes_on_refers_to_nothing_before_it() {
         let data: Vec<u32> = (0..4096_u32)
             .map(|at| (at / 7).wrapping_mul(0x9e37_79b1) >> 8)
             .collect();
@@ -205,14 +189,11 @@ mod tests {
             assert!(decoded.is_ok_and(|decoded| decoded == data));
             out.len()
         };
-        let (start, later) = (Micros::from_secs(7), Micros::from_secs(100));
-        assert_eq!(dictionary.tidy(start), None, "nothing to forget");
         let first = draw(&mut dictionary);
-        assert_eq!(dictionary.tidy(start), Some(start + UNUSED_AFTER));
         assert!(draw(&mut dictionary) * 4 < first);
-        assert_eq!(dictionary.tidy(later), Some(later + UNUSED_AFTER));
-        assert_eq!(dictionary.tidy(later + start), Some(later + UNUSED_AFTER));
-        assert_eq!(dictionary.tidy(later + UNUSED_AFTER), None);
+        assert_ne!(dictionary.held_bytes(), 0);
+        let mut dictionary = Dictionary::continuing(WINDOW, dictionary.next_id()).unwrap();
+        assert_eq!(dictionary.held_bytes(), 0);
         assert!(draw(&mut dictionary).abs_diff(first) < first / 10);
     }
 }

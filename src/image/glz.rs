@@ -27,6 +27,11 @@
 //!   [`GLZ_WINDOW_PIXELS_MAX`].
 //! - A client that connects again has an empty dictionary: a new encoder. Nothing else resets it;
 //!   surfaces come and go without.
+//! - The window may be given up at any time: an encoder that goes on with the ids, [`continuing`], refers to no image
+//!   before its own, and its first one says so, upon which the client frees all others. Ids that began again at 0
+//!   would be those of images that the client keeps.
+//!
+//! [`continuing`]: GlzEncoder::continuing
 
 use crate::base::limits::{GLZ_WINDOW_PIXELS_MAX, GLZ_WINDOW_PIXELS_MIN};
 use crate::base::{ByteWriter, Size};
@@ -71,19 +76,38 @@ impl GlzEncoder {
     /// An encoder for a client that keeps `window_pixels`; nothing for one that keeps too few to be
     /// of use.
     pub fn new(window_pixels: u32) -> Option<Self> {
+        Self::continuing(window_pixels, 0)
+    }
+
+    /// The same for a client whose last image of another encoder was the one before `next_id`.
+    pub fn continuing(window_pixels: u32, next_id: u64) -> Option<Self> {
         let pixels = window_pixels.min(GLZ_WINDOW_PIXELS_MAX);
         if pixels < GLZ_WINDOW_PIXELS_MIN {
             return None;
         }
-        Some(Self::with_window(pixels as usize))
+        Some(Self {
+            window: Window::new(pixels as usize, next_id),
+            compressor: GlzCompressor::new(),
+        })
     }
 
     /// An encoder with a window of this many pixels, however few.
+    #[cfg(test)]
     pub(super) fn with_window(pixels: usize) -> Self {
         Self {
-            window: Window::new(pixels),
+            window: Window::new(pixels, 0),
             compressor: GlzCompressor::new(),
         }
+    }
+
+    /// The id of the next image.
+    pub const fn next_id(&self) -> u64 {
+        self.window.next_id()
+    }
+
+    /// Bytes of the window.
+    pub fn held_bytes(&self) -> usize {
+        self.window.held_bytes()
     }
 
     /// Whether an image of this size can be encoded.
@@ -123,11 +147,6 @@ impl GlzEncoder {
     /// The image that was encoded last will not be sent: its id goes to the next one.
     pub fn take_back(&mut self) {
         self.window.take_back();
-    }
-
-    /// Forgets all images and gives their memory back. The client learns of it from the next image.
-    pub fn forget(&mut self) {
-        self.window.forget();
     }
 }
 
@@ -256,8 +275,8 @@ mod tests {
         New(Picture),
         /// It is encoded and not sent.
         TakenBack(Picture),
-        /// The encoder gives its memory back.
-        Forget,
+        /// Another encoder goes on.
+        GivenUp,
         /// One of the pictures before, or a part of it.
         Again(prop::sample::Index, u32, u32),
     }
@@ -268,7 +287,7 @@ mod tests {
         let step = prop_oneof![
             4 => picture().prop_map(Step::New),
             1 => picture().prop_map(Step::TakenBack),
-            1 => Just(Step::Forget),
+            1 => Just(Step::GivenUp),
             6 => again,
         ];
         prop::collection::vec(step, 1..16)
@@ -298,8 +317,10 @@ mod tests {
                         }
                         continue;
                     }
-                    Step::Forget => {
-                        encoder.forget();
+                    Step::GivenUp => {
+                        let next_id = encoder.next_id();
+                        encoder = GlzEncoder::with_window(window);
+                        encoder.window = Window::new(window, next_id);
                         continue;
                     }
                     Step::New(picture) => (picture, 0, 0),

@@ -51,14 +51,24 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// An empty window of so many pixels; memory is taken when images come.
-    pub(super) fn new(capacity: usize) -> Self {
+    /// An empty window of so many pixels, whose first image has the id `next_id`; memory is taken when images come.
+    pub(super) fn new(capacity: usize, next_id: u64) -> Self {
         Self {
             ring: Vec::new(),
             capacity,
             images: VecDeque::new(),
-            next_id: 0,
+            next_id,
         }
+    }
+
+    /// The id of the next image.
+    pub(super) const fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.ring.capacity() * size_of::<u32>() + self.images.capacity() * size_of::<Image>()
     }
 
     /// Pixels that it can hold.
@@ -113,12 +123,6 @@ impl Window {
         if self.images.pop_back().is_some() {
             self.next_id -= 1;
         }
-    }
-
-    /// Forgets all images and gives their memory back; ids go on.
-    pub(super) fn forget(&mut self) {
-        self.images = VecDeque::new();
-        self.ring = Vec::new();
     }
 
     /// How many ids before the newest image the oldest one lies.
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn images_lie_in_one_piece_and_push_out_the_oldest() {
-        let mut window = Window::new(16);
+        let mut window = Window::new(16, 0);
         assert!(window.fits(15) && !window.fits(16));
         for id in 0..3 {
             assert_eq!(push(&mut window, 5), id);
@@ -224,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_back_was_never_there() {
-        let mut window = Window::new(16);
+        let mut window = Window::new(16, 0);
         push(&mut window, 6);
         push(&mut window, 5);
         push(&mut window, 6);
@@ -236,19 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_takes_no_memory() {
-        let mut window = Window::new(16);
-        push(&mut window, 5);
-        push(&mut window, 6);
-        window.forget();
-        assert_eq!((window.ring.capacity(), window.image(0)), (0, None));
-        assert_eq!(push(&mut window, 3), 2, "ids go on");
-        assert_eq!(held(&window), [(0, 3)]);
-    }
-
-    #[test]
     fn small_images_are_bounded_in_number() {
-        let mut window = Window::new(1 << 16);
+        let mut window = Window::new(1 << 16, 0);
         for _ in 0..GLZ_WINDOW_IMAGES_MAX + 10 {
             push(&mut window, 1);
         }
@@ -261,7 +254,7 @@ mod tests {
 
     #[test]
     fn memory_does_not_exceed_the_window() {
-        let mut window = Window::new(1000);
+        let mut window = Window::new(1000, 0);
         for area in (1..1000).step_by(13) {
             push(&mut window, area);
             held(&window);

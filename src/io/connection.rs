@@ -55,12 +55,14 @@ pub(super) struct Arrival {
     pub(super) stream: Transport,
     /// Who has to answer for it; none for this host's own.
     pub(super) source: Option<Source>,
+    /// The user whose word on the client's address is believed.
+    pub(super) gateway: Option<u32>,
     pub(super) encryption: Encryption,
     pub(super) kernel: Kernel,
     pub(super) origin: Origin,
 }
 
-/// Serves one connection to its end. The caller logs the error.
+/// Serves one connection to its end; `peer` is who it comes from, better known here. The caller logs the error.
 ///
 /// # Errors
 /// [`ConnectionError`] says why it ended, unless the client simply closed it.
@@ -68,17 +70,25 @@ pub(super) async fn serve(
     host: &Rc<Host>,
     arrival: Arrival,
     place: WaitingPlace,
+    peer: &mut String,
 ) -> Result<(), ConnectionError> {
     let Arrival {
         stream,
         source,
+        gateway,
         encryption,
         kernel,
         mut origin,
     } = arrival;
-    let linking = handshake(host, stream, source, &encryption, &origin.peer);
+    let linking = async {
+        if let Some(address) = stream.forwarded(gateway).await? {
+            *peer = address.to_string();
+        }
+        handshake(host, stream, source, &encryption, peer).await
+    };
     let (stream, mut guard, linked) = place.open(linking).await?;
     let key = guard.key;
+    origin.peer.clone_from(peer);
     origin.user = guard.user.take();
     let is_inputs = linked.message.channel_type == ChannelType::INPUTS;
     let tls = stream.is_tls();
@@ -294,6 +304,9 @@ async fn run(
             }
         }
         let is_idle = unsent.is_empty();
+        if is_idle && !more {
+            unsent.give_up_scratch();
+        }
         let (deadline, is_held) =
             host.with(|session| (session.deadline(guard.key), session.is_held(guard.key)));
         let deadline = deadline.map(|at| host.instant(at));

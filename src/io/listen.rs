@@ -15,7 +15,7 @@ use super::transport::Transport;
 use crate::auth::doorkeeper::Source;
 use crate::display::Path;
 use crate::os::inherited::{InheritError, InheritedListener, adopt_listener};
-use crate::os::peer_credentials::PeerCredentials;
+use crate::os::peer_credentials::{self, PeerCredentials};
 use crate::session::Origin;
 
 /// Bytes that the kernel may hold between this server and a gateway.
@@ -30,7 +30,16 @@ pub enum Listener {
     /// TCP.
     Tcp(TcpListener, Encryption),
     /// Unix stream: only the desktop's own user is served, directly or through a gateway that has let the user in.
-    Unix(UnixListener, Path),
+    Unix(UnixListener, Way),
+}
+
+/// How clients come to a unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From this host.
+    Direct,
+    /// Through a gateway from a network; the user whose word on a client's address is believed, if any.
+    Gateway(Option<u32>),
 }
 
 /// Why a listening socket cannot be used.
@@ -60,18 +69,26 @@ impl Listener {
             }
             InheritedListener::Unix(listener) => {
                 listener.set_nonblocking(true)?;
-                Self::Unix(UnixListener::from_std(listener)?, Path::Unix)
+                Self::Unix(UnixListener::from_std(listener)?, Way::Direct)
             }
         })
     }
 
-    /// The same, where clients of a unix socket come through a gateway from a network.
-    #[must_use]
-    pub fn behind_gateway(self) -> Self {
-        match self {
-            Self::Unix(listener, _) => Self::Unix(listener, Path::Network),
+    /// The same, where clients of a unix socket come through a gateway from a network. The gateway runs as the user
+    /// `gateway`, if that is known.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn behind_gateway(self, gateway: Option<u32>) -> Result<Self, ListenError> {
+        Ok(match self {
+            Self::Unix(listener, _) => {
+                if gateway.is_some() {
+                    peer_credentials::note_writers(&listener)?;
+                }
+                Self::Unix(listener, Way::Gateway(gateway))
+            }
             other => other,
-        }
+        })
     }
 
     /// Accepts clients for ever; each becomes a task of the current `LocalSet`.
@@ -79,7 +96,7 @@ impl Listener {
         loop {
             let accepted = match &self {
                 Self::Tcp(listener, encryption) => accept_tcp(listener, encryption, &host).await,
-                Self::Unix(listener, path) => accept_unix(listener, *path, &host).await,
+                Self::Unix(listener, way) => accept_unix(listener, *way, &host).await,
             };
             if let Err(error) = accepted {
                 host.door.not_accepted(error).await;
@@ -120,6 +137,7 @@ async fn accept_tcp(
     let arrival = Arrival {
         stream: Transport::Tcp(stream),
         source,
+        gateway: None,
         encryption: encryption.clone(),
         kernel,
         origin: Origin {
@@ -134,9 +152,9 @@ async fn accept_tcp(
 
 /// # Errors
 /// The same.
-async fn accept_unix(listener: &UnixListener, path: Path, host: &Rc<Host>) -> std::io::Result<()> {
+async fn accept_unix(listener: &UnixListener, way: Way, host: &Rc<Host>) -> std::io::Result<()> {
     let (stream, _) = listener.accept().await?;
-    let prepared = prepare_unix(&stream, path);
+    let prepared = prepare_unix(&stream, way);
     match prepared {
         Ok(peer) if peer.is_own_user() => {}
         Ok(peer) => {
@@ -153,9 +171,14 @@ async fn accept_unix(listener: &UnixListener, path: Path, host: &Rc<Host>) -> st
     let Some(place) = host.door.knock(&UNIX_PEER, None) else {
         return Ok(());
     };
+    let (path, gateway) = match way {
+        Way::Direct => (Path::Unix, None),
+        Way::Gateway(gateway) => (Path::Network, gateway),
+    };
     let arrival = Arrival {
         stream: Transport::Unix(stream),
         source: None,
+        gateway,
         encryption: Encryption::None,
         kernel: Kernel::of_unix(),
         origin: Origin {
@@ -168,8 +191,8 @@ async fn accept_unix(listener: &UnixListener, path: Path, host: &Rc<Host>) -> st
     Ok(())
 }
 
-fn prepare_unix(stream: &UnixStream, path: Path) -> std::io::Result<PeerCredentials> {
-    if path == Path::Network {
+fn prepare_unix(stream: &UnixStream, way: Way) -> std::io::Result<PeerCredentials> {
+    if matches!(way, Way::Gateway(_)) {
         // What waits here nothing can make newer.
         SockRef::from(stream).set_send_buffer_size(GATEWAY_BUFFER_BYTES)?;
     }
@@ -177,10 +200,10 @@ fn prepare_unix(stream: &UnixStream, path: Path) -> std::io::Result<PeerCredenti
 }
 
 fn spawn(host: &Rc<Host>, arrival: Arrival, place: WaitingPlace) {
-    let peer = arrival.origin.peer.clone();
+    let mut peer = arrival.origin.peer.clone();
     let host = Rc::clone(host);
     tokio::task::spawn_local(async move {
-        match connection::serve(&host, arrival, place).await {
+        match connection::serve(&host, arrival, place, &mut peer).await {
             Ok(()) => tracing::info!(%peer, "connection closed"),
             Err(ConnectionError::Opening(error)) => host.door.ended(&peer, &error),
             Err(error) => tracing::info!(%peer, %error, "connection ended"),

@@ -1,6 +1,7 @@
 //! The three ways in which bytes come: plain TCP, TLS over TCP, and the unix socket of this host.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,9 +11,16 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use super::tls::{TLS_FIRST_BYTE, Tls};
+use crate::base::limits::LINK_MESSAGE_MAX;
+use crate::os::peer_credentials;
+use crate::wire::client_address;
+use crate::wire::link::LinkHeader;
 
 /// Bytes of records that are gathered for one write: a burst with what encryption adds.
 const GATHERED_BYTES: usize = 72 * 1024;
+
+/// The longest link message with its header.
+const FIRST_BYTES: usize = LinkHeader::SIZE + LINK_MESSAGE_MAX as usize;
 
 /// Between two looks at a connection whose bytes nobody reads yet.
 const CLOSED_LOOK: Duration = Duration::from_millis(500);
@@ -45,6 +53,22 @@ impl Transport {
             }
             (other, _) => Ok(other),
         }
+    }
+
+    /// The client's address, where the user `gateway` has written the first bytes, and they tell it. Waits for them.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub(super) async fn forwarded(&self, gateway: Option<u32>) -> io::Result<Option<SocketAddr>> {
+        let (Self::Unix(stream), Some(gateway)) = (self, gateway) else {
+            return Ok(None);
+        };
+        let mut buffer = [0; FIRST_BYTES];
+        let look = || peer_credentials::first_writer(stream, &mut buffer);
+        let (count, writer) = stream.async_io(Interest::READABLE, look).await?;
+        // What is not there whole its writer has not written at once: the rest may be another's.
+        let told = client_address::find(buffer.get(..count).unwrap_or_default());
+        Ok(told.filter(|_| writer == Some(gateway)))
     }
 
     /// Whether nobody between client and server can read or change what passes.
@@ -120,5 +144,59 @@ impl AsyncWrite for Transport {
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::base::Access;
+    use crate::gateway::replay::Replay;
+    use crate::os::PeerCredentials;
+    use crate::wire::caps::Caps;
+    use crate::wire::link::{ChannelType, LinkMessage};
+
+    /// What the server makes of a link in these pieces, when it believes `gateway`.
+    async fn forwarded(pieces: &[&[u8]], gateway: Option<u32>) -> Option<SocketAddr> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        peer_credentials::note_writers(&listener).unwrap();
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let server = Transport::Unix(UnixStream::from_std(stream).unwrap());
+        let (first, rest) = pieces.split_first().unwrap();
+        client.write_all(first).await.unwrap();
+        let found = server.forwarded(gateway).await.unwrap();
+        for piece in rest {
+            client.write_all(piece).await.unwrap();
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn an_address_is_believed_of_the_gateways_user_alone() {
+        let (stream, _other) = UnixStream::pair().unwrap();
+        let own = PeerCredentials::of(&stream).unwrap().uid;
+        let address = "[2001:db8::7]:5678".parse().unwrap();
+        let message = LinkMessage {
+            connection_id: 0,
+            channel_type: ChannelType::MAIN,
+            channel_id: 0,
+            common_caps: Caps::of(&[0]),
+            channel_caps: Caps::of(&[]),
+        };
+        let link = Replay::new(&message, 0, Access::Full, address).take_output();
+        assert_eq!(forwarded(&[&link], Some(own)).await, Some(address));
+        assert_eq!(forwarded(&[&link], Some(own + 1)).await, None, "a forgery");
+        assert_eq!(forwarded(&[&link], None).await, None, "nobody is believed");
+        let (one, other) = link.split_at(30);
+        let in_two = forwarded(&[one, other], Some(own)).await;
+        assert_eq!(in_two, None, "the rest may be another's");
     }
 }

@@ -12,6 +12,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt, WriteHalf};
 use super::transport::Transport;
 use crate::wire::header::message_bytes;
 
+/// Bytes of memory that a channel keeps for what it will send: most frames of most desktops take less.
+const KEPT_BYTES: usize = 16 * 1024;
+
 /// Output on its way.
 #[derive(Debug)]
 pub(super) struct Unsent {
@@ -73,6 +76,14 @@ impl Unsent {
         self.written = 0;
         self.message_end = 0;
         &mut self.bytes
+    }
+
+    /// Nothing is to be sent now: what a large image took goes.
+    pub(super) fn give_up_scratch(&mut self) {
+        if KEPT_BYTES < self.bytes.capacity() {
+            self.bytes = Vec::new();
+            self.written = 0;
+        }
     }
 
     /// Hands on as much as the stream takes. Returns whether it takes any more. May be cancelled and called again.

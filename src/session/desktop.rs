@@ -24,6 +24,7 @@ use super::image_sender::ImageEncoders;
 use super::picture::Picture;
 use super::presence::Presence;
 use super::registry::{AdmitError, ChannelKey, Registry};
+use super::rest::Scratch;
 use super::sound_side::SoundSide;
 use super::video_frames::VideoFrames;
 use super::visits::Visit;
@@ -83,9 +84,10 @@ pub struct Session {
     pub(super) presence: Presence,
     pub(super) frames: u64,
     pub(super) framed_at: Micros,
-    content: ContentEncoder,
+    pub(super) content: ContentEncoder,
     workers: Box<dyn Workers>,
-    video_frames: VideoFrames,
+    pub(super) video_frames: VideoFrames,
+    pub(super) scratch: Scratch,
     pub(super) records: Vec<InputRecord>,
     pub(super) events: Vec<Event>,
     /// Streams with news, for as long as one call lasts.
@@ -114,6 +116,7 @@ impl Session {
             content: ContentEncoder::new(),
             workers: Box::new(Alone),
             video_frames: VideoFrames::new(),
+            scratch: Scratch::default(),
             records: Vec::new(),
             events: Vec::new(),
             folder_news: Vec::new(),
@@ -311,7 +314,10 @@ impl Session {
                     },
                     video: &mut self.video_frames,
                 };
-                display.transmit(now, &self.picture, &mut encoders, outbox)
+                let before = outbox.written_bytes();
+                let sent = display.transmit(now, &self.picture, &mut encoders, outbox);
+                self.scratch.used(now, outbox.written_bytes() - before);
+                sent
             }
             Role::Cursor(cursor) => {
                 let mode = self.modes.get(client).copied().unwrap_or(MouseMode::Client);
@@ -398,6 +404,8 @@ impl Session {
         let is_display = |channel: &Channel| matches!(channel.role, Role::Display(_));
         if !self.channels.values().any(is_display) {
             self.picture.screen.unwatched();
+            // Whoever is attached to the driver shall know that nobody does.
+            self.events.push(Event::FrameWanted);
         }
         self.input.release_all(holder(key), &mut self.records);
         for other in self.registry.remove(key) {

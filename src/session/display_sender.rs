@@ -113,11 +113,6 @@ impl DisplaySender {
         Ok(())
     }
 
-    /// Nothing happens for a moment: forgets what has not been of use for long. When to come again, if at all.
-    pub(super) fn tidy(&mut self, now: Micros) -> Option<Micros> {
-        self.images.tidy(now)
-    }
-
     /// The shadow went on by one frame.
     pub(super) fn frame(&mut self, now: Micros, frame: &Frame, picture: &Picture) {
         self.tally.frame();
@@ -132,6 +127,16 @@ impl DisplaySender {
         if matches!(self.phase, Phase::AwaitingFrame) {
             self.phase = Phase::Creating;
         }
+    }
+
+    /// See [`ImageSender::tidy`].
+    pub(super) fn tidy(&mut self, now: Micros) -> Option<Micros> {
+        self.images.tidy(now)
+    }
+
+    /// Bytes of the client's dictionary.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.images.held_bytes()
     }
 
     /// Whether it waits for a frame to begin with.
@@ -394,6 +399,7 @@ impl DisplaySender {
         let target = Target {
             surface_id,
             line: self.pacer.line(),
+            now,
             elapsed: now.since(*self.images_since.get_or_insert(now)),
             exact: self.view.is_sharpening(),
         };

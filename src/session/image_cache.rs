@@ -56,6 +56,11 @@ pub(super) struct ImageCache {
 }
 
 impl ImageCache {
+    /// Gives up what the next image takes again.
+    pub(super) fn give_up_scratch(&mut self) {
+        self.bytes = Vec::new();
+    }
+
     /// The client's INIT tells how many pixels it keeps; before, it keeps none.
     pub(super) fn set_size(&mut self, pixels: i64) {
         let told = u64::try_from(pixels).unwrap_or(0);

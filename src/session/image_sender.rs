@@ -3,6 +3,7 @@
 use super::image_cache::{DATA_BYTES_MIN, ImageCache};
 use crate::base::{Micros, Rect, Workers};
 use crate::channel::Outbox;
+use crate::display::saved::UNUSED_AFTER;
 use crate::display::{Line, Path};
 use crate::image::choose::{Capabilities, Encoded, Wish};
 use crate::image::content::{ContentEncoder, Piece};
@@ -22,6 +23,9 @@ const SLOW_LINE_JPEG: JpegSettings = JpegSettings::new(75, Sampling::Quarter);
 /// takes that: the next frame is due.
 pub(super) const ENCODE_DEADLINE: Micros = Micros::from_millis(12);
 
+/// Pixels of an image that makes a dictionary worth its memory: a clock and a cursor that blinks are none.
+const DICTIONARY_USE_MIN: usize = 4096;
+
 /// What all clients encode images with.
 #[derive(Debug)]
 pub(super) struct ImageEncoders<'a> {
@@ -38,6 +42,8 @@ pub(super) struct Target {
     pub(super) surface_id: u32,
     /// The kind of line.
     pub(super) line: Line,
+    /// The time.
+    pub(super) now: Micros,
     /// Since the first image of this frame.
     pub(super) elapsed: Micros,
     /// What is sent replaces what was lossy: it has to be exact.
@@ -64,6 +70,10 @@ pub(super) struct ImageSender {
     window_pixels: u32,
     /// Made with the first image that may go there.
     dictionary: Option<Box<Dictionary>>,
+    /// What the client calls the first image of the next dictionary.
+    next_glz_id: u64,
+    /// When the dictionary was of use last.
+    dictionary_used: Micros,
     pieces: Vec<Piece>,
 }
 
@@ -83,6 +93,8 @@ impl ImageSender {
             cache: ImageCache::default(),
             window_pixels: 0,
             dictionary: None,
+            next_glz_id: 0,
+            dictionary_used: Micros(0),
             pieces: Vec::new(),
         }
     }
@@ -104,9 +116,24 @@ impl ImageSender {
         };
     }
 
-    /// Nothing happens for a moment: forgets what has not been of use for long. When to come again, if at all.
+    /// Nothing is sent for a moment: gives up a dictionary that is large and was of no use lately. The client frees its
+    /// own with the next image that it is sent by one. When to come again, if there is one still.
     pub(super) fn tidy(&mut self, now: Micros) -> Option<Micros> {
-        self.dictionary.as_mut()?.tidy(now)
+        self.pieces = Vec::new();
+        self.cache.give_up_scratch();
+        let dictionary = self.dictionary.as_ref()?;
+        let until = self.dictionary_used + UNUSED_AFTER;
+        if now < until {
+            return Some(until);
+        }
+        self.next_glz_id = dictionary.next_id();
+        self.dictionary = None;
+        None
+    }
+
+    /// Bytes of the client's dictionary.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.dictionary.as_ref().map_or(0, |one| one.held_bytes())
     }
 
     /// Appends what brings `pixels` to `rect`.
@@ -127,8 +154,14 @@ impl ImageSender {
         let capabilities = self.capabilities_for(&target);
         let is_slow = matches!(target.line, Line::Wan { .. });
         let is_worth = !capabilities.local && capabilities.wish == Wish::Auto;
-        if is_worth && self.dictionary.is_none() {
-            self.dictionary = Dictionary::new(self.window_pixels).map(Box::new);
+        if is_worth {
+            if self.dictionary.is_none() {
+                let made = Dictionary::continuing(self.window_pixels, self.next_glz_id);
+                self.dictionary = made.map(Box::new);
+            }
+            if DICTIONARY_USE_MIN <= pixels.area() {
+                self.dictionary_used = target.now;
+            }
         }
         let mut dictionary = self.dictionary.as_deref_mut().filter(|_| is_worth);
         if let Some(dictionary) = &mut dictionary {

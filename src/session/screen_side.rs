@@ -72,19 +72,6 @@ impl Session {
         }
     }
 
-    /// Nothing happens for a moment: forgets what has not been of use for long. When to come again, if at all.
-    pub fn tidy(&mut self, now: Micros) -> Option<Micros> {
-        let displays = self
-            .channels
-            .values_mut()
-            .filter_map(|channel| match &mut channel.role {
-                Role::Display(display) => display.tidy(now),
-                _ => None,
-            });
-        let first = displays.min();
-        self.picture.screen.tidy(now).into_iter().chain(first).min()
-    }
-
     /// The monitors on the screen.
     pub fn set_monitors(&mut self, monitors: Monitors) {
         self.agent.shows(&monitors.heads);

@@ -33,6 +33,11 @@ impl VideoFrames {
         }
     }
 
+    /// Bytes of the frames.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.frames.iter().map(|(_, data)| data.capacity()).sum()
+    }
+
     /// The newest frame of `video`, at a JPEG quality of 1 to 100.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod caps;
+pub mod client_address;
 pub mod common;
 pub mod cursor;
 pub mod display;

@@ -104,6 +104,7 @@ user "caraway start --json --auth none --unix /home/tester/spice -l 127.0.0.1:0 
     sh -c 'xdpyinfo >/home/tester/seen; read -r end </home/tester/end' >/home/tester/ready 2>/home/tester/said" &
 start=$!
 until_true "test -s /home/tester/ready && grep -q 'number of screens' /home/tester/seen"
+start_launcher=$(sed -n 's/.*"launcher":\([0-9][0-9]*\).*/\1/p' "$root/home/tester/ready" | head -n 1)
 port=$(sed -n 's/.*spice:\/\/127\.0\.0\.1:\([0-9]*\).*/\1/p' "$root/home/tester/ready" | head -n 1)
 shot() {
     rm -f "$work/shot.ppm"
@@ -125,6 +126,8 @@ for package in $all; do
 done
 # shellcheck disable=SC2086
 install_debs $bumped
+grep -q '^1 desktop goes on with its older build (tester)' "$work/log" || { cat "$work/log"; fail "the upgrade does not tell of the desktop"; }
+user "caraway list" | grep -q 'older build' || fail "list does not tell of the older build"
 inside dpkg-query -W -f '${Version}\n' caraway | grep -q '+next$' || fail "the upgrade did not come"
 files | diff "$work/with" - || fail "the upgrade left other files than the installation"
 shot "after the upgrade"
@@ -137,6 +140,11 @@ next=$(user "caraway status --json" | sed -n 's/.*"server":\([0-9][0-9]*\).*/\1/
 # The server is not to be looked at by its user; a replaced program would be "(deleted)".
 [ "$(inside readlink "/proc/$next/exe")" = /usr/lib/caraway/caraway-server ] || fail "the next server is not the new version's"
 shot "of the new version's server"
+inside caraway upgrade --all | grep -q "^tester: desktop " || fail "root upgrades nobody"
+user "caraway list --json" | grep -q '"outdated":false' || { user "caraway list --json"; fail "the desktop was not upgraded"; }
+[ -z "$(inside caraway upgrade --all --check)" ] || fail "there is something to upgrade still"
+[ "$(inside readlink "/proc/$start_launcher/exe")" = /usr/lib/caraway/caraway ] || fail "the launcher is not the new version's"
+shot "of the new version's launcher"
 user "echo end >/home/tester/end"
 wait $start || { cat "$root/home/tester/said"; fail "the desktop ended with status $?"; }
 

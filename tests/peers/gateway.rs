@@ -30,6 +30,9 @@ fn gateway_gives_each_user_their_own_desktop_and_the_same_again() {
     let first = host.xorgs(ALICE);
     assert_eq!(first.len(), 1);
     assert!(host.is_slice_of_user(&first[0], ALICE));
+    let told = host.desktop(ALICE);
+    let from = told["clients"][0]["peer"].as_str().unwrap_or_default();
+    assert!(from.starts_with("127.0.0.1:"), "{told}");
     let _bob = host.enter(BOB);
     assert_eq!(host.xorgs(BOB).len(), 1);
     let session = host.run(&format!("loginctl show-user {ALICE} -p Display --value"));
@@ -57,10 +60,7 @@ fn gateway_gives_each_user_their_own_desktop_and_the_same_again() {
         assert_eq!(answer["error"], "auth", "{user}: {answer}");
     }
     for unit in ["caraway-broker", "caraway-gateway"] {
-        host.run(&format!("systemctl kill -s KILL {unit}"));
-        host.run(&format!(
-            "until systemctl is-active {unit}; do sleep 0.1; done"
-        ));
+        host.kill_unit(unit);
         let _client = host.enter(ALICE);
         assert_eq!(host.xorgs(ALICE), first, "after kill -9 of {unit}");
     }

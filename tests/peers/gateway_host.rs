@@ -185,6 +185,15 @@ impl Host {
         words.map(str::to_owned).to_vec()
     }
 
+    /// Kills a unit's process, and waits for the next one: systemd notices the end a moment later.
+    pub(crate) fn kill_unit(&self, unit: &str) {
+        let pid = format!("systemctl show -p MainPID --value {unit}");
+        self.run(&format!(
+            "pid=$({pid}); systemctl kill -s KILL {unit}; \
+             until [ $({pid}) != $pid ] && systemctl is-active {unit}; do sleep 0.1; done"
+        ));
+    }
+
     /// Runs a line of shell inside, as a user.
     pub(crate) fn run_as(&self, user: &str, line: &str) -> String {
         let uid = self.uid(user);

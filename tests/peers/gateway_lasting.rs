@@ -4,10 +4,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::figure::at_most;
-use crate::gateway_host::{Host, Visitor};
+use crate::gateway_host::{Host, Visitor, secret_of};
 use crate::instruments::{output_folder, product};
 use crate::process::wait_until;
 
@@ -23,6 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The broker's keeper gives a launcher a minute.
 const WATCHDOG_TIMEOUT: Duration = Duration::from_secs(80);
+
+/// Three seconds for the programs, one for each daemon, and a busy machine.
+const ENDED_AFTER_S: f64 = 10.0;
+
+/// What systemd gives a desktop's unit.
+const STOP_MAX: Duration = Duration::from_secs(40);
 
 const PROGRAMS: [&str; 5] = [
     "caraway",
@@ -180,13 +186,11 @@ fn gateway_loses_no_desktop_to_kill_9() {
         alice.hold_exact(&display, PATIENCE);
         types(&mut carol);
         // The broker is missed by nobody who is there, and there again for who comes.
-        host.run("systemctl kill -s KILL caraway-broker");
+        host.kill_unit("caraway-broker");
         alice.hold_exact(&display, PATIENCE);
         types(&mut carol);
-        host.run("until systemctl is-active caraway-broker; do sleep 0.1; done");
         drop(host.enter(ALICE));
-        host.run("systemctl kill -s KILL caraway-gateway");
-        host.run("until systemctl is-active caraway-gateway; do sleep 0.1; done");
+        host.kill_unit("caraway-gateway");
         come_back([&mut alice, &mut bob, &mut carol]);
         alice.hold_exact(&display, PATIENCE);
         types(&mut carol);
@@ -200,6 +204,37 @@ fn gateway_loses_no_desktop_to_kill_9() {
     assert!(wait_until(PATIENCE, is_gone), "something is left");
     let _again = host.enter(ALICE);
     assert_ne!(host.xorgs(ALICE), xorgs[0]);
+}
+
+/// A program that hears no request to end, and one that has been stopped.
+const STUBBORN: &str = "command = [\"sh\", \"-c\", \"trap : TERM HUP; sh -c 'kill -STOP $$' & \
+    while :; do sleep 1000; done\"]";
+
+#[test]
+#[ignore = "boots a systemd and makes accounts on this machine, as root"]
+fn gateway_ends_stubborn_desktops_in_time() {
+    let _alone = crate::alone();
+    let host = Host::boot(STUBBORN, &[ALICE, BOB]);
+    let caraway = product("caraway");
+    let stop = format!("{} stop remote", caraway.display());
+    type End<'a> = (&'a str, &'a dyn Fn());
+    let by_stop: End<'_> = (ALICE, &|| drop(host.run_as(ALICE, &stop)));
+    let by_logind: End<'_> = (BOB, &|| {
+        drop(host.run(&format!("loginctl terminate-user {BOB}")))
+    });
+    for (user, end) in [by_stop, by_logind] {
+        let mut visitor = host.visitor(user);
+        visitor.connect(&secret_of(user));
+        let xorgs = host.xorgs(user);
+        assert_eq!(xorgs.len(), 1, "{user}\n{}", host.journal());
+        let begun = Instant::now();
+        end();
+        let line = format!("pgrep -u {user} \"caraway|Xorg|sh\"");
+        let is_gone = || host.run(&line).is_empty();
+        assert!(wait_until(STOP_MAX, is_gone), "{user}: {}", host.run(&line));
+        let what = format!("a stubborn desktop of {user} has ended");
+        at_most(&what, begun.elapsed().as_secs_f64(), ENDED_AFTER_S, "s");
+    }
 }
 
 #[test]

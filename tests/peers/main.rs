@@ -57,6 +57,7 @@ mod pasting;
 mod pointer;
 mod reference;
 mod resize;
+mod rest;
 mod same_drawing;
 mod sasl;
 mod sound;

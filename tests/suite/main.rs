@@ -16,6 +16,7 @@ mod pictures;
 mod producer;
 mod properties;
 mod resize;
+mod rest;
 mod sound;
 mod uploads;
 mod video;

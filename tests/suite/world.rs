@@ -441,6 +441,9 @@ fn serve(
         let output = &mut one.output;
         one.more = host.with(|session| session.transmit(one.key, now, output));
         one.given_bytes += one.output.len() as u64;
+        if one.output.is_empty() && !one.more {
+            one.output = Vec::new();
+        }
     }
     Turn::Busy
 }

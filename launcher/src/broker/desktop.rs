@@ -35,6 +35,9 @@ pub(super) struct DesktopArgs {
     uid: u32,
     #[arg(long)]
     isolated: bool,
+    /// Whom the gateway runs as.
+    #[arg(long)]
+    gateway_uid: Option<u32>,
     #[arg(last = true)]
     command: Vec<OsString>,
 }
@@ -46,6 +49,8 @@ pub(super) struct Plan<'a> {
     /// What PAM wants the session to have.
     pub(super) variables: Vec<(OsString, OsString)>,
     pub(super) is_isolated: bool,
+    /// Whom the gateway runs as.
+    pub(super) gateway_uid: Option<u32>,
     /// What runs in it; empty: the user's session.
     pub(super) command: &'a [String],
 }
@@ -57,6 +62,9 @@ pub(super) fn start(plan: &Plan<'_>, deadline: Instant) -> io::Result<Option<Chi
     command.arg(plan.user.uid.to_string());
     if plan.is_isolated {
         command.arg("--isolated");
+    }
+    if let Some(uid) = plan.gateway_uid {
+        command.arg("--gateway-uid").arg(uid.to_string());
     }
     command.arg("--").args(plan.command);
     command
@@ -118,6 +126,9 @@ impl DesktopArgs {
         if self.isolated {
             words.push("--isolated".into());
         }
+        if let Some(uid) = self.gateway_uid {
+            words.extend(["--gateway-uid".into(), uid.to_string().into()]);
+        }
         words.push("--".into());
         words.extend(self.command.iter().cloned());
         words
@@ -154,6 +165,9 @@ fn prepare(args: &DesktopArgs) -> io::Result<Command> {
         "--unix",
     ]);
     command.arg(places::socket(args.uid));
+    if let Some(uid) = args.gateway_uid {
+        command.arg("--gateway-uid").arg(uid.to_string());
+    }
     if !args.command.is_empty() {
         command.arg("--").args(&args.command);
     }

@@ -192,6 +192,10 @@ fn open_desktop(
         user,
         variables: login.variables(),
         is_isolated,
+        gateway_uid: User::from_name(&settings.gateway_user)
+            .ok()
+            .flatten()
+            .map(|gateway| gateway.uid.as_raw()),
         command: &settings.command,
     };
     let started = desktop::start(&plan, deadline)?;

@@ -17,7 +17,7 @@ use crate::ticket::NewTicket;
 const REPLY_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Time for a desktop to end: longer than the launcher gives all of its parts together.
-const STOP_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Time for a new server to answer.
 const UPGRADE_DEADLINE: Duration = Duration::from_secs(20);

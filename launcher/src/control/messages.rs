@@ -66,11 +66,20 @@ pub(crate) struct Desktop {
     pub(crate) since: String,
     /// Its processes.
     pub(crate) pids: Pids,
+    /// Whether its launcher or its server is of an older build than what is installed now. A launcher that does not
+    /// say is.
+    #[serde(default)]
+    pub(crate) outdated: Option<bool>,
     /// What caraway-server says of itself; none while it does not run or does not answer.
     pub(crate) server: Option<Value>,
 }
 
 impl Desktop {
+    /// Whether it is of an older build than what is installed now.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.unwrap_or(true)
+    }
+
     /// The connected clients, as the server lists them.
     pub(crate) fn clients(&self) -> Option<&Vec<Value>> {
         self.server.as_ref()?.get("clients")?.as_array()

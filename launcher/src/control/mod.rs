@@ -22,6 +22,7 @@ use self::lines::LineReader;
 use self::messages::{Desktop, MESSAGE_BYTES_MAX, REQUEST_BYTES_MAX, Reply, Request, WayIn};
 use crate::access::Access;
 use crate::password::Password;
+use crate::process::program_file::ProgramFile;
 use crate::server::StatusOf;
 use crate::ticket::{NewTicket, Ticket};
 
@@ -45,6 +46,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Facts {
     /// The desktop, without its server's status.
     pub(crate) desktop: Desktop,
+    /// The program that this launcher is.
+    pub(crate) launcher_file: Option<ProgramFile>,
+    /// The one that its server is.
+    pub(crate) server_file: Option<ProgramFile>,
     /// The server that runs now.
     pub(crate) server: Option<StatusOf>,
     /// The ticket.
@@ -283,9 +288,13 @@ async fn pass_on(text: String, orders: &mpsc::Sender<Order>) -> Result<(), Strin
 async fn describe(facts: &watch::Receiver<Facts>) -> Desktop {
     let Facts {
         mut desktop,
+        launcher_file,
+        server_file,
         server,
         ..
     } = facts.borrow().clone();
+    let mut programs = launcher_file.iter().chain(&server_file);
+    desktop.outdated = Some(programs.any(ProgramFile::is_replaced));
     if let Some(server) = server {
         desktop.server = server.get().await;
     }

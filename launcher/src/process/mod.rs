@@ -3,6 +3,7 @@
 pub(crate) mod adopted;
 pub(crate) mod bound;
 pub(crate) mod bus_program;
+pub(crate) mod program_file;
 pub(crate) mod programs;
 pub(crate) mod reaper;
 pub(crate) mod strays;

@@ -64,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<Listener>,
     /// Clients on the unix socket come through a gateway.
     pub(crate) behind_gateway: bool,
+    /// The user whom it runs as, if that is known.
+    pub(crate) gateway_uid: Option<u32>,
     /// For TLS on the TCP sockets; none if there is no TLS.
     pub(crate) certificate: Option<Certificate>,
     /// The ticket; none where there is SASL, else everybody is let in who reaches a socket.
@@ -155,9 +157,7 @@ pub(crate) fn start(plan: &Plan) -> Result<(Pid, Link), ServerError> {
         };
         command.arg(option).arg(inherit(listener.duplicate()?));
     }
-    if plan.behind_gateway {
-        command.arg("--behind-gateway");
-    }
+    say_gateway(&mut command, plan);
     say_certificate(&mut command, plan.certificate.as_ref());
     match (&plan.ticket, &plan.sasl) {
         (_, Some(users)) => {
@@ -224,6 +224,15 @@ fn say_users(command: &mut Command, users: &Users) {
                 command.arg("--keytab").arg(file);
             }
         }
+    }
+}
+
+fn say_gateway(command: &mut Command, plan: &Plan) {
+    if plan.behind_gateway {
+        command.arg("--behind-gateway");
+    }
+    if let Some(uid) = plan.gateway_uid {
+        command.arg("--gateway-uid").arg(uid.to_string());
     }
 }
 

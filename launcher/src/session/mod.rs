@@ -37,6 +37,11 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Time that the sound daemon has, when the programs have ended, and then the bus and what it started.
 const DAEMON_GRACE: Duration = Duration::from_secs(1);
 
+/// Until the programs, the sound daemon and the bus have ended, one after the other, each of them killed in the end;
+/// what the kernel cannot kill the launcher does not wait for either.
+#[cfg(test)]
+pub(crate) const SLOWEST_END: Duration = GRACE.saturating_add(DAEMON_GRACE.saturating_mul(2));
+
 /// Time in which Xorg, told by the kernel, has to be gone when the launcher was killed.
 const XORG_DEADLINE: Duration = Duration::from_secs(5);
 

@@ -20,6 +20,8 @@ use std::time::SystemTime;
 use thiserror::Error;
 
 use self::desktop::Desktop;
+#[cfg(test)]
+pub(crate) use self::desktop::STRAYS_GRACE;
 use self::limits::{Limits, host_clock_s};
 use crate::certificate::{Certificate, CertificateError};
 use crate::cli::{Auth, Folders, SaslMechanism, SoundChoice, StartArgs};
@@ -282,6 +284,7 @@ fn server_plan(args: &StartArgs, dir: &DesktopDir, had: Had) -> Result<server::P
         driver_socket: dir.file("driver.sock"),
         listeners: had.listeners,
         behind_gateway: args.behind_gateway,
+        gateway_uid: args.gateway_uid,
         certificate: had.certificate,
         ticket: had.ticket,
         sound: had.sound,

@@ -106,6 +106,10 @@ impl Closing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::client::STOP_DEADLINE;
+    use crate::detach::systemd::PROPERTIES;
+    use crate::session;
+    use crate::start::STRAYS_GRACE;
 
     const ALL: [Part; 3] = [Part::Xorg, Part::Session, Part::Server];
 
@@ -132,6 +136,26 @@ mod tests {
         assert!(closing.is_over());
         assert_eq!(closing.deadline(), None);
         assert_eq!(now, at(8 + 2 + 2 + 2 + 5 + 2));
+    }
+
+    /// The unit's timeout, beyond which systemd kills what is left.
+    fn unit_timeout() -> Duration {
+        let mut properties = PROPERTIES.iter();
+        let seconds = properties.find_map(|one| one.strip_prefix("TimeoutStopSec="));
+        at(seconds.unwrap().parse().unwrap())
+    }
+
+    #[test]
+    fn the_slowest_end_is_within_the_units_timeout_and_what_stop_waits_for() {
+        let parts: Duration = ORDER.into_iter().map(grace).sum();
+        let killed = KILL_DEADLINE * u32::try_from(ORDER.len()).unwrap();
+        let strays = STRAYS_GRACE + KILL_DEADLINE;
+        let slowest = parts + killed + strays;
+        assert!(
+            slowest < STOP_DEADLINE && slowest < unit_timeout(),
+            "{slowest:?}"
+        );
+        assert!(session::SLOWEST_END < grace(Part::Session));
     }
 
     #[test]

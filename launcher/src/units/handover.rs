@@ -18,6 +18,7 @@ use crate::listen::SocketFile;
 use crate::logs::{Also, Kept};
 use crate::name::DesktopName;
 use crate::process::adopted::Identity;
+use crate::process::program_file::ProgramFile;
 use crate::sound::Sound;
 use crate::supervise::Part;
 use crate::ticket::NewTicket;
@@ -54,6 +55,9 @@ pub(crate) struct Handover {
     pub(crate) written_s: u64,
     /// The server's program, should none be found.
     pub(crate) server_program: PathBuf,
+    /// The file of the one that runs.
+    #[serde(default)]
+    pub(crate) server_file: Option<ProgramFile>,
     /// Ways in: names of descriptors with what belongs to them.
     pub(crate) listeners: Vec<KeptListener>,
     /// The line to the server that runs.
@@ -146,6 +150,7 @@ pub(super) mod tests {
             view_only: None,
             written_s: 2,
             server_program: "/x".into(),
+            server_file: None,
             listeners: Vec::new(),
             link: None,
             pipes: Vec::new(),

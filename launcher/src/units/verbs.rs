@@ -66,6 +66,12 @@ pub(crate) struct DisableArgs {
 pub(crate) struct UpgradeArgs {
     /// The desktop [default: all of yours]
     name: Option<DesktopName>,
+    /// Every user's desktops that run an older build; root alone can
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) all: bool,
+    /// Upgrade nothing; say how many desktops --all would upgrade, if any
+    #[arg(long, requires = "all")]
+    pub(crate) check: bool,
 }
 
 /// Why it was not done.

@@ -210,11 +210,14 @@ fn a_launcher_becomes_the_program_that_has_taken_its_place() {
         let old = fs::metadata(&program).unwrap().ino();
         fs::rename(stage.path("new"), &program).unwrap();
         assert_ne!(fs::metadata(&program).unwrap().ino(), old);
+        assert_eq!(desktop.ready["outdated"], Value::Null, "not told at first");
+        assert!(is_outdated(stage));
 
         let upgraded = stage.run(&["upgrade"]);
         let said = String::from_utf8_lossy(&upgraded.stderr).into_owned();
         assert!(upgraded.status.success(), "{said}");
         let after = stage.json(&["status", "--json"]);
+        assert!(!is_outdated(stage));
         assert_eq!(pid(&after, "launcher"), pid(&desktop.ready, "launcher"));
         assert_eq!(pid(&after, "xorg"), pid(&desktop.ready, "xorg"));
         assert_ne!(pid(&after, "server"), pid(&desktop.ready, "server"));
@@ -242,6 +245,42 @@ fn a_launcher_becomes_the_program_that_has_taken_its_place() {
         let now = stage.json(&["status", "--json"]);
         assert_eq!(pid(&now, "server"), pid(&after, "server"));
 
+        desktop.signal("launcher", Signal::SIGTERM);
+        assert_eq!(desktop.wait().0, Some(0));
+        stage.assert_nothing_left();
+    });
+}
+
+/// Whether `list` and `status` say that the only desktop runs an older build than what is there now.
+fn is_outdated(stage: &Stage) -> bool {
+    let listed = stage.json(&["list", "--json"])[0]["outdated"].as_bool();
+    assert_eq!(
+        stage.json(&["status", "--json"])["outdated"].as_bool(),
+        listed
+    );
+    let text = stage.run(&["list"]).stdout;
+    let says = String::from_utf8_lossy(&text).contains("older build (caraway upgrade)");
+    assert_eq!(Some(says), listed);
+    says
+}
+
+#[test]
+fn a_desktop_whose_server_was_replaced_runs_an_older_build_until_its_next_server() {
+    as_each_user(|stage| {
+        let desktop = stage.start(&[], "exec sleep 1000");
+        assert!(!is_outdated(stage));
+        let server = stage.path("caraway-server");
+        stage.copy(&server, &stage.path("new"));
+        fs::rename(stage.path("new"), &server).unwrap();
+        assert!(is_outdated(stage));
+        let before = pid(&stage.json(&["status", "--json"]), "server");
+        let number = i32::try_from(before.unwrap()).unwrap();
+        kill(Pid::from_raw(number), Signal::SIGKILL).unwrap();
+        wait_until("the next server", || {
+            let now = pid(&stage.json(&["status", "--json"]), "server");
+            now.is_some() && now != before
+        });
+        assert!(!is_outdated(stage));
         desktop.signal("launcher", Signal::SIGTERM);
         assert_eq!(desktop.wait().0, Some(0));
         stage.assert_nothing_left();

@@ -37,6 +37,11 @@ impl Before {
         self.kept.fill(false);
     }
 
+    /// Bytes of old pixels.
+    pub(in crate::display) const fn held_bytes(&self) -> usize {
+        self.pixels.capacity() * size_of::<u32>()
+    }
+
     /// Keeps the segment that starts at column `segment * SEGMENT` of row `y`, unless that has been done: `row` is the
     /// shadow's, whole and not yet overwritten there.
     pub(in crate::display) fn keep(&mut self, y: usize, segment: usize, row: &[u32]) {

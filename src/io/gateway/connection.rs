@@ -118,7 +118,7 @@ pub(super) async fn serve(
     let line = gateway.lines.borrow().get(&membership.key).cloned();
     let line = line.ok_or(LoginError::Unknown)?;
     let linked = tokio::select! {
-        linked = link_desktop(&client.link, &line, &membership, desktop_id) => linked,
+        linked = link_desktop(&client.link, address, &line, &membership, desktop_id) => linked,
         () = client.stream.closed() => return Err(ConnectionError::ClosedEarly),
     };
     drop(line);
@@ -342,6 +342,7 @@ fn not_judged(gateway: &Gateway, peer: SocketAddr, error: &impl Display) -> Deni
 /// Gets a connection to the desktop and links there; gives it with what the server said behind the handshake.
 async fn link_desktop(
     link: &Link,
+    address: SocketAddr,
     line: &Mutex<BrokerLine>,
     membership: &Membership,
     desktop_id: u32,
@@ -365,7 +366,7 @@ async fn link_desktop(
     };
     let message = link.message().ok_or(LinkError::Refused)?;
     let linking = async {
-        let mut replay = Replay::new(message, desktop_id, access);
+        let mut replay = Replay::new(message, desktop_id, access, address);
         let mut buffer = [0; 1024];
         loop {
             stream.write_all(&replay.take_output()).await?;

@@ -1,7 +1,7 @@
 //! What lets another launcher go on with a desktop, and how this one does that itself.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{Adopted, Desktop, Handle, Part, StartError, host_clock_s, listener_name, notice};
 use crate::control::UpgradeAsked;
 use crate::process::adopted::Identity;
+use crate::process::program_file::without_mark;
 use crate::server;
 use crate::start::resume::ticket;
 use crate::units::handover::{Handover, KeptListener};
@@ -19,9 +20,6 @@ use crate::units::notify::Manager;
 
 /// Time in which whoever asked for an upgrade is told that it begins.
 const TELL_DEADLINE: Duration = Duration::from_secs(1);
-
-/// How the kernel marks the path of a program that was replaced.
-const DELETED: &str = " (deleted)";
 
 impl Desktop {
     /// Leaves word of the processes for whoever finds this desktop without a launcher.
@@ -99,6 +97,7 @@ impl Desktop {
             view_only: self.facts.borrow().view_only.as_ref().map(|t| t.told()),
             written_s: host_clock_s(),
             server_program: plan.server.program.clone(),
+            server_file: self.facts.borrow().server_file.clone(),
             listeners: listeners
                 .map(|(at, listener)| KeptListener {
                     descriptor: listener_name(at),
@@ -127,6 +126,7 @@ impl Desktop {
         self.facts.send_modify(|facts| {
             facts.desktop.display = Some(display);
             facts.server = link.as_ref().map(server::Link::status);
+            facts.server_file = handover.server_file.clone();
             facts.view_only = ticket(handover, handover.view_only.as_ref());
         });
         self.link = link;
@@ -236,25 +236,12 @@ fn newest_program() -> Result<PathBuf, String> {
     }
 }
 
-fn without_mark(own: &Path) -> PathBuf {
-    let path = own.to_str().and_then(|path| path.strip_suffix(DELETED));
-    path.map_or_else(|| own.to_path_buf(), PathBuf::from)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_replaced_program_is_looked_for_where_it_was() {
-        assert_eq!(
-            without_mark(Path::new("/x/caraway (deleted)")),
-            Path::new("/x/caraway")
-        );
-        assert_eq!(
-            without_mark(Path::new("/x/caraway")),
-            Path::new("/x/caraway")
-        );
+    fn there_is_a_newest_program() {
         assert!(newest_program().is_ok());
     }
 }

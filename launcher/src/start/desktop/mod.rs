@@ -26,6 +26,7 @@ use crate::listen::bind_private;
 use crate::mounts::Mounts;
 use crate::process::adopted::Adopted;
 use crate::process::bound::Life;
+use crate::process::program_file::ProgramFile;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::strays;
 use crate::runtime_dir::State;
@@ -43,7 +44,7 @@ use crate::visitors::Visitors;
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Time that inherited processes have to end when every part has.
-const STRAYS_GRACE: Duration = Duration::from_millis(500);
+pub(crate) const STRAYS_GRACE: Duration = Duration::from_millis(500);
 
 /// Names under which the keeper holds what is one of a kind.
 const LOCK: &str = "lock";
@@ -204,6 +205,7 @@ impl Desktop {
     }
 
     fn start_server(&mut self) -> Result<Link, ServerError> {
+        let file = ProgramFile::at(&self.plan.server.program);
         let (pid, link) = server::start(&self.plan.server)?;
         self.started(Part::Server, pid);
         if let Some(ticket) = &self.facts.borrow().view_only {
@@ -212,6 +214,7 @@ impl Desktop {
         self.facts.send_modify(|facts| {
             facts.desktop.pids.server = Some(pid.as_raw());
             facts.server = Some(link.status());
+            facts.server_file = file;
         });
         Ok(link)
     }
@@ -429,11 +432,14 @@ fn facts(plan: &Plan) -> Facts {
             xorg: None,
             server: None,
         },
+        outdated: None,
         server: None,
     };
     let authority = plan.server.certificate.as_ref();
     Facts {
         desktop,
+        launcher_file: ProgramFile::own(),
+        server_file: None,
         server: None,
         ticket: plan.server.ticket.clone(),
         view_only: None,
