@@ -41,7 +41,7 @@ use crate::units::keeper::Keeper;
 use crate::visitors::Visitors;
 
 /// Time in which the last words of a part that has ended are still read.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Time that inherited processes have to end when every part has.
 pub(crate) const STRAYS_GRACE: Duration = Duration::from_millis(500);
