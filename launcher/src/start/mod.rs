@@ -254,10 +254,7 @@ fn plan(
         source,
     })?;
     let logs = Arc::new(Logs::keep_in(dir.path(), Journal::of(dir.name()))?);
-    let bus = session::find_bus().filter(|_| joinable.is_none());
-    if bus.is_none() && joinable.is_none() {
-        notice("the desktop runs without a D-Bus session; for one: apt install dbus");
-    }
+    let bus = bus().filter(|_| joinable.is_none());
     let had = Had {
         program,
         outlives_launcher: keeper.is_manager_there(),
@@ -271,10 +268,7 @@ fn plan(
     };
     let plan = Plan {
         display,
-        command: match args.join {
-            Some(number) => format!("the mirror of :{number}"),
-            None => command.name(),
-        },
+        command: command.name(),
         has_bus: bus.is_some(),
         joined: Joined::of(args),
         sound,
@@ -297,6 +291,14 @@ fn plan(
         password_is_new,
     };
     Ok((plan, first, keeper))
+}
+
+fn bus() -> Option<PathBuf> {
+    let bus = session::find_bus();
+    if bus.is_none() {
+        notice("the desktop runs without a D-Bus session; for one: apt install dbus");
+    }
+    bus
 }
 
 /// What a server is started with and no option tells.
