@@ -102,8 +102,8 @@ fn read_cookie(path: &Path, display: u16) -> Result<Vec<u8>, std::io::Error> {
 }
 
 /// The cookie for this display number in the bytes of an Xauthority file, of this host if one is named: a user's file
-/// has those of other hosts as well, a desktop's own has none. Each entry is `family u16, address, number, method, data`,
-/// big-endian, the last four with their length (u16) in front.
+/// has those of other hosts as well, a desktop's own has none. Each entry is `family u16, address, number, method,
+/// data`, big-endian, the last four with their length (u16) in front.
 fn find_cookie<'a>(mut bytes: &'a [u8], display: u16, host: Option<&[u8]>) -> Option<&'a [u8]> {
     let wanted = display.to_string();
     loop {

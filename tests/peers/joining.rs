@@ -96,15 +96,12 @@ fn a_joined_display_is_exact_when_motion_ends() {
     let _others = crate::beside_others();
     let mut joined = Joined::start("join-exact");
     let display = joined.display.clone();
-    let mut drawing = Running::start(x_draw(), Stdio::inherit(), |command| {
+    let drawing = Running::start(x_draw(), Stdio::inherit(), |command| {
         command
             .args(["random", "7", "2000", "1"])
             .env("DISPLAY", &display);
     });
-    assert!(wait_until(PATIENCE, || {
-        let _ = drawing.try_line(Duration::from_millis(1));
-        !drawing.is_running()
-    }));
+    drawing.event("done", PATIENCE);
     joined.hold_exact(EXACT_WITHIN);
 }
 

@@ -221,8 +221,8 @@ impl Picture {
     }
 }
 
-/// Asks to be told of all that changes, and gives the memory where pixels are to be written. Gives the names of both and
-/// of a region, and the locks as they are.
+/// Asks to be told of all that changes, and gives the memory where pixels are to be written. Gives the names of both
+/// and of a region, and the locks as they are.
 fn watch(
     foreign: &Foreign,
     memory: OwnedFd,
