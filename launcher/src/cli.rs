@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigArgs;
+use crate::join::JoinableArgs;
 use crate::listen::{ListenAddress, is_loopback};
 use crate::logs::LogsArgs;
+use crate::mirror::MirrorArgs;
 use crate::name::DesktopName;
 use crate::others::UserArgs;
 use crate::process::bound::BoundArgs;
@@ -81,6 +83,12 @@ pub(crate) enum Verb {
     /// Tell the user's systemd of a graphical session, or that it is gone
     #[command(name = "__graphical", hide = true)]
     Graphical(GraphicalArgs),
+    /// Say whether a session of logind's can be joined, and by which display
+    #[command(name = "__joinable", hide = true)]
+    Joinable(JoinableArgs),
+    /// Show a display of this host on the desktop's own
+    #[command(name = "__mirror", hide = true)]
+    Mirror(MirrorArgs),
     /// Hold a desktop's session
     #[command(name = "__session", hide = true)]
     Session(SessionArgs),
@@ -275,6 +283,9 @@ pub(crate) struct StartArgs {
     /// Whether clients may share folders with the desktop
     #[arg(long, value_enum, default_value_t = Folders::On)]
     pub(crate) folders: Folders,
+    /// Show and use this display of the host, like :0, in place of a session of its own
+    #[arg(long, value_name = "DISPLAY", value_parser = display_number, conflicts_with = "command")]
+    pub(crate) join: Option<u32>,
     /// Which way the clipboard passes
     #[arg(long, value_enum, default_value_t = Clipboard::Both)]
     pub(crate) clipboard: Clipboard,

@@ -10,10 +10,12 @@ mod cookie;
 mod desktops;
 mod detach;
 mod doctor;
+mod join;
 mod listen;
 mod logs;
 #[cfg(test)]
 mod manual;
+mod mirror;
 mod moment;
 mod mounts;
 mod name;
@@ -102,6 +104,8 @@ fn main() -> ExitCode {
         Verb::Doctor(args) => doctor::run(args.xorg.as_deref()),
         Verb::Certificate => report(certificate::make_known()),
         Verb::Exec(args) => process::bound::exec(&args),
+        Verb::Joinable(args) => join::run(&args),
+        Verb::Mirror(args) => mirror::run(&args),
         Verb::Session(args) => session::run(&args),
     };
     ExitCode::from(status)

@@ -34,6 +34,8 @@ pub enum ExistingSession {
     TakeOver,
     /// A desktop beside it, with a runtime directory and a D-Bus of its own.
     Isolated,
+    /// That session itself where it is X11's, shown and used from afar; a sentence where it is not.
+    Join,
 }
 
 /// Every setting has a default that works with the host's own accounts.
@@ -153,5 +155,7 @@ mod tests {
         }
         let settings = Settings::parse("existing-session = \"take-over\"").unwrap();
         assert_eq!(settings.existing_session, ExistingSession::TakeOver);
+        let settings = Settings::parse("existing-session = \"join\"").unwrap();
+        assert_eq!(settings.existing_session, ExistingSession::Join);
     }
 }

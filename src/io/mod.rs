@@ -34,4 +34,4 @@ mod unsent;
 mod upload_folder;
 pub mod uploads;
 pub mod x11_clipboard;
-mod x11_display;
+pub mod x11_display;

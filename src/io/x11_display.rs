@@ -1,6 +1,7 @@
-//! Connecting to the desktop's X server with a cookie file that is named, not found through the environment, which
-//! other threads read.
+//! Connecting to an X server with a cookie file that is named, not found through the environment, which other threads
+//! read.
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use x11rb::errors::ConnectError;
@@ -12,6 +13,9 @@ const COOKIE: &[u8] = b"MIT-MAGIC-COOKIE-1";
 
 /// Bytes of a cookie file that are looked at.
 const AUTHORITY_BYTES_MAX: u64 = 64 * 1024;
+
+/// Where the kernel tells the host's name, by which cookies of local displays are known.
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -64,18 +68,43 @@ pub(super) fn connect(
     Err(DisplayError::Reach(failure))
 }
 
+/// Connects to the first screen of display number `display` of this host, whose server is behind `socket`, with the
+/// cookie in the file `authority`, or without one.
+///
+/// # Errors
+/// [`DisplayError`].
+pub fn connect_through(
+    socket: UnixStream,
+    display: u16,
+    authority: Option<&Path>,
+) -> Result<RustConnection, DisplayError> {
+    let cookie = match authority {
+        Some(path) => read_cookie(path, display).map_err(DisplayError::Cookie)?,
+        None => Vec::new(),
+    };
+    let method = if cookie.is_empty() { &[][..] } else { COOKIE };
+    let (stream, _) = DefaultStream::from_unix_stream(socket).map_err(DisplayError::Reach)?;
+    let method = method.to_vec();
+    Ok(RustConnection::connect_to_stream_with_auth_info(
+        stream, 0, method, cookie,
+    )?)
+}
+
 fn read_cookie(path: &Path, display: u16) -> Result<Vec<u8>, std::io::Error> {
     use std::io::Read;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
     file.take(AUTHORITY_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(find_cookie(&bytes, display).unwrap_or_default().to_vec())
+    let host = std::fs::read_to_string(HOST_NAME).unwrap_or_default();
+    let cookie = find_cookie(&bytes, display, Some(host.trim().as_bytes()))
+        .or_else(|| find_cookie(&bytes, display, None));
+    Ok(cookie.unwrap_or_default().to_vec())
 }
 
-/// The cookie for this display number in the bytes of an Xauthority file, whatever host it names: the file is the
-/// desktop's own. Each entry is `family u16, address, number, method, data`, big-endian, the last four with their
-/// length (u16) in front.
-fn find_cookie(mut bytes: &[u8], display: u16) -> Option<&[u8]> {
+/// The cookie for this display number in the bytes of an Xauthority file, of this host if one is named: a user's file
+/// has those of other hosts as well, a desktop's own has none. Each entry is `family u16, address, number, method,
+/// data`, big-endian, the last four with their length (u16) in front.
+fn find_cookie<'a>(mut bytes: &'a [u8], display: u16, host: Option<&[u8]>) -> Option<&'a [u8]> {
     let wanted = display.to_string();
     loop {
         bytes = bytes.get(2..)?;
@@ -84,8 +113,9 @@ fn find_cookie(mut bytes: &[u8], display: u16) -> Option<&[u8]> {
             let (length, rest) = bytes.split_first_chunk::<2>()?;
             (*field, bytes) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
         }
-        let [_, number, method, data] = fields;
-        if method == COOKIE && (number.is_empty() || number == wanted.as_bytes()) {
+        let [address, number, method, data] = fields;
+        let is_hosts = host.is_none_or(|host| host == address);
+        if method == COOKIE && is_hosts && (number.is_empty() || number == wanted.as_bytes()) {
             return Some(data);
         }
     }
@@ -96,8 +126,12 @@ mod tests {
     use super::*;
 
     fn entry(number: &[u8], method: &[u8], data: &[u8]) -> Vec<u8> {
+        entry_of(b"host", number, method, data)
+    }
+
+    fn entry_of(host: &[u8], number: &[u8], method: &[u8], data: &[u8]) -> Vec<u8> {
         let mut bytes = vec![1, 0];
-        for field in [b"host", number, method, data] {
+        for field in [host, number, method, data] {
             bytes.extend(u16::try_from(field.len()).unwrap().to_be_bytes());
             bytes.extend(field);
         }
@@ -109,14 +143,19 @@ mod tests {
         let mut file = entry(b"7", b"XDM-AUTHORIZATION-1", b"no");
         file.extend(entry(b"8", COOKIE, b"other"));
         file.extend(entry(b"7", COOKIE, b"right"));
-        assert_eq!(find_cookie(&file, 7), Some(&b"right"[..]));
-        assert_eq!(find_cookie(&file, 9), None);
+        assert_eq!(find_cookie(&file, 7, None), Some(&b"right"[..]));
+        assert_eq!(find_cookie(&file, 9, None), None);
         for length in 0..file.len() {
-            assert_eq!(find_cookie(&file[..length], 7), None);
+            assert_eq!(find_cookie(&file[..length], 7, None), None);
         }
         assert_eq!(
-            find_cookie(&entry(b"", COOKIE, b"any"), 3),
+            find_cookie(&entry(b"", COOKIE, b"any"), 3, None),
             Some(&b"any"[..])
         );
+        let mut of_hosts = entry_of(b"other", b"0", COOKIE, b"no");
+        of_hosts.extend(entry_of(b"own", b"0", COOKIE, b"right"));
+        let found = find_cookie(&of_hosts, 0, Some(b"own"));
+        assert_eq!(found, Some(&b"right"[..]));
+        assert_eq!(find_cookie(&of_hosts, 0, Some(b"third")), None);
     }
 }

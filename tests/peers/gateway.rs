@@ -135,3 +135,50 @@ fn gateway_answers_honestly_to_who_is_logged_in_already() {
     assert_eq!(host.xorgs(BOB).len(), 1);
     assert_ne!(host.run("systemctl is-active console").trim(), "active");
 }
+
+/// A console whose cookie lies where only its processes know.
+const CONSOLE: &str = r#"cookie=$HOME/.console-cookie
+xauth -f $cookie add :77 . $(mcookie)
+Xvfb :77 -screen 0 900x600x24 -auth $cookie -nolisten tcp -noreset &
+export DISPLAY=:77 XAUTHORITY=$cookie
+exec sleep 1000
+"#;
+
+#[test]
+#[ignore = "boots a systemd and makes accounts on this machine, as root"]
+fn gateway_joins_who_is_at_the_console() {
+    let _alone = crate::alone();
+    let host = Host::boot("existing-session = \"join\"", &[ALICE, BOB]);
+    host.run("mkdir -p -m 1777 /tmp/.X11-unix");
+    host.write("/run/console.sh", CONSOLE);
+    let log_in = |user: &str, kind: &str, command: &str| {
+        host.run(&format!(
+            "systemd-run --collect --unit=console-{user} -p PAMName=login -p User={user} \
+             -p Environment='XDG_SESSION_TYPE={kind} XDG_SESSION_CLASS=user' {command}"
+        ));
+        assert!(wait_until(BOOT_TIMEOUT, || host
+            .run("loginctl list-sessions")
+            .contains(user)));
+    };
+    log_in(ALICE, "wayland", "sleep 1000");
+    let (_refused, answer) = host.visit(ALICE, "cwtest-alice-secret");
+    assert!(is_notice(&answer), "{answer}");
+    let said = host.journal();
+    assert!(said.contains("it is a Wayland session"), "{said}");
+    log_in(BOB, "x11", "sh /run/console.sh");
+    assert!(wait_until(BOOT_TIMEOUT, || host
+        .run("ls /tmp/.X11-unix")
+        .contains("X77")));
+    let (client, answer) = host.visit(BOB, "cwtest-bob-secret");
+    assert_eq!(answer["ok"], true, "{answer}\n{}", host.journal());
+    let size = (&answer["width"], &answer["height"]);
+    assert_eq!(size, (&900.into(), &600.into()), "{answer}");
+    assert_eq!(host.xorgs(BOB).len(), 1);
+    drop(client);
+    let again = host.enter(BOB);
+    assert_eq!(host.xorgs(BOB).len(), 1, "the same desktop");
+    // Its user logs out at the console: the desktop ends with it, and a new one is the user's own.
+    drop(again);
+    host.run(&format!("systemctl stop console-{BOB}"));
+    assert!(wait_until(BOOT_TIMEOUT, || host.xorgs(BOB).is_empty()));
+}

@@ -50,6 +50,7 @@ mod gl;
 mod hostile;
 mod hostile_messages;
 mod idle;
+mod joining;
 mod kerberos;
 mod keyboard;
 mod memory;

@@ -25,6 +25,9 @@ pub(super) const NAME: &str = "remote";
 /// Where programs are looked for unless PAM says otherwise.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
 
+/// How long a display stays joined that nobody looks at: as long as a line may be lost.
+const JOINED_WITHOUT_CLIENTS: &str = "1m";
+
 /// Bytes of what `caraway start --json` prints.
 const READY_BYTES_MAX: usize = 16 * 1024;
 
@@ -38,8 +41,22 @@ pub(super) struct DesktopArgs {
     /// Whom the gateway runs as.
     #[arg(long)]
     gateway_uid: Option<u32>,
+    /// The display that is shown in place of a session of its own.
+    #[arg(long)]
+    join: Option<u32>,
     #[arg(last = true)]
     command: Vec<OsString>,
+}
+
+/// Where a desktop has its place beside the user's other sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// There are none that matter.
+    Own,
+    /// With a runtime directory of its own.
+    Isolated,
+    /// In one of them: it shows that display.
+    Joined(u32),
 }
 
 /// A desktop to start.
@@ -48,7 +65,7 @@ pub(super) struct Plan<'a> {
     pub(super) user: &'a User,
     /// What PAM wants the session to have.
     pub(super) variables: Vec<(OsString, OsString)>,
-    pub(super) is_isolated: bool,
+    pub(super) room: Room,
     /// Whom the gateway runs as.
     pub(super) gateway_uid: Option<u32>,
     /// What runs in it; empty: the user's session.
@@ -60,13 +77,18 @@ pub(super) fn start(plan: &Plan<'_>, deadline: Instant) -> io::Result<Option<Chi
     let mut command = Command::new(OURSELVES);
     command.arg0("caraway-broker").args(["__keeper", "--uid"]);
     command.arg(plan.user.uid.to_string());
-    if plan.is_isolated {
-        command.arg("--isolated");
+    match plan.room {
+        Room::Own => {}
+        Room::Isolated => drop(command.arg("--isolated")),
+        Room::Joined(number) => drop(command.arg("--join").arg(number.to_string())),
     }
     if let Some(uid) = plan.gateway_uid {
         command.arg("--gateway-uid").arg(uid.to_string());
     }
-    command.arg("--").args(plan.command);
+    command.arg("--");
+    if !matches!(plan.room, Room::Joined(_)) {
+        command.args(plan.command);
+    }
     command
         .env_clear()
         .envs(environment(plan.user, &plan.variables));
@@ -92,7 +114,10 @@ pub(super) fn start(plan: &Plan<'_>, deadline: Instant) -> io::Result<Option<Chi
 }
 
 /// The variables of a fresh login: PAM's over the user's own.
-fn environment(user: &User, of_pam: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+pub(super) fn environment(
+    user: &User,
+    of_pam: &[(OsString, OsString)],
+) -> Vec<(OsString, OsString)> {
     let own: [(&str, &OsStr); 5] = [
         ("HOME", user.dir.as_os_str()),
         ("LOGNAME", OsStr::new(&user.name)),
@@ -128,6 +153,9 @@ impl DesktopArgs {
         }
         if let Some(uid) = self.gateway_uid {
             words.extend(["--gateway-uid".into(), uid.to_string().into()]);
+        }
+        if let Some(number) = self.join {
+            words.extend(["--join".into(), number.to_string().into()]);
         }
         words.push("--".into());
         words.extend(self.command.iter().cloned());
@@ -167,6 +195,11 @@ fn prepare(args: &DesktopArgs) -> io::Result<Command> {
     command.arg(places::socket(args.uid));
     if let Some(uid) = args.gateway_uid {
         command.arg("--gateway-uid").arg(uid.to_string());
+    }
+    if let Some(number) = args.join {
+        // Who comes again joins again: what nobody looks at is not shown.
+        command.args(["--disconnected-limit", JOINED_WITHOUT_CLIENTS]);
+        command.args(["--join", &number.to_string()]);
     }
     if !args.command.is_empty() {
         command.arg("--").args(&args.command);

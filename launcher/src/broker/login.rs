@@ -18,8 +18,9 @@ use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{User, alarm};
 use thiserror::Error;
 
+use super::desktop::Room;
 use super::line::Line;
-use super::{desktop, door, notice, places, sessions, user};
+use super::{desktop, door, joining, notice, places, sessions, user};
 
 /// Time for the gateway to say who comes.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
@@ -178,8 +179,8 @@ fn open_desktop(
     if door::open(user, &line)? {
         return Ok(());
     }
-    let is_isolated = match make_room(settings, uid)? {
-        Ok(is_isolated) => is_isolated,
+    let room = match make_room(settings, user)? {
+        Ok(room) => room,
         Err(sentence) => return Ok(line.say(&Reply::Refused(sentence))?),
     };
     if let Err(error) = login.open_session(&SESSION_VARIABLES) {
@@ -191,7 +192,7 @@ fn open_desktop(
     let plan = desktop::Plan {
         user,
         variables: login.variables(),
-        is_isolated,
+        room,
         gateway_uid: User::from_name(&settings.gateway_user)
             .ok()
             .flatten()
@@ -215,20 +216,24 @@ fn open_desktop(
     Ok(())
 }
 
-/// What the policy makes of other graphical sessions: whether the desktop is to be isolated from them, or a sentence.
-fn make_room(settings: &Settings, uid: u32) -> Result<Result<bool, String>, LoginError> {
+/// What the policy makes of other graphical sessions: the desktop's place beside them, or a sentence.
+fn make_room(settings: &Settings, user: &User) -> Result<Result<Room, String>, LoginError> {
     let service = &settings.pam_service;
+    let uid = user.uid.as_raw();
+    if settings.existing_session == ExistingSession::Join {
+        return Ok(joining::room(user, service)?);
+    }
     let others = sessions::others(uid, service);
     let Some(first) = others.first() else {
-        return Ok(Ok(false));
+        return Ok(Ok(Room::Own));
     };
     Ok(match settings.existing_session {
-        ExistingSession::Refuse => Err(format!(
+        ExistingSession::Refuse | ExistingSession::Join => Err(format!(
             "You are logged in {} already, and desktops here are not started twice. Log out there first.",
             first.place()
         )),
         ExistingSession::TakeOver => match sessions::end(uid, service, &others) {
-            Ok(()) => Ok(false),
+            Ok(()) => Ok(Room::Own),
             Err(error) => {
                 notice(&format!("a session of user {uid} cannot be ended: {error}"));
                 Err(format!(
@@ -237,7 +242,7 @@ fn make_room(settings: &Settings, uid: u32) -> Result<Result<bool, String>, Logi
                 ))
             }
         },
-        ExistingSession::Isolated => Ok(true),
+        ExistingSession::Isolated => Ok(Room::Isolated),
     })
 }
 

@@ -5,6 +5,7 @@
 //! | the broker | root | accepts the gateway's connections, starts a login for each |
 //! | login | root | asks PAM about one user, opens the session, starts the desktop, and stays with it |
 //! | door | the user | connects to the user's desktop and hands the connections to the gateway |
+//! | joinable | the user | becomes `caraway`, which says whether a session that is there can be joined |
 //! | keeper | the user | keeps the desktop's descriptors, starts another launcher when one is killed or hangs |
 //! | launcher | the user | becomes `caraway start` |
 //!
@@ -14,6 +15,7 @@
 mod daemon;
 mod desktop;
 mod door;
+mod joining;
 mod keeper;
 mod line;
 mod login;
@@ -50,6 +52,8 @@ enum PartOf {
     Login,
     #[command(name = "__door", hide = true)]
     Door(OfUser),
+    #[command(name = "__joinable", hide = true)]
+    Joinable(joining::JoinableArgs),
     #[command(name = "__keeper", hide = true)]
     Keeper(desktop::DesktopArgs),
     #[command(name = "__launcher", hide = true)]
@@ -91,6 +95,7 @@ fn main() -> ExitCode {
                 .and_then(|settings| login::run(&settings).map_err(|error| error.to_string())),
         ),
         Some(PartOf::Door(of)) => report(door::run(of.uid).map_err(|error| error.to_string())),
+        Some(PartOf::Joinable(args)) => report(Err(joining::become_caraway(&args).to_string())),
         Some(PartOf::Keeper(args)) => match keeper::run(&args) {
             Ok(status) => ExitCode::from(status),
             Err(error) => report(Err(error.to_string())),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const PROGRAM: &str = "loginctl";
 
 /// What is asked of each session.
-const PROPERTIES: [&str; 8] = [
+const PROPERTIES: [&str; 9] = [
     "-pId",
     "-pUser",
     "-pType",
@@ -18,6 +18,7 @@ const PROPERTIES: [&str; 8] = [
     "-pState",
     "-pRemote",
     "-pSeat",
+    "-pDisplay",
 ];
 
 /// Time for a session to end that is taken over.
@@ -26,15 +27,56 @@ const END_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two looks whether it has.
 const END_LOOK: Duration = Duration::from_millis(100);
 
-/// A graphical session that the gateway has not made.
+/// What a session is made of, as far as this matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    X11,
+    /// Wayland and what came before it: nobody but the compositor sees the picture.
+    Compositor,
+    /// A terminal with a seat, where startx may have been called.
+    Terminal,
+}
+
+/// A session at a seat or a graphical one that the gateway has not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Session {
     id: String,
     is_remote: bool,
     seat: String,
+    kind: Kind,
+    display: String,
 }
 
 impl Session {
+    #[cfg(test)]
+    pub(super) fn at_console(id: &str, kind: Kind) -> Self {
+        Self {
+            id: id.into(),
+            is_remote: false,
+            seat: "seat0".into(),
+            kind,
+            display: String::new(),
+        }
+    }
+
+    /// By what logind knows it.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its X display, if logind was told.
+    pub(super) fn display(&self) -> Option<&str> {
+        Some(self.display.as_str()).filter(|display| !display.is_empty())
+    }
+
+    fn is_graphical(&self) -> bool {
+        self.kind != Kind::Terminal
+    }
+
     /// Where it is, for a sentence.
     pub(super) fn place(&self) -> String {
         match (self.is_remote, self.seat.as_str()) {
@@ -48,6 +90,19 @@ impl Session {
 /// The user's graphical sessions that the gateway has not made (`service` is how PAM calls those it has). Where there
 /// is no logind there are none.
 pub(super) fn others(uid: u32, service: &str) -> Vec<Session> {
+    let mut all = all(uid, service);
+    all.retain(Session::is_graphical);
+    all
+}
+
+/// The same, graphical ones first, and behind them terminals of a seat.
+pub(super) fn others_and_terminals(uid: u32, service: &str) -> Vec<Session> {
+    let mut all = all(uid, service);
+    all.sort_by_key(|session| !session.is_graphical());
+    all
+}
+
+fn all(uid: u32, service: &str) -> Vec<Session> {
     let Ok(list) = ask(&["list-sessions", "--no-legend"]) else {
         return Vec::new();
     };
@@ -105,13 +160,20 @@ fn parse(text: &str, uid: u32, service: &str) -> Vec<Session> {
                 .next()
                 .unwrap_or_default()
         };
-        let is_graphical = matches!(value("Type"), "x11" | "wayland" | "mir");
+        let kind = match value("Type") {
+            "x11" => Some(Kind::X11),
+            "wayland" | "mir" => Some(Kind::Compositor),
+            "tty" if !value("Seat").is_empty() => Some(Kind::Terminal),
+            _ => None,
+        };
         let is_users = value("User") == uid.to_string() && value("Class") == "user";
         let is_other = value("Service") != service && value("State") != "closing";
-        (is_graphical && is_users && is_other).then(|| Session {
+        kind.filter(|_| is_users && is_other).map(|kind| Session {
             id: value("Id").into(),
             is_remote: value("Remote") == "yes",
             seat: value("Seat").into(),
+            kind,
+            display: value("Display").into(),
         })
     };
     text.split("\n\n").filter_map(block).collect()
@@ -122,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_other_graphical_sessions_of_the_user_count() {
+    fn only_other_sessions_of_the_user_with_a_screen_count() {
         let session = |id: u32, changes: &[(&str, &str)]| {
             let mut fields = vec![
                 ("User", "1000"),
@@ -132,6 +194,7 @@ mod tests {
                 ("State", "active"),
                 ("Remote", "no"),
                 ("Seat", "seat0"),
+                ("Display", ""),
             ];
             for (name, value) in changes {
                 fields.retain(|(known, _)| known != name);
@@ -146,24 +209,28 @@ mod tests {
         let text = [
             session(1, &[]),
             session(2, &[("User", "1001")]),
-            session(3, &[("Type", "tty")]),
+            session(3, &[("Type", "tty"), ("Seat", "")]),
             session(4, &[("Class", "manager")]),
             session(5, &[("Service", "caraway-gateway")]),
             session(6, &[("State", "closing")]),
             session(7, &[("Type", "wayland"), ("Remote", "yes"), ("Seat", "")]),
+            session(8, &[("Type", "tty"), ("Display", ":3")]),
         ];
         let found = parse(&text.join("\n"), 1000, "caraway-gateway");
         let told: Vec<_> = found
             .iter()
-            .map(|session| (session.id.as_str(), session.place()))
+            .map(|session| (session.id(), session.place(), session.kind()))
             .collect();
         assert_eq!(
             told,
             [
-                ("1", "at the console".to_owned()),
-                ("7", "from another computer".to_owned())
+                ("1", "at the console".to_owned(), Kind::X11),
+                ("7", "from another computer".to_owned(), Kind::Compositor),
+                ("8", "at the console".to_owned(), Kind::Terminal),
             ]
         );
+        let displays: Vec<_> = found.iter().map(Session::display).collect();
+        assert_eq!(displays, [None, None, Some(":3")]);
         assert_eq!(parse("", 1000, ""), []);
     }
 }

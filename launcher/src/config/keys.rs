@@ -7,7 +7,7 @@ use super::{ConfigError, Origin, Setting, VERB, Value};
 use crate::cli::StartArgs;
 
 /// Options that are about one call.
-const NO_KEYS: [&str; 4] = ["config", "detach", "help", "json"];
+const NO_KEYS: [&str; 5] = ["config", "detach", "help", "join", "json"];
 
 /// How many values an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,13 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::join::Joinable;
+use crate::mirror::MirrorArgs;
 use crate::process::programs::{first_in, is_program, path_dirs};
 
 /// Scripts in the user's home that start a session, if they may be executed.
@@ -61,6 +64,15 @@ pub(crate) struct SessionCommand {
 }
 
 impl SessionCommand {
+    /// What shows a display that is there already.
+    pub(crate) fn mirror(to: &Joinable) -> io::Result<Self> {
+        Ok(Self {
+            program: env::current_exe()?,
+            arguments: MirrorArgs::words(to),
+            in_home: false,
+        })
+    }
+
     /// What the user knows it by.
     pub(crate) fn name(&self) -> String {
         self.program

@@ -24,9 +24,10 @@ use self::desktop::Desktop;
 pub(crate) use self::desktop::STRAYS_GRACE;
 use self::limits::{Limits, host_clock_s};
 use crate::certificate::{Certificate, CertificateError};
-use crate::cli::{Auth, Folders, SaslMechanism, SoundChoice, StartArgs};
+use crate::cli::{Auth, Folders, Resize, SaslMechanism, SoundChoice, StartArgs};
 use crate::config::{self, ConfigError};
 use crate::detach::{self, Report};
+use crate::join::{self, ReachError};
 use crate::listen::{self, ListenError, Listener};
 use crate::logs::Logs;
 use crate::moment;
@@ -67,6 +68,8 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error(transparent)]
+    Join(#[from] ReachError),
+    #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -93,6 +96,8 @@ pub(crate) struct Plan {
     /// How COMMAND is called in sentences.
     command: String,
     has_bus: bool,
+    /// The display that it shows, where it has no session of its own.
+    joined: Option<Joined>,
     sound: Option<Sound>,
     server: server::Plan,
     limits: Limits,
@@ -110,7 +115,29 @@ pub(crate) struct Plan {
     dir: DesktopDir,
 }
 
+/// A display of the host that a desktop shows.
+pub(crate) struct Joined {
+    /// The socket of the D-Bus of who uses it.
+    bus: Option<PathBuf>,
+}
+
+impl Joined {
+    fn of(args: &StartArgs) -> Option<Self> {
+        args.join.map(|number| Self {
+            bus: join::bus_of(number),
+        })
+    }
+}
+
 impl Plan {
+    /// The socket of the D-Bus of whoever uses the desktop, if there is to be one.
+    fn bus_socket(&self) -> Option<PathBuf> {
+        match &self.joined {
+            Some(joined) => joined.bus.clone(),
+            None => self.has_bus.then(|| self.dir.file("bus")),
+        }
+    }
+
     /// The commands for clients, with the way to the desktop.
     fn hooks(&self) -> Hooks {
         let file = |name: &str| self.dir.file(name).display().to_string();
@@ -119,8 +146,8 @@ impl Plan {
             ("DISPLAY", self.server.display.clone()),
             ("XAUTHORITY", file("xauth")),
         ];
-        if self.has_bus {
-            let address = format!("unix:path={}", file("bus"));
+        if let Some(bus) = self.bus_socket() {
+            let address = format!("unix:path={}", bus.display());
             environment.push(("DBUS_SESSION_BUS_ADDRESS", address));
         }
         let (come, go) = (self.on_connect.clone(), self.on_disconnect.clone());
@@ -201,7 +228,11 @@ fn plan(
     let beside = beside();
     let installation = xorg::find::installation(args.xorg.as_deref(), &beside)?;
     let program = server::find(&beside)?;
-    let command = command::choose(&args.command)?;
+    let joinable = args.join.map(join::find).transpose()?;
+    let command = match &joinable {
+        Some(joinable) => SessionCommand::mirror(joinable)?,
+        None => command::choose(&args.command)?,
+    };
     let password = match (args.auth, &args.password_file) {
         (Auth::None | Auth::Sasl, _) => None,
         _ if args.behind_gateway => None,
@@ -217,16 +248,15 @@ fn plan(
     let display = Display::take(args.display)?;
     let name = args.detached_as.as_ref().or(args.name.as_ref());
     let dir = DesktopDir::create(name, config::desktops_max(args.desktops_max)?)?;
-    let sound = sound(args.sound);
-    write_files(&dir, args.geometry, sound.as_ref()).map_err(|source| StartError::Files {
+    // Whatever plays and speaks of mail does so where the joined display is.
+    let sound = sound(args.sound).filter(|_| joinable.is_none());
+    let geometry = joinable.as_ref().map_or(args.geometry, |to| to.geometry);
+    write_files(&dir, geometry, sound.as_ref()).map_err(|source| StartError::Files {
         path: dir.path().into(),
         source,
     })?;
     let logs = Arc::new(Logs::keep_in(dir.path(), Journal::of(dir.name()))?);
-    let bus = session::find_bus();
-    if bus.is_none() {
-        notice("the desktop runs without a D-Bus session; for one: apt install dbus");
-    }
+    let bus = bus().filter(|_| joinable.is_none());
     let had = Had {
         program,
         outlives_launcher: keeper.is_manager_there(),
@@ -242,6 +272,7 @@ fn plan(
         display,
         command: command.name(),
         has_bus: bus.is_some(),
+        joined: Joined::of(args),
         sound,
         server: server_plan(args, &dir, had)?,
         limits: limits(args),
@@ -262,6 +293,14 @@ fn plan(
         password_is_new,
     };
     Ok((plan, first, keeper))
+}
+
+fn bus() -> Option<PathBuf> {
+    let bus = session::find_bus();
+    if bus.is_none() {
+        notice("the desktop runs without a D-Bus session; for one: apt install dbus");
+    }
+    bus
 }
 
 /// What a server is started with and no option tells.
@@ -291,7 +330,12 @@ fn server_plan(args: &StartArgs, dir: &DesktopDir, had: Had) -> Result<server::P
         view_only_users: args.view_only_users.clone(),
         sasl: users(args)?,
         name: dir.name().clone(),
-        resize: args.resize,
+        // What is shown has the size that it has.
+        resize: if args.join.is_some() {
+            Resize::Off
+        } else {
+            args.resize
+        },
         dpi: args.dpi,
         uploads: uploads::folder(args.uploads.as_ref(), env::home_dir().as_deref()),
         upload_bytes_max: args.upload_max,

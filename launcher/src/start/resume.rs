@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::limits::host_clock_s;
-use super::{Had, Plan, StartError, certificate, limits, server_plan};
+use super::{Had, Joined, Plan, StartError, certificate, limits, server_plan};
 use crate::beside;
 use crate::cli::StartArgs;
 use crate::detach::Report;
@@ -62,6 +62,7 @@ pub(super) fn plan(
         display,
         command: handover.command.clone(),
         has_bus: handover.has_bus,
+        joined: Joined::of(args),
         sound: handover.sound.clone(),
         server: server_plan(args, &dir, had)?,
         limits: limits(args),

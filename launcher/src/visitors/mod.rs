@@ -65,15 +65,24 @@ impl Visit {
 #[derive(Debug)]
 pub(crate) struct Visitors {
     there: Vec<Visit>,
+    /// Somebody sits at the display that the desktop shows, who is no client.
+    somebody_is_there: bool,
     hooks: Hooks,
     notifications: Notifications,
 }
 
 impl Visitors {
-    /// Nobody yet. `bus_socket` is the desktop's bus, if it shall have one.
-    pub(crate) fn new(name: &DesktopName, hooks: Hooks, bus_socket: Option<&Path>) -> Self {
+    /// Nobody yet. `bus_socket` is the desktop's bus, if it shall have one; `somebody_is_there` if it shows a display
+    /// that has a user of its own.
+    pub(crate) fn new(
+        name: &DesktopName,
+        hooks: Hooks,
+        bus_socket: Option<&Path>,
+        somebody_is_there: bool,
+    ) -> Self {
         Self {
             there: Vec::new(),
+            somebody_is_there,
             hooks,
             notifications: Notifications::new(name, bus_socket),
         }
@@ -82,7 +91,8 @@ impl Visitors {
     /// A client has come or gone.
     pub(crate) fn happened(&mut self, visit: &Visit) {
         self.there.retain(|there| there.id != visit.id);
-        let alone = !self.there.iter().any(|other| other.access.is_full());
+        let alone =
+            !self.somebody_is_there && !self.there.iter().any(|other| other.access.is_full());
         if visit.has_come && self.there.len() < VISITORS_MAX {
             self.there.push(visit.clone());
         }

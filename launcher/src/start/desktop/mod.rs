@@ -168,13 +168,19 @@ impl Desktop {
         let (order, orders) = mpsc::channel(1);
         control::serve(control, told, order)?;
         let (tell_adopted_ended, adopted_ended) = mpsc::channel(1);
-        let bus_socket = plan.has_bus.then(|| plan.dir.file("bus"));
+        let bus_socket = plan.bus_socket();
+        let somebody_is_there = plan.joined.is_some();
         let limits = plan.limits;
         let start = Instant::now();
         let server_hangs = watchdog::start(facts.subscribe());
         Ok(Self {
             mounts: Mounts::new(bus_socket.as_deref()),
-            visitors: Visitors::new(plan.dir.name(), plan.hooks(), bus_socket.as_deref()),
+            visitors: Visitors::new(
+                plan.dir.name(),
+                plan.hooks(),
+                bus_socket.as_deref(),
+                somebody_is_there,
+            ),
             supervisor: Supervisor::new(plan.command.clone()),
             plan,
             reaper,
