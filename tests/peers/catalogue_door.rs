@@ -1,6 +1,7 @@
 //! The catalogue's rows about those who have not logged in (docs/security-tests.md): they cost little, they end soon,
 //! and nobody else waits for them.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -23,6 +24,9 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Who comes from elsewhere during a flood is in by then, also on a busy machine; the goal is a second.
 const OTHERS_WITHIN_BUSY: Duration = Duration::from_secs(3);
+
+/// Connections that a flood has at a time: the last ones are there when the server comes to look at them.
+const STAYING: usize = 64;
 
 /// Bad beginnings that are under way at a time: fewer than the server has places for.
 const AT_ONCE: u64 = 16;
@@ -192,7 +196,7 @@ fn a_flood_from_one_address_keeps_nobody_else_out() {
     let flooding = AtomicBool::new(true);
     let (opened, worst) = std::thread::scope(|scope| {
         let floods: Vec<_> = (0..2)
-            .map(|_| scope.spawn(|| flood(outer, &flooding)))
+            .map(|_| scope.spawn(|| flood(outer, STAYING, &flooding)))
             .collect();
         let mut worst = Duration::ZERO;
         for _ in 0..20 {
@@ -235,13 +239,18 @@ fn two_doors(address: IpAddr) -> (Desktop, SocketAddr, SocketAddr) {
     (Desktop::caraway_with(&arguments, |_| ()), outer, inner)
 }
 
-/// Connects and leaves for as long as it may; how often.
-fn flood(address: SocketAddr, goes_on: &AtomicBool) -> usize {
+/// Connects for as long as it may, and leaves when it has so many more connections; how often.
+fn flood(address: SocketAddr, stays_for: usize, goes_on: &AtomicBool) -> usize {
     let mut count = 0;
+    let mut staying = VecDeque::new();
     while goes_on.load(Ordering::Relaxed) {
         if let Ok(mut stream) = TcpStream::connect(address) {
             let _ = stream.write_all(&LinkMessage::good(MAIN, 0).bytes());
             count += 1;
+            staying.push_back(stream);
+            while stays_for < staying.len() {
+                staying.pop_front();
+            }
         }
         // Ports of this host would run out.
         std::thread::sleep(Duration::from_micros(200));
@@ -381,7 +390,7 @@ fn bench_a_good_client_comes_through_a_flood() {
     let (mut times, mut opened) = (Vec::new(), 0);
     std::thread::scope(|scope| {
         let floods: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| flood(address, &flooding)))
+            .map(|_| scope.spawn(|| flood(address, 0, &flooding)))
             .collect();
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(60) {

@@ -3,6 +3,7 @@
 #include "peer_clipboard.h"
 
 #include <spice/vd_agent.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define AGENT_TIMEOUT_MS 10000
@@ -235,6 +236,9 @@ gboolean peer_connect(const char *uri, const char *password)
     /* Who to be for SASL. */
     if (g_getenv("PEER_USERNAME"))
         g_object_set(peer.session, "username", g_getenv("PEER_USERNAME"), NULL);
+    /* How much it offers to remember for GLZ. */
+    if (g_getenv("PEER_GLZ_WINDOW_BYTES"))
+        g_object_set(peer.session, "glz-window-size", atoi(g_getenv("PEER_GLZ_WINDOW_BYTES")), NULL);
     g_signal_connect(peer.session, "channel-new", G_CALLBACK(on_channel_new), NULL);
     g_signal_connect(peer.session, "channel-destroy", G_CALLBACK(on_channel_destroy), NULL);
     peer.connect_at = g_get_monotonic_time();
