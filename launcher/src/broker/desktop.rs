@@ -171,13 +171,15 @@ pub(super) fn become_launcher(args: &DesktopArgs) -> io::Error {
     }
 }
 
-fn prepare(args: &DesktopArgs) -> io::Result<Command> {
+/// `caraway`, which is installed beside this program.
+pub(super) fn launcher() -> io::Result<Command> {
     let own = env::current_exe()?;
-    let launcher = own
-        .parent()
-        .map(|dir| dir.join("caraway"))
-        .ok_or(io::ErrorKind::NotFound)?;
-    let mut command = Command::new(launcher);
+    let dir = own.parent().ok_or(io::ErrorKind::NotFound)?;
+    Ok(Command::new(dir.join("caraway")))
+}
+
+fn prepare(args: &DesktopArgs) -> io::Result<Command> {
+    let mut command = launcher()?;
     // What is passed is meant for this process, which stays the same.
     command.env("LISTEN_PID", std::process::id().to_string());
     if args.isolated {

@@ -1,7 +1,6 @@
 //! Joining a session of the user's that the gateway has not made: `caraway`, as the user, finds out whether it has an X
 //! display that can be shown; only it reads what the user's processes say, and only it speaks to that display.
 
-use std::env;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -13,7 +12,7 @@ use nix::unistd::User;
 use serde::Deserialize;
 
 use super::daemon::OURSELVES;
-use super::desktop::{Room, environment};
+use super::desktop::{Room, environment, launcher};
 use super::line::ready;
 use super::sessions::{self, Kind, Session};
 use super::user;
@@ -119,12 +118,7 @@ pub(super) fn become_caraway(args: &JoinableArgs) -> io::Error {
 
 fn prepare(args: &JoinableArgs) -> io::Result<Command> {
     user::become_user(&user::numbered(args.uid)?)?;
-    let own = env::current_exe()?;
-    let launcher = own
-        .parent()
-        .map(|dir| dir.join("caraway"))
-        .ok_or(io::ErrorKind::NotFound)?;
-    let mut command = Command::new(launcher);
+    let mut command = launcher()?;
     command.args(["__joinable", "--session", &args.session]);
     if let Some(display) = &args.display {
         command.args(["--display", display]);
