@@ -92,7 +92,7 @@ impl GlzEncoder {
     }
 
     /// An encoder with a window of this many pixels, however few.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn with_window(pixels: usize) -> Self {
         Self {
             window: Window::new(pixels, 0),
