@@ -295,6 +295,8 @@ async fn run(
 ) -> Result<(), ConnectionError> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut input = vec![0; READ_BYTES];
+    // Set anew only when the deadline moves, not at every key.
+    let mut timer = std::pin::pin!(tokio::time::sleep_until(host.instant(host.now())));
     loop {
         let mut more = false;
         if unsent.is_empty() {
@@ -310,6 +312,9 @@ async fn run(
         let (deadline, is_held) =
             host.with(|session| (session.deadline(guard.key), session.is_held(guard.key)));
         let deadline = deadline.map(|at| host.instant(at));
+        if let Some(deadline) = deadline.filter(|at| *at != timer.deadline()) {
+            timer.as_mut().reset(deadline);
+        }
         let waits_for_driver = is_inputs && host.input_is_full();
         tokio::select! {
             biased;
@@ -334,7 +339,10 @@ async fn run(
                 if !goes_on? {
                     return Ok(());
                 }
-                tokio::task::yield_now().await;
+                // With nothing left it waits anyway, and asks the kernel for news once.
+                if more || !unsent.is_empty() {
+                    tokio::task::yield_now().await;
+                }
             }
             () = host.input_taken.notified(), if waits_for_driver => {}
             () = guard.bell.rung.notified() => {
@@ -343,7 +351,7 @@ async fn run(
                 }
             }
             () = tokio::task::yield_now(), if more && is_idle => {}
-            () = sleep_until(deadline), if is_idle => {}
+            () = &mut timer, if is_idle && deadline.is_some() => {}
         }
     }
 }

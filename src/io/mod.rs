@@ -30,6 +30,7 @@ pub mod sound;
 mod tidiness;
 pub mod tls;
 mod transport;
+mod turn;
 mod unsent;
 mod upload_folder;
 pub mod uploads;

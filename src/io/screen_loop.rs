@@ -10,6 +10,7 @@ use super::complaints::Complaints;
 use super::driver::{Driver, DriverError, DriverEvent};
 use super::host::Host;
 use super::tidiness::Tidiness;
+use super::turn;
 use crate::base::Micros;
 use crate::os::{FrameBuffer, memory};
 use crate::ring::{
@@ -56,6 +57,10 @@ pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, Driver
                 tokio::task::yield_now().await;
                 continue;
             }
+            Look::Framed => {
+                turn::pass().await;
+                continue;
+            }
             Look::Sleep { wake, until } => (wake, until),
         };
         let armed = match wake {
@@ -93,6 +98,8 @@ pub async fn serve(host: &Rc<Host>, driver: Driver) -> Result<Infallible, Driver
 enum Look {
     /// More to do at once.
     Again,
+    /// Clients have something to send: they are first.
+    Framed,
     /// Nothing until then.
     Sleep {
         wake: WakeFor,
@@ -193,7 +200,7 @@ impl ScreenLoop {
                 let memory = self.driver.memory();
                 session.refresh(now, &self.consumer.pixels(memory, pixels));
                 self.clock.framed(now);
-                Look::Again
+                Look::Framed
             }
             Step::Wait { wake, until } if self.busy => {
                 let retry = now + BUSY_RETRY;

@@ -7,6 +7,9 @@
 //!    └────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! Where nothing was drawn during the last rest nothing ends this one: the next record does, or shows that a timer is
+//! wanted after all. Who types, or plays 30 frames a second, so has one wake-up for each frame, not two.
+//!
 //! While clients watch and none can take a frame, records are only collected, as often as frames would come (Dozing),
 //! and the first client that can take one ends that.
 //!
@@ -60,15 +63,25 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Quiet,
-    Gathering { since: Micros },
-    Resting { until: Micros },
-    Dozing { until: Micros },
+    Gathering {
+        since: Micros,
+    },
+    /// `timed`: somebody drew already, or will by experience.
+    Resting {
+        until: Micros,
+        timed: bool,
+    },
+    Dozing {
+        until: Micros,
+    },
 }
 
 /// The clock of one screen.
 #[derive(Debug)]
 pub struct FrameClock {
     state: State,
+    /// Something was drawn during the last rest.
+    goes_on: bool,
 }
 
 impl FrameClock {
@@ -76,18 +89,17 @@ impl FrameClock {
     pub const fn new() -> Self {
         Self {
             state: State::Quiet,
+            goes_on: false,
         }
     }
 
     /// Decides, given what the driver says and whether a client could take a frame.
     pub fn step(&mut self, now: Micros, activity: Activity, wanted: bool) -> Step {
-        if let State::Resting { until } = self.state {
+        if let State::Resting { until, timed } = self.state {
             if now < until {
-                return Step::Wait {
-                    wake: WakeFor::Nothing,
-                    until: Some(until),
-                };
+                return self.rest(until, timed || activity.pending);
             }
+            self.goes_on = timed && activity.pending;
             self.state = State::Quiet;
         }
         if !wanted {
@@ -115,6 +127,18 @@ impl FrameClock {
         }
     }
 
+    fn rest(&mut self, until: Micros, timed: bool) -> Step {
+        self.state = State::Resting { until, timed };
+        if timed {
+            let (wake, until) = (WakeFor::Nothing, Some(until));
+            return Step::Wait { wake, until };
+        }
+        Step::Wait {
+            wake: WakeFor::Record,
+            until: None,
+        }
+    }
+
     fn doze(&mut self, now: Micros, fresh: bool) -> Step {
         let until = match self.state {
             State::Dozing { until } if now < until => until,
@@ -138,6 +162,7 @@ impl FrameClock {
     pub fn framed(&mut self, now: Micros) {
         self.state = State::Resting {
             until: now + FRAME_INTERVAL,
+            timed: self.goes_on,
         };
     }
 }
@@ -178,15 +203,41 @@ mod tests {
         assert_eq!(clock.step(Micros(0), NOTHING, true), quiet);
         assert_eq!(clock.step(Micros(900), DONE, true), Step::Frame);
         clock.framed(Micros(950));
-        let rest = Step::Wait {
-            wake: WakeFor::Nothing,
-            until: Some(Micros(950) + FRAME_INTERVAL),
-        };
-        assert_eq!(clock.step(Micros(960), NOTHING, true), rest);
+        assert_eq!(clock.step(Micros(960), NOTHING, true), quiet, "no timer");
         assert_eq!(
             clock.step(Micros(950) + FRAME_INTERVAL, NOTHING, true),
             quiet
         );
+    }
+
+    #[test]
+    fn what_is_drawn_during_a_rest_is_shown_at_its_end() {
+        let mut clock = FrameClock::new();
+        assert_eq!(clock.step(Micros(0), DONE, true), Step::Frame);
+        clock.framed(Micros(0));
+        let timer = Step::Wait {
+            wake: WakeFor::Nothing,
+            until: Some(FRAME_INTERVAL),
+        };
+        assert_eq!(clock.step(Micros(5), DONE, true), timer);
+        assert_eq!(clock.step(FRAME_INTERVAL, DONE, true), Step::Frame);
+        clock.framed(FRAME_INTERVAL);
+        // It will go on so, probably: records need not wake anybody.
+        let timer = Step::Wait {
+            wake: WakeFor::Nothing,
+            until: Some(FRAME_INTERVAL + FRAME_INTERVAL),
+        };
+        let later = FRAME_INTERVAL + Micros(1);
+        assert_eq!(clock.step(later, NOTHING, true), timer);
+        let over = FRAME_INTERVAL + FRAME_INTERVAL;
+        let quiet = Step::Wait {
+            wake: WakeFor::Record,
+            until: None,
+        };
+        assert_eq!(clock.step(over, NOTHING, true), quiet, "it did not");
+        assert_eq!(clock.step(over, DONE, true), Step::Frame);
+        clock.framed(over);
+        assert_eq!(clock.step(over + Micros(1), NOTHING, true), quiet);
     }
 
     #[test]
