@@ -30,7 +30,8 @@ struct head {
 /* A client that was told of exposures, and the last request that it had sent by then. */
 struct awaited {
     int client;
-    Bool is_new; /* told since X slept last */
+    uint64_t painted; /* records when X had painted what it could itself */
+    Bool is_new; /* told since X looked for requests last */
     int sequence;
     CARD32 since_ms;
 };

@@ -4,7 +4,8 @@
  * When windows move, come or go, X copies and fills what it can and tells clients what else they have to draw. Until
  * they have read that X has nothing to do, and the frame buffer holds half of a drawing: a server that was told that X
  * is idle would show that half, and the other half a frame later. So X is not idle before every client that was told
- * has sent a request since, or has let AWAITED_MS go by; a server that waits has a limit of its own.
+ * has drawn and waits for X in turn, as XSync does, or has let AWAITED_MS go by. What a client sends without waiting may
+ * be the first of several flushes. A server that waits has a limit of its own.
  *
  * Clients are known by their index and the number of their last request, never by pointer: they may end meanwhile.
  *
@@ -42,22 +43,32 @@ static void window_exposures(WindowPtr window, RegionPtr exposed)
     screen->WindowExposures(window, exposed);
     caraway->window_exposures = screen->WindowExposures;
     screen->WindowExposures = window_exposures;
+
+    /* What X paints of backgrounds is nobody's answer. */
+    for (unsigned i = 0; i < exposures->count; i++)
+        exposures->awaited[i].painted = caraway->ring.done;
 }
 
-/* Whether the client still owes a request. What was told since the last sleep it is told only now. */
-static Bool is_awaited(struct awaited *awaited, CARD32 now)
+/* Whether the client may have more to draw. What was exposed since the last look it has been told only now. */
+static Bool is_awaited(struct awaited *awaited, uint64_t done, CARD32 now)
 {
     ClientPtr client = clients[awaited->client];
 
     if (!client || client->clientGone)
         return FALSE;
+    Bool waits_for_x = client->majorOp == X_GetInputFocus;
     if (awaited->is_new) {
+        /* Events may have been flushed, and answered, without a look in between. */
+        if (waits_for_x && done != awaited->painted)
+            return FALSE;
         awaited->is_new = FALSE;
         awaited->sequence = client->sequence;
         awaited->since_ms = now;
         return TRUE;
     }
-    return client->sequence == awaited->sequence && now - awaited->since_ms < AWAITED_MS;
+    if (waits_for_x && client->sequence != awaited->sequence)
+        return FALSE;
+    return now - awaited->since_ms < AWAITED_MS;
 }
 
 Bool exposures_are_awaited(struct caraway *caraway)
@@ -70,7 +81,7 @@ Bool exposures_are_awaited(struct caraway *caraway)
         return FALSE;
     now = GetTimeInMillis();
     for (unsigned i = 0; i < exposures->count; i++)
-        if (is_awaited(&exposures->awaited[i], now))
+        if (is_awaited(&exposures->awaited[i], caraway->ring.done, now))
             exposures->awaited[left++] = exposures->awaited[i];
     exposures->count = left;
     return left != 0;

@@ -8,7 +8,8 @@
 void exposures_wrap(struct caraway *caraway);
 void exposures_unwrap(struct caraway *caraway);
 
-/* X is about to sleep: whether a client has still to answer what it was told. To be asked once for each sleep. */
+/* X is about to look for requests: whether a client may have more to draw of what it was told. To be asked at each look,
+ * for that is when a client has been told. */
 Bool exposures_are_awaited(struct caraway *caraway);
 
 #endif

@@ -89,7 +89,8 @@ static void block_handler(ScreenPtr screen, void *timeout)
     modes_publish_monitors(caraway);
     cursor_follow_pointer(caraway);
     /* With clients left to serve the server polls without waiting. */
-    if (*(int *)timeout != 0 && !exposures_are_awaited(caraway))
+    Bool awaited = exposures_are_awaited(caraway);
+    if (*(int *)timeout != 0 && !awaited)
         ring_idle(&caraway->ring);
 }
 
