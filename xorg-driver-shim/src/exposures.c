@@ -2,10 +2,10 @@
  * Exposures: drawing that X has asked clients for.
  *
  * When windows move, come or go, X copies and fills what it can and tells clients what else they have to draw. Until
- * they have read that X has nothing to do, and the frame buffer holds half of a drawing: a server that was told that X
- * is idle would show that half, and the other half a frame later. So X is not idle before every client that was told
- * has drawn and waits for X in turn, as XSync does, or has let AWAITED_MS go by. What a client sends without waiting may
- * be the first of several flushes. A server that waits has a limit of its own.
+ * they have read that X has nothing to do, and the frame buffer holds half of a drawing: a server that was told that
+ * X is idle would show that half, and the other half a frame later. So X is not idle before every client that was told
+ * has drawn and waits for X in turn, as XSync does, or has let AWAITED_MS go by. What a client sends without waiting
+ * may be the first of several flushes. A server that waits has a limit of its own.
  *
  * Clients are known by their index and the number of their last request, never by pointer: they may end meanwhile.
  *
@@ -25,7 +25,7 @@ static void window_exposures(WindowPtr window, RegionPtr exposed)
     struct exposures *exposures = &caraway->exposures;
     int client = CLIENT_ID(window->drawable.id);
 
-    /* What is redirected is drawn off the screen, and a window that nobody listens for is done when X has painted it. */
+    /* What is redirected is drawn off the screen; a window that nobody listens for is done when X has painted it. */
     if (client != 0 && (window->eventMask & ExposureMask) && exposed && RegionNotEmpty(exposed) &&
         draw_is_on_screen(caraway, &window->drawable)) {
         unsigned known = 0;
