@@ -246,7 +246,8 @@ impl Changes {
         }
     }
 
-    fn forget(&mut self, region: &Region) {
+    /// The newest picture in `region` has been brought over, whatever else was to make it. No move may read from there.
+    pub(super) fn forget(&mut self, region: &Region) {
         self.dirty.remove_region(region);
         self.forget_exact(region);
     }

@@ -13,6 +13,7 @@ pub mod line;
 pub mod motion;
 pub mod pace;
 pub mod saved;
+mod saved_again;
 mod saved_slot;
 pub mod screen;
 pub mod shadow;

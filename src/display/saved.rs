@@ -17,6 +17,7 @@
 
 use super::changes::ExactOp;
 use super::clusters::{Cluster, clusters};
+use super::saved_again::Expected;
 use super::saved_slot::{Comparison, Slot, has_detail};
 use super::screen::Frame;
 use super::shadow::Shadow;
@@ -86,7 +87,7 @@ pub struct Restore {
 /// Everything that is remembered of one screen.
 #[derive(Debug)]
 pub struct Saved {
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     /// What the frame replaces, for slots of their own unless it merely moves.
     replaced: Vec<Slot>,
     still: Stillness,
@@ -153,24 +154,38 @@ impl Saved {
     }
 
     /// Finds what the next frame replaces in `touched`: `shadow` is still without it, `source` shows it, and `ops` will
-    /// explain a part of it. Call [`keep`](Self::keep) next.
-    pub fn save(
+    /// explain a part of it. Also tells what of it is expected to be there again: that is to be read by
+    /// [`bring_back`](Self::bring_back) alone. Call [`keep`](Self::keep) next.
+    pub(super) fn save(
         &mut self,
         shadow: &mut Shadow,
         source: &dyn PixelSource,
         touched: &Region,
         ops: &[ExactOp],
         now: Micros,
-    ) -> Saves {
+    ) -> (Saves, Vec<Expected>) {
         let mut saves = Saves {
             forgotten: std::mem::take(&mut self.forgotten),
             shown: Vec::new(),
         };
         self.kept_before = self.uses;
         if touched.area() < SAVED_AREA_MIN {
-            return saves;
+            return (saves, Vec::new());
         }
-        for cluster in self.replaced(shadow, source, touched, ops, now) {
+        let copied: Vec<Rect> = ops
+            .iter()
+            .filter(|op| matches!(op, ExactOp::Copy { .. }))
+            .map(ExactOp::rect)
+            .collect();
+        // What scrolls or moves is not drawn over.
+        let mut fresh = touched.subtract(&Region::from_rects(&copied));
+        let expected = self.expect(shadow, source, &fresh);
+        for Expected { rect, .. } in &expected {
+            if self.remembers(shadow, rect, &mut saves) {
+                fresh.remove(*rect);
+            }
+        }
+        for cluster in self.replaced(shadow, source, &fresh, now) {
             let whole = Region::from(cluster.bounds);
             let changed = shadow.differing(source, &whole, 1);
             let rect = changed.bounds();
@@ -183,7 +198,7 @@ impl Saved {
                 self.replaced.extend(Slot::new(0, rect, 0, shadow, memory));
             }
         }
-        saves
+        (saves, expected)
     }
 
     /// Remembers what the frame replaces, but for what merely moved by the copies of `moves`: what scrolls is not drawn
@@ -222,6 +237,7 @@ impl Saved {
         if let Some(newest) = newest.filter(|newest| *newest != self.newest.0) {
             self.newest = (newest, now);
         }
+        self.note_intact(frame);
         let ops = frame.ops.iter().map(ExactOp::rect);
         let restored = frame.restores.iter().map(|restore| restore.rect);
         for rect in ops.chain(restored) {
@@ -237,22 +253,14 @@ impl Saved {
         &self,
         shadow: &mut Shadow,
         source: &dyn PixelSource,
-        touched: &Region,
-        ops: &[ExactOp],
+        fresh: &Region,
         now: Micros,
     ) -> Vec<Cluster> {
-        let copied: Vec<Rect> = ops
-            .iter()
-            .filter(|op| matches!(op, ExactOp::Copy { .. }))
-            .map(ExactOp::rect)
-            .collect();
-        // What scrolls or moves is not drawn over.
-        let fresh = touched.subtract(&Region::from_rects(&copied));
         let worth = |cluster: &Cluster| {
             SAVED_AREA_MIN <= cluster.bounds.area() && cluster.bounds.area() <= self.pixels_max / 2
         };
         // Most frames end here: little is touched, or what moves all the time.
-        let still: Vec<Rect> = clusters(&fresh)
+        let still: Vec<Rect> = clusters(fresh)
             .iter()
             .filter(|cluster| worth(cluster) && !is_plain(shadow, &cluster.bounds))
             .map(|cluster| fresh.clip(&cluster.bounds))
@@ -401,7 +409,7 @@ impl Saved {
         }
     }
 
-    fn next_use(&mut self) -> u64 {
+    pub(super) fn next_use(&mut self) -> u64 {
         self.uses += 1;
         self.uses
     }
@@ -423,7 +431,7 @@ fn is_plain(shadow: &Shadow, rect: &Rect) -> bool {
 }
 
 /// The rectangles that are worth bringing back where something is `wanted`. Few or none.
-fn pieces(compared: &Comparison, wanted: &Region, shadow: &Shadow) -> Vec<Rect> {
+pub(super) fn pieces(compared: &Comparison, wanted: &Region, shadow: &Shadow) -> Vec<Rect> {
     let gain = wanted.subtract(&compared.differing);
     let bounds = gain.bounds();
     if gain.area() < SAVED_AREA_MIN || gain.area() < wanted.area() / 2 {

@@ -1,14 +1,24 @@
 //! One piece of remembered content: its pixels, and where on the screen it was.
 
-use super::shadow::{Shadow, TILE_HEIGHT, TILE_WIDTH};
+use super::shadow::{Shadow, TILE_HEIGHT, TILE_WIDTH, read_line};
 use crate::base::{Point, Rect, Region};
 use crate::image::pixels::Pixels;
+use crate::ring::PixelSource;
 
 /// Rows of which one is looked at where a guess is enough.
 const SAMPLE_STEP: usize = 4;
 
 /// Tiles that are looked at before all of them are compared.
 const SAMPLED_TILES: usize = 16;
+
+/// Tiles that are looked at before content is expected to be there.
+const EXPECTED_TILES: usize = 48;
+
+/// Of these, at least so many have changed.
+const CHANGED_TILES_MIN: usize = 4;
+
+/// Of the changed ones at most one in so many is not as expected.
+const UNEXPECTED_SHARE: usize = 8;
 
 /// Content that was on the screen.
 #[derive(Debug)]
@@ -19,6 +29,8 @@ pub(super) struct Slot {
     pub(super) place: Rect,
     /// When it was of use last, in uses of any slot.
     pub(super) used: u64,
+    /// Where the screen shows it for certain, at its place.
+    pub(super) intact: Region,
     pixels: Vec<u32>,
 }
 
@@ -37,6 +49,7 @@ impl Slot {
             id,
             place,
             used,
+            intact: Region::new(),
             pixels,
         })
     }
@@ -92,6 +105,47 @@ impl Slot {
         let step = tiles.len().div_ceil(SAMPLED_TILES).max(1);
         let mut sampled = tiles.iter().step_by(step);
         sampled.any(|tile| self.equals(shadow, offset, tile, SAMPLE_STEP))
+    }
+
+    /// Whether nearly all of what changes when `source` replaces `shadow` in `region` becomes what it holds, by a
+    /// sample: what stays the same says nothing.
+    pub(super) fn seems_shown(
+        &self,
+        shadow: &Shadow,
+        source: &dyn PixelSource,
+        region: &Region,
+    ) -> bool {
+        let mut tiles = Vec::new();
+        for rect in region.rects() {
+            for_each_tile(&self.place, rect, |tile| tiles.push(tile));
+        }
+        let step = tiles.len().div_ceil(EXPECTED_TILES).max(1);
+        let (mut changed, mut unexpected) = (0, 0);
+        for tile in tiles.iter().step_by(step) {
+            let Some(shown) = shadow.pixels(tile) else {
+                continue;
+            };
+            let (mut is_changed, mut is_expected) = (false, true);
+            let mut line = [0; TILE_WIDTH];
+            for (y, old) in (tile.top..).zip(shown.rows()).step_by(SAMPLE_STEP) {
+                let Some(now) = read_line(source, &mut line, tile, y) else {
+                    continue;
+                };
+                is_changed |= now != old;
+                is_expected &= now == self.own_row(tile.left, y, now.len());
+            }
+            changed += usize::from(is_changed);
+            unexpected += usize::from(is_changed && !is_expected);
+            if EXPECTED_TILES / UNEXPECTED_SHARE < unexpected {
+                return false;
+            }
+        }
+        CHANGED_TILES_MIN <= changed && unexpected * UNEXPECTED_SHARE <= changed
+    }
+
+    /// Pixels of row `y` of the screen from column `left` on, at its place.
+    pub(super) fn own_row(&self, left: i32, y: i32, count: usize) -> &[u32] {
+        self.row(Point::default(), left, y, count)
     }
 
     /// The box around what differs in `tile`; empty if nothing does.

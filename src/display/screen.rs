@@ -173,7 +173,7 @@ impl Screen {
     /// Reads what was touched and returns what changed.
     pub fn refresh(&mut self, now: Micros, source: &dyn PixelSource) -> Frame {
         let touched = self.take_touched();
-        let (mut ops, to_read) = if self.trust.begin(now, &touched) {
+        let (mut ops, mut to_read) = if self.trust.begin(now, &touched) {
             self.believed(&touched)
         } else {
             self.confirmed(source, &touched)
@@ -183,9 +183,12 @@ impl Screen {
         if goes_on {
             ops.extend_from_slice(self.trend.copies());
         }
-        let mut saves = self
+        let (mut saves, again) = self
             .saved
             .save(&mut self.shadow, source, &touched, &ops, now);
+        for expected in &again {
+            to_read.remove(expected.rect);
+        }
         for op in &ops {
             self.shadow.apply(op);
         }
@@ -209,6 +212,8 @@ impl Screen {
             restores: Vec::new(),
             changed: found.changed,
         };
+        self.saved
+            .bring_back(&mut self.shadow, source, &again, &mut frame);
         self.saved.recall(&self.shadow, &mut frame, now);
         frame
     }

@@ -328,7 +328,8 @@ impl Shadow {
         self.pixels.get_mut(start..start + self.stride)
     }
 
-    fn span_mut(&mut self, rect: &Rect, y: i32) -> Option<&mut [u32]> {
+    /// Row `y` of `rect`.
+    pub(super) fn span_mut(&mut self, rect: &Rect, y: i32) -> Option<&mut [u32]> {
         let start = self.index(rect.left, y)?;
         self.pixels.get_mut(start..start + rect.width() as usize)
     }
@@ -369,7 +370,7 @@ fn is_plain(row: &[u32], color: u32) -> bool {
 }
 
 /// Row `y` of `rect` as it is now, top bytes cleared.
-fn read_line<'l>(
+pub(super) fn read_line<'l>(
     source: &dyn PixelSource,
     line: &'l mut [u32],
     rect: &Rect,

@@ -150,6 +150,14 @@ impl View {
         (1 < count).then_some(scene)
     }
 
+    /// What the next update draws without reading anything of the screen, where that is told before it is taken.
+    pub fn covered_first(&self) -> Option<Rect> {
+        match self.sending.front() {
+            Some(Update::Restore(restore)) => Some(restore.rect),
+            _ => None,
+        }
+    }
+
     /// Whether pixels of `rect` have changed that the client was not sent.
     pub fn is_stale(&self, rect: &Rect) -> bool {
         self.changes.dirty().intersects_rect(rect)
@@ -231,12 +239,13 @@ impl View {
         let room = self.sending.len() < WAITING_MAX;
         let kept = self.kept.iter().filter(|_| room);
         let pieces: Vec<Restore> = kept.flat_map(|kept| kept.pieces(restore)).collect();
-        if !pieces.is_empty() {
+        // Copies may read what is drawn over. Fills under it are not to be seen, and others may as well come after it.
+        if !pieces.is_empty() && !self.changes.moves().is_empty() {
             self.queue_exact();
         }
         for piece in pieces {
             missing.remove(piece.rect);
-            self.changes.settle(&Region::from(piece.rect));
+            self.changes.forget(&Region::from(piece.rect));
             self.sharpened(piece.rect, Region::new());
             self.sending.push_back(Update::Restore(piece));
         }
@@ -349,6 +358,7 @@ fn join(first: Rect, others: &[Rect], pixels_max: u64) -> Rect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::display::Shown;
 
     #[test]
     fn a_big_rectangle_goes_in_strips() {
@@ -404,6 +414,51 @@ mod tests {
             });
         }
         assert_eq!(reached, 100);
+    }
+
+    #[test]
+    fn what_comes_back_goes_before_fills_beside_it_and_instead_of_those_under_it() {
+        let size = Size::new(100, 100);
+        let mut view = View::new(size);
+        while view.next_update(u32::MAX).is_some() {}
+        view.remember();
+        let window = Rect::at(0, 0, 80, 80);
+        let (slot, target, new) = (3, Point::default(), window);
+        let shown = Shown {
+            slot,
+            size: window.size(),
+            rect: window,
+            target,
+            new,
+        };
+        let mut frame = Frame::default();
+        frame.saves.shown.push(shown);
+        view.frame(&frame);
+        assert!(matches!(view.next_exact(), Some(Update::Save(_))));
+        let fill = |rect| ExactOp::Fill { rect, color: 7 };
+        let beside = Rect::at(90, 0, 5, 5);
+        let restore = Restore {
+            slot,
+            rect: window,
+            source: target,
+        };
+        let mut frame = Frame {
+            ops: vec![fill(Rect::at(10, 10, 20, 20)), fill(beside)],
+            restores: vec![restore],
+            ..Frame::default()
+        };
+        view.frame(&frame);
+        assert_eq!(view.covered_first(), Some(window));
+        assert_eq!(view.next_exact(), Some(Update::Restore(restore)));
+        assert_eq!(view.next_exact(), Some(Update::Exact(fill(beside))));
+        assert!(view.is_current());
+        // A copy reads what was there before.
+        let (rect, delta) = (Rect::at(80, 0, 10, 10), Point::new(30, 0));
+        frame.ops = vec![ExactOp::Copy { rect, delta }];
+        view.frame(&frame);
+        assert_eq!(view.covered_first(), None);
+        assert_eq!(view.next_exact(), Some(Update::Exact(frame.ops[0])));
+        assert_eq!(view.next_exact(), Some(Update::Restore(restore)));
     }
 
     #[test]

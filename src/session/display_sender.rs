@@ -302,8 +302,9 @@ impl DisplaySender {
             return;
         }
         if let Some(scene) = self.view.scene() {
-            let (bounds, area) = (scene.bounds(), scene.area());
-            self.stage.begin(now, picture.size(), bounds, area, outbox);
+            let covered = self.view.covered_first();
+            self.stage
+                .begin(now, picture.size(), &scene, covered, outbox);
         }
     }
 

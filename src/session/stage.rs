@@ -7,7 +7,7 @@
 //!
 //! The surface is the one on which the first picture is painted. It is made again when a scene first needs it.
 
-use crate::base::{Micros, Point, Rect, Size};
+use crate::base::{Micros, Point, Rect, Region, Size};
 use crate::channel::Outbox;
 use crate::display::{ExactOp, Update};
 use crate::wire::display::{SurfaceCreate, SurfaceDestroy};
@@ -57,20 +57,26 @@ impl Stage {
         }
     }
 
-    /// Begins a scene in `bounds` of which `area` pixels change, if that is worth it.
+    /// Begins a scene of what changes, if that is worth it. What the next update, which is drawn at once, has `covered`
+    /// is not brought from the screen: of a workspace that comes back that is nearly all.
     pub(super) fn begin(
         &mut self,
         now: Micros,
         size: Size,
-        bounds: Rect,
-        area: u64,
+        changing: &Region,
+        covered: Option<Rect>,
         outbox: &mut Outbox,
     ) {
-        if area < AREA_MIN || self.scene.is_some() {
+        if changing.area() < AREA_MIN || self.scene.is_some() {
             return;
         }
         self.create(size, outbox);
-        copy(PRIMARY, STAGING, &bounds, outbox);
+        let bounds = changing.bounds();
+        let mut needed = Region::from(bounds);
+        needed.remove(covered.unwrap_or_default());
+        for rect in needed.rects() {
+            copy(PRIMARY, STAGING, rect, outbox);
+        }
         self.scene = Some(Scene { bounds, since: now });
     }
 

@@ -24,6 +24,23 @@ struct head {
     int width, height; /* the preferred mode, pixels */
 };
 
+/* Clients that are awaited at a time; of more X does not wait for the rest. */
+#define EXPOSURES_AWAITED_MAX 16
+
+/* A client that was told of exposures, and the last request that it had sent by then. */
+struct awaited {
+    int client;
+    uint64_t painted; /* records when X had painted what it could itself */
+    Bool is_new; /* told since X looked for requests last */
+    int sequence;
+    CARD32 since_ms;
+};
+
+struct exposures {
+    struct awaited awaited[EXPOSURES_AWAITED_MAX];
+    unsigned count;
+};
+
 struct caraway {
     ScrnInfoPtr scrn;
     ScreenPtr screen;
@@ -43,6 +60,7 @@ struct caraway {
     DamagePtr damage;
     struct operation *operation; /* the innermost one being drawn */
     struct rect_group report;    /* room for one Damage report */
+    struct exposures exposures;
 
     /* The cursor that the shared memory shows, to tell a new shape from a shown one. */
     CursorPtr cursor;
@@ -54,6 +72,7 @@ struct caraway {
     ScreenBlockHandlerProcPtr block_handler;
     CreateGCProcPtr create_gc;
     CopyWindowProcPtr copy_window;
+    WindowExposuresProcPtr window_exposures;
     RecolorCursorProcPtr recolor_cursor;
     CompositeProcPtr composite;
     GlyphsProcPtr glyphs;

@@ -14,6 +14,7 @@
 #include "control.h"
 #include "cursor.h"
 #include "draw.h"
+#include "exposures.h"
 #include "gc.h"
 #include "modes.h"
 #include "render.h"
@@ -88,7 +89,8 @@ static void block_handler(ScreenPtr screen, void *timeout)
     modes_publish_monitors(caraway);
     cursor_follow_pointer(caraway);
     /* With clients left to serve the server polls without waiting. */
-    if (*(int *)timeout != 0)
+    Bool awaited = exposures_are_awaited(caraway);
+    if (*(int *)timeout != 0 && !awaited)
         ring_idle(&caraway->ring);
 }
 
@@ -121,6 +123,7 @@ static Bool close_screen(ScreenPtr screen)
     control_close(caraway);
     cursor_fini(caraway);
     render_unwrap(caraway);
+    exposures_unwrap(caraway);
     window_unwrap(caraway);
     gc_unwrap(caraway);
     draw_detach(caraway);
@@ -197,6 +200,7 @@ static Bool init_wrappers(ScreenPtr screen, struct caraway *caraway)
     if (!DamageSetup(screen) || !gc_wrap(caraway))
         return FALSE;
     window_wrap(caraway);
+    exposures_wrap(caraway);
     render_wrap(caraway);
     return TRUE;
 }

@@ -119,6 +119,63 @@ static void test_wake(struct peer *peer, Display *display)
     XSync(display, False);
 }
 
+static Window add_window(Display *display, int x, long events)
+{
+    XSetWindowAttributes attributes = { .override_redirect = True, .event_mask = events };
+    Window window = XCreateWindow(display, DefaultRootWindow(display), x, 20, 200, 100, 0,
+                                  CopyFromParent, InputOutput, CopyFromParent,
+                                  CWOverrideRedirect | CWEventMask, &attributes);
+
+    XMapRaised(display, window);
+    XSync(display, False);
+    return window;
+}
+
+/* Whether X tells within so many milliseconds that it is idle behind all of its drawing. */
+static bool becomes_idle(struct peer *peer, int milliseconds)
+{
+    const struct caraway_progress *progress = (const void *)(peer->ring + CARAWAY_PROGRESS_OFFSET);
+
+    for (int i = 0; i < milliseconds; i++) {
+        if (__atomic_load_n(&progress->idle_done, __ATOMIC_ACQUIRE) ==
+            __atomic_load_n(&progress->done, __ATOMIC_ACQUIRE))
+            return true;
+        poll(NULL, 0, 1);
+    }
+    return false;
+}
+
+/* What a window that moves uncovers is drawn by its client: X is not idle before, or before it is clear that the client
+ * does not answer. */
+static void test_exposures(struct peer *peer, Display *display)
+{
+    Display *other = XOpenDisplay(NULL);
+
+    CHECK(other);
+    Window below = add_window(display, 20, ExposureMask);
+    Window above = add_window(other, 40, NoEventMask);
+
+    for (int answers = 0; answers < 2; answers++) {
+        XClearArea(display, below, 0, 0, 1, 1, False);
+        XSync(display, False);
+        CHECK(becomes_idle(peer, 10000));
+        XMoveWindow(other, above, 60 + 20 * answers, 20);
+        XSync(other, False);
+        CHECK(!becomes_idle(peer, 20));
+        XSync(answers ? display : other, False);
+        CHECK(becomes_idle(peer, 10000));
+    }
+    /* Of what is uncovered of the root window nobody is told. */
+    XDestroyWindow(display, below);
+    XSync(display, False);
+    CHECK(becomes_idle(peer, 10000));
+    XMoveWindow(other, above, 300, 20);
+    XSync(other, False);
+    CHECK(becomes_idle(peer, 10000));
+    XCloseDisplay(other);
+    XSync(display, False);
+}
+
 static double seconds(void)
 {
     struct timespec now;
@@ -174,6 +231,7 @@ void test_attach(struct xserver *server)
     peer_attach(&peer, server->socket);
     CHECK(peer.mode.width == 640 && peer.mode.height == 480);
     test_wake(&peer, display);
+    test_exposures(&peer, display);
     test_junk(&peer);
     test_refusals(server->socket); /* with a server attached */
     test_frozen(&peer, display);
