@@ -127,8 +127,7 @@ impl Monitor {
         })
     }
 
-    /// Waits until it records. A null sink that rewinds gives a recorder nothing of the block that it is in, which may
-    /// be two seconds long where a player asks for that much.
+    /// Waits until it records: what is played before that it does not hear.
     pub(crate) fn wait_until_it_records(&self) {
         let records = wait_until(RECORDS_TIMEOUT, || self.records.load(Ordering::Relaxed));
         assert!(records, "nothing comes from the monitor");
