@@ -126,8 +126,13 @@ test-packages:
 check-style:
 	$(CARGO) fmt --all --check
 
+# The oracles of the fuzz targets are compiled for tests and for fuzzing: what they use has to be there for both. Clippy
+# sees the one, this the other (some seconds; a few dependencies are checked once more the first time).
 check-lints:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	for crate in caraway-server caraway-launcher; do \
+	    $(CARGO) rustc --locked --profile check -p $$crate --lib -- --cfg fuzzing || exit; \
+	done
 
 # Not part of `make test`: it builds all dependencies once more.
 .PHONY: check-features
@@ -181,8 +186,8 @@ FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
 fuzz: rust
 	$(call packages,g++,to fuzz)
 	@set -eu; cd tests/fuzz; host=$$(rustc -vV | sed -n 's/^host: //p'); \
-	CARAWAY_FUZZ_CORPUS=$$PWD/corpus $(CARGO) test -q --locked --manifest-path ../../Cargo.toml -p caraway-server \
-	    --lib seeds_; \
+	CARAWAY_FUZZ_CORPUS=$$PWD/corpus $(CARGO) test -q --locked --manifest-path ../../Cargo.toml -p caraway-launcher \
+	    -p caraway-server --lib seeds_; \
 	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --locked --release --target $$host --bins; \
 	for source in fuzz_targets/*.rs; do basename $$source .rs; done | \
 	xargs -P 2 -I TARGET sh -c ' \
@@ -230,7 +235,7 @@ uninstall:
 
 # Each test compares its parts of a page, or writes them.
 man: rust
-	CARAWAY_WRITE_MAN=1 $(CARGO) test -q --locked -p caraway-launcher -p caraway-server --bins manual
+	CARAWAY_WRITE_MAN=1 $(CARGO) test -q --locked -p caraway-launcher -p caraway-server --lib --bins manual
 	CARAWAY_WRITE_MAN=1 $(CARGO) test -q --locked -p caraway-server --test tidy limits
 
 ## Packages

@@ -73,12 +73,17 @@ impl Password {
             .take(limit)
             .read_to_end(&mut text)
             .map_err(read)?;
-        let content = || PasswordError::Content { path: path.into() };
-        let text = String::from_utf8(text).map_err(|_| content())?;
+        Self::from_content(text, path)
+    }
+
+    /// Takes the one line of what the file at `path` holds.
+    pub(crate) fn from_content(content: Vec<u8>, path: &Path) -> Result<Self, PasswordError> {
+        let wrong = || PasswordError::Content { path: path.into() };
+        let text = String::from_utf8(content).map_err(|_| wrong())?;
         let line = text
             .strip_suffix('\n')
             .map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t));
-        Self::from_text(line.into()).map_err(|_| content())
+        Self::from_text(line.into()).map_err(|_| wrong())
     }
 
     /// The password itself, for the user's own eyes.

@@ -1,6 +1,8 @@
 //! Who may come in: tickets, SASL, and how often one may try.
 
 pub mod doorkeeper;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod sasl;
 pub mod scram;
 pub mod security_layer;

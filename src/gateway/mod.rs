@@ -7,6 +7,8 @@
 pub mod broker;
 pub mod first_message;
 mod font;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod logins;
 pub mod notice;
 pub mod replay;

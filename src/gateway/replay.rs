@@ -12,7 +12,7 @@ use crate::wire::link::{AuthMechanism, LinkCode, LinkHeader, LinkMessage, LinkRe
 use crate::wire::{Decode, Encode};
 
 /// Bytes of the longest link reply that is believed.
-const REPLY_BYTES_MAX: u32 = 4096;
+pub(super) const REPLY_BYTES_MAX: u32 = 4096;
 
 /// Why the desktop's server does not link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +82,12 @@ impl Replay {
     /// Bytes to be sent.
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
+    }
+
+    /// Bytes that are kept until more have come.
+    #[cfg(any(test, fuzzing))]
+    pub(super) const fn kept_bytes(&self) -> usize {
+        self.input.len()
     }
 
     /// Takes what the server says.

@@ -4,6 +4,7 @@ use core::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use toml::de::DeTable;
 
 /// Where it is.
 pub const FILE: &str = "/etc/caraway/gateway.conf";
@@ -85,32 +86,73 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// From the file's text.
+    /// From the file's text. One byte more than [`FILE_BYTES_MAX`] is enough to know that it is too long.
     ///
     /// # Errors
-    /// [`SettingsError`] names the line.
+    /// [`SettingsError`] names the line and the key.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
-        let settings: Self =
-            toml::from_str(text).map_err(|error| SettingsError(error.to_string()))?;
-        if settings.tls_cert.is_some() != settings.tls_key.is_some() {
-            return Err(SettingsError("tls-cert and tls-key go together".into()));
-        }
-        if settings.listen.is_empty() {
-            return Err(SettingsError("listen names no address".into()));
-        }
-        if CODE_LENGTH_MAX < settings.code_length {
+        if FILE_BYTES_MAX < text.len() as u64 {
             return Err(SettingsError(format!(
-                "code-length is {CODE_LENGTH_MAX} at most"
+                "line 1: the file has more than {FILE_BYTES_MAX} bytes"
             )));
         }
+        let settings: Self = toml::from_str(text).map_err(|error| not_settings(text, &error))?;
+        let wrong = |key: &str, what: &str| Err(SettingsError::of_key(text, key, what));
+        match (&settings.tls_cert, &settings.tls_key) {
+            (Some(_), None) => return wrong("tls-cert", "tls-key is missing"),
+            (None, Some(_)) => return wrong("tls-key", "tls-cert is missing"),
+            _ => {}
+        }
+        if settings.listen.is_empty() {
+            return wrong("listen", "it names no address");
+        }
+        if CODE_LENGTH_MAX < settings.code_length {
+            return wrong("code-length", &format!("it is {CODE_LENGTH_MAX} at most"));
+        }
         let service = &settings.pam_service;
-        if service.is_empty() || service.contains(['/', '\0']) {
-            return Err(SettingsError(
-                "pam-service is the name of a file in /etc/pam.d".into(),
-            ));
+        if [".", ".."].contains(&&**service) || service.is_empty() || service.contains(['/', '\0'])
+        {
+            return wrong("pam-service", "it is the name of a file in /etc/pam.d");
         }
         Ok(settings)
     }
+}
+
+impl SettingsError {
+    /// What is wrong with the value of a key that is in the file.
+    fn of_key(text: &str, key: &str, what: &str) -> Self {
+        let places = places_of_keys(text);
+        let place = places.iter().find(|(_, name)| name == key);
+        Self::at(text, place.map_or(0, |(at, _)| *at), key, what)
+    }
+
+    /// One line, whatever is cited in it.
+    fn at(text: &str, at: usize, key: &str, what: &str) -> Self {
+        let before = text.as_bytes().iter().take(at);
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        let told = format!("line {line}: {key}: {what}");
+        Self(told.replace(char::is_control, " "))
+    }
+}
+
+/// What the decoder found wrong, which may be within a value.
+fn not_settings(text: &str, error: &toml::de::Error) -> SettingsError {
+    let at = error.span().map_or(0, |span| span.start);
+    let places = places_of_keys(text);
+    let place = places.iter().rev().find(|(start, _)| *start <= at);
+    let key = place.map_or("this is no TOML", |(_, key)| key);
+    SettingsError::at(text, at, key, error.message())
+}
+
+/// The keys in the order of their places; none if it is no TOML.
+fn places_of_keys(text: &str) -> Vec<(usize, String)> {
+    let table = DeTable::parse(text).ok();
+    let keys = table.iter().flat_map(|table| table.get_ref().keys());
+    let mut places: Vec<(usize, String)> = keys
+        .map(|key| (key.span().start, key.get_ref().to_string()))
+        .collect();
+    places.sort();
+    places
 }
 
 #[cfg(test)]
@@ -141,12 +183,31 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
+        let long = format!("# {}\nallow-groups = ['a']", "x".repeat(64 * 1024));
+        for (text, told) in [
+            ("\nport = 1", "line 2: port: unknown field"),
+            (
+                "listen = [\n'[::]:1',\n'x']",
+                "line 3: listen: invalid socket address",
+            ),
+            (
+                "code-length = 1\ntls-key = '/x'",
+                "line 2: tls-key: tls-cert is missing",
+            ),
+            ("command = [", "line 1: this is no TOML: "),
+            ("a = 1\nb = '", "line 2: this is no TOML: "),
+            (&*long, "line 1: the file has more than 65536 bytes"),
+        ] {
+            let error = Settings::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(told) && !error.contains('\n'), "{error}");
+        }
         for (text, named) in [
             ("port = 1", "port"),
             ("listen = []", "no address"),
             ("tls-cert = \"/x\"", "tls-key"),
             ("existing-session = \"maybe\"", "maybe"),
             ("pam-service = \"../x\"", "pam-service"),
+            ("pam-service = \"..\"", "pam-service"),
             ("code-length = 65", "64 at most"),
             ("code-length = -1", "code-length"),
         ] {

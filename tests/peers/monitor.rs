@@ -4,13 +4,19 @@
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::process::signal;
+use crate::process::{signal, wait_until};
 use crate::tone::{self, Heard, TONE_HZ};
+
+/// Time in which a recorder gets its first piece.
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Microseconds of CLOCK_MONOTONIC.
 pub(crate) fn now_us() -> i64 {
@@ -69,6 +75,8 @@ impl Arrivals {
 /// The recorder.
 pub(crate) struct Monitor {
     recorder: Child,
+    /// Whether anything has come, silence too.
+    records: Arc<AtomicBool>,
     reader: Option<JoinHandle<Arrivals>>,
 }
 
@@ -88,10 +96,13 @@ impl Monitor {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot record: {error}"));
         let mut output = recorder.stdout.take().unwrap();
+        let records = Arc::new(AtomicBool::new(false));
+        let begun = Arc::clone(&records);
         let reader = std::thread::spawn(move || {
             let (mut bytes, mut pieces) = (Vec::new(), Vec::new());
             let mut piece = vec![0; 64 * 1024];
             while let Ok(count @ 1..) = output.read(&mut piece) {
+                begun.store(true, Ordering::Relaxed);
                 pieces.push((bytes.len() / 4, now_us()));
                 bytes.extend_from_slice(&piece[..count]);
             }
@@ -102,6 +113,7 @@ impl Monitor {
         });
         Self {
             recorder,
+            records,
             reader: Some(reader),
         }
     }
@@ -113,6 +125,12 @@ impl Monitor {
         Self::start(&sink.1, piece_ms, |command| {
             desktop.client(command);
         })
+    }
+
+    /// Waits until it records: what is played before that it does not hear.
+    pub(crate) fn wait_until_it_records(&self) {
+        let records = wait_until(RECORDS_TIMEOUT, || self.records.load(Ordering::Relaxed));
+        assert!(records, "nothing comes from the monitor");
     }
 
     /// Ends it; what it has recorded.

@@ -27,8 +27,11 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Milliseconds that recorders are given at once.
 const PIECE_MS: u32 = 500;
 
-/// Room for a film over the whole width, and a page of which some is to be seen below it.
 const GEOMETRY: &str = "1280x1024";
+
+/// A film over all of the screen, and a page in a window over it.
+const FILM: [&str; 5] = ["0", "0", "1280", "1024", "100000"];
+const PAGE: [&str; 6] = ["scroll", "1000", "600", "100", "640", "800"];
 
 /// The player of PipeWire's own protocol, which has a daemon of its own.
 const PIPEWIRE_PLAYER: &str = "pw-play";
@@ -79,7 +82,7 @@ impl Minute {
             format!(" | {count} underruns by itself")
         });
         eprintln!(
-            "{:8} {:15} {:9} {heard}{own}",
+            "{:8} {:25} {:9} {heard}{own}",
             self.player,
             self.beside,
             self.verdict()
@@ -90,7 +93,7 @@ impl Minute {
 /// Plays a minute by one player in a desktop of its own. A panic in it is one row of the table.
 fn minute(player: &'static [&'static str], is_beside_pictures: bool) -> Minute {
     let beside = if is_beside_pictures {
-        "film and page"
+        "full-screen film and page"
     } else {
         "nothing"
     };
@@ -124,16 +127,16 @@ fn minute(player: &'static [&'static str], is_beside_pictures: bool) -> Minute {
     minute
 }
 
-/// A film over most of the screen, a page that scrolls below it, and a client that watches.
+/// A film, a page that scrolls, and a client that watches.
 fn pictures(desktop: &Desktop) -> (Watcher, [Running; 2]) {
     let mut watcher = Watcher::connect(desktop);
     watcher.begin("idle 1000000");
-    let page = desktop.draw(&["scroll", "1000"]);
-    page.event("scrolling", Duration::from_secs(20));
     let film = Running::start(x_film(), Stdio::inherit(), |command| {
-        desktop.client(command.args(["0", "0", "1280", "720", "100000"]));
+        desktop.client(command.args(FILM));
     });
     film.event("playing", Duration::from_secs(60));
+    let page = desktop.draw(&PAGE);
+    page.event("scrolling", Duration::from_secs(20));
     (watcher, [page, film])
 }
 
@@ -240,6 +243,7 @@ fn bench_a_minute_of_tone_through_remote_viewer() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tone.wav");
     tone::write(&file, TONE_HZ, SECONDS);
+    loudspeaker.wait_until_it_records();
     play(&desktop, &["paplay"], &file);
     // What the viewer holds is still to come, and the recorders'.
     std::thread::sleep(Duration::from_secs(2));

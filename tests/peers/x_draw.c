@@ -5,7 +5,7 @@
  *                                           is on the screen; then leaves the picture alone
  *   x_draw render SEED OPERATIONS           the same with Render operations only, as fast as the server takes them
  *   x_draw typing                           a window over the screen whose patch changes colour at each key press
- *   x_draw scroll SECONDS                   a page over the screen that scrolls evenly, 30 times a second
+ *   x_draw scroll SECONDS X Y WIDTH HEIGHT  a page in a window that scrolls evenly, 30 times a second
  *   x_draw flood SECONDS                    fills, copies and images without a pause; one line each second says how
  *                                           many operations the server has done in it
  *
@@ -102,15 +102,13 @@ static int draw_render(Display *display, uint64_t seed, long operations)
     return 0;
 }
 
-static Window cover_screen(Display *display)
+static Window show_window(Display *display, int x, int y, unsigned width, unsigned height)
 {
-    int screen = DefaultScreen(display);
     XSetWindowAttributes attributes = { .background_pixel = 0x202020, .override_redirect = True,
                                         .event_mask = KeyPressMask | ExposureMask };
     Window window =
-        XCreateWindow(display, DefaultRootWindow(display), 0, 0, (unsigned)DisplayWidth(display, screen),
-                      (unsigned)DisplayHeight(display, screen), 0, CopyFromParent, InputOutput, CopyFromParent,
-                      CWBackPixel | CWOverrideRedirect | CWEventMask, &attributes);
+        XCreateWindow(display, DefaultRootWindow(display), x, y, width, height, 0, CopyFromParent, InputOutput,
+                      CopyFromParent, CWBackPixel | CWOverrideRedirect | CWEventMask, &attributes);
     XEvent event;
 
     XMapRaised(display, window);
@@ -118,6 +116,14 @@ static Window cover_screen(Display *display)
     XSetInputFocus(display, window, RevertToParent, CurrentTime);
     XSync(display, False);
     return window;
+}
+
+static Window cover_screen(Display *display)
+{
+    int screen = DefaultScreen(display);
+
+    return show_window(display, 0, 0, (unsigned)DisplayWidth(display, screen),
+                       (unsigned)DisplayHeight(display, screen));
 }
 
 static int answer_typing(Display *display)
@@ -216,11 +222,9 @@ static Pixmap make_page(Display *display, Window window, unsigned width, unsigne
     return page;
 }
 
-static int draw_scroll(Display *display, double seconds)
+static int draw_scroll(Display *display, double seconds, int x, int y, unsigned width, unsigned height)
 {
-    Window window = cover_screen(display);
-    int screen = DefaultScreen(display);
-    unsigned width = (unsigned)DisplayWidth(display, screen), height = (unsigned)DisplayHeight(display, screen);
+    Window window = show_window(display, x, y, width, height);
     Pixmap page = make_page(display, window, width, 4 * height);
     GC gc = XCreateGC(display, window, 0, NULL);
     int64_t start = now_us();
@@ -257,9 +261,10 @@ int main(int count, char **words)
         return answer_typing(display);
     if (count == 3 && !strcmp(words[1], "flood"))
         return draw_flood(display, atof(words[2]));
-    if (count == 3 && !strcmp(words[1], "scroll"))
-        return draw_scroll(display, atof(words[2]));
-    fprintf(stderr, "usage: x_draw random SEED OPERATIONS SECONDS | render SEED OPERATIONS | typing | scroll SECONDS | "
-                    "flood SECONDS\n");
+    if (count == 7 && !strcmp(words[1], "scroll"))
+        return draw_scroll(display, atof(words[2]), atoi(words[3]), atoi(words[4]), (unsigned)atoi(words[5]),
+                           (unsigned)atoi(words[6]));
+    fprintf(stderr, "usage: x_draw random SEED OPERATIONS SECONDS | render SEED OPERATIONS | typing | "
+                    "scroll SECONDS X Y WIDTH HEIGHT | flood SECONDS\n");
     return 2;
 }

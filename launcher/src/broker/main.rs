@@ -128,7 +128,7 @@ fn settings(path: &Path) -> Result<Settings, ConfigError> {
     let mut text = String::new();
     match File::open(path) {
         Ok(file) => {
-            file.take(FILE_BYTES_MAX)
+            file.take(FILE_BYTES_MAX + 1)
                 .read_to_string(&mut text)
                 .map_err(read)?;
         }

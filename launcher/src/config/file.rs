@@ -40,7 +40,8 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-fn settings(text: &str, path: &Path, keys: &[Key]) -> Result<Vec<Setting>, ConfigError> {
+/// The settings in the text of the file at `path`.
+pub(super) fn settings(text: &str, path: &Path, keys: &[Key]) -> Result<Vec<Setting>, ConfigError> {
     let origin = |at: usize| {
         let before = text.as_bytes().iter().take(at);
         Origin::Line(
@@ -74,21 +75,19 @@ fn value_of(value: &DeValue<'_>, written: &str) -> Option<Value> {
     if let DeValue::Boolean(on) = value {
         return Some(Value::Switch(*on));
     }
-    let word = |value: &DeValue<'_>, written: &str| match value {
+    let string = |value: &DeValue<'_>| match value {
         DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(_) => Some(written.to_owned()),
         _ => None,
     };
-    match value {
-        // What stands in a list has its own place, which strings do not need.
+    let words = match value {
+        DeValue::Integer(_) => vec![written.to_owned()],
         DeValue::Array(list) => {
-            let words = list
-                .iter()
-                .map(|one| word(one.get_ref(), "").filter(|w| !w.is_empty()));
-            words.collect::<Option<_>>().map(Value::Words)
+            let strings = list.iter().map(|one| string(one.get_ref()));
+            strings.collect::<Option<_>>()?
         }
-        one => Some(Value::Words(vec![word(one, written)?])),
-    }
+        one => vec![string(one)?],
+    };
+    Some(Value::Words(words))
 }
 
 #[cfg(test)]
@@ -152,65 +151,6 @@ mod tests {
             assert!(error.starts_with(told), "{text}: {error}");
             assert!(!error.contains('\n'));
         }
-    }
-
-    /// Whatever a file holds: settings, or one line that says what is wrong.
-    #[test]
-    fn any_text_is_settings_or_one_line_of_what_is_wrong() {
-        const LINES: [&str; 9] = [
-            "geometry = '800x600'",
-            "# größer \u{1f955}",
-            "listen = ['127.0.0.1:1', \"\"\"[::1]:2\"\"\"]",
-            "display = 0x7",
-            "insecure = true",
-            "\"name\" = \"\\u00e9\\n\"",
-            "auth.x = {a = 1.5, b = [[]]}",
-            "[[uri]]",
-            "at = 1979-05-27",
-        ];
-        const PIECES: [&str; 12] = [
-            "\u{1b}",
-            "\n",
-            "\r",
-            "'''",
-            "\"",
-            "[",
-            "}",
-            "=",
-            "\u{202e}",
-            "99999999999999999999",
-            "\0",
-            "\\u00",
-        ];
-        let keys = keys::all();
-        let mut seed = 1_u32;
-        let mut roll = |sides: usize| {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (seed >> 8) as usize % sides
-        };
-        let (mut good, mut bad) = (0, 0);
-        for _ in 0..3000 {
-            let mut text: Vec<char> = Vec::new();
-            for _ in 0..=roll(3) {
-                text.extend(LINES[roll(LINES.len())].chars().chain(['\n']));
-            }
-            for _ in 0..roll(4) {
-                let at = roll(text.len());
-                let end = (at + roll(4)).min(text.len());
-                text.splice(at..end, PIECES[roll(PIECES.len())].chars());
-            }
-            let text: String = text.into_iter().collect();
-            match settings(&text, Path::new("/c.toml"), &keys) {
-                Ok(_) => good += 1,
-                Err(error) => {
-                    let told = error.to_string();
-                    let is_line = told.starts_with("/c.toml:") && !told.contains(char::is_control);
-                    assert!(is_line, "{text:?}: {told:?}");
-                    bad += 1;
-                }
-            }
-        }
-        assert!(100 < good && 1000 < bad, "{good} good, {bad} bad");
     }
 
     #[test]

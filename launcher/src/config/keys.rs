@@ -1,6 +1,8 @@
 //! The keys: the long options of `caraway start`, and what each of them takes.
 
-use clap::error::ErrorKind;
+use std::error::Error;
+
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, Args, Command};
 
 use super::{ConfigError, Origin, Setting, VERB, Value};
@@ -102,13 +104,23 @@ fn is_of_value(kind: ErrorKind) -> bool {
     )
 }
 
-/// What clap has to say, without its advice on how to ask for help.
+/// What clap has to say, without its advice on how to ask for help. Its text has lines, and so may a value have that
+/// is cited in it: only the parts tell where the one ends.
 fn sentence(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let lines = text.lines().take_while(|line| !line.is_empty());
-    let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
-    let line = line.strip_prefix("error: ").unwrap_or(&line);
-    line.replace(char::is_control, " ")
+    let part = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let mut text = format!(
+        "invalid value '{}' for '{}'",
+        part(ContextKind::InvalidValue),
+        part(ContextKind::InvalidArg)
+    );
+    if let Some(reason) = error.source() {
+        text.push_str(&format!(": {reason}"));
+    }
+    let possible = part(ContextKind::ValidValue);
+    if !possible.is_empty() {
+        text.push_str(&format!(" [possible values: {possible}]"));
+    }
+    text.replace(char::is_control, " ")
 }
 
 #[cfg(test)]

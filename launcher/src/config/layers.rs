@@ -91,12 +91,13 @@ fn missing(path: PathBuf) -> ConfigError {
     }
 }
 
+/// What holds after the files so far.
 #[derive(Debug, Default)]
-struct Layers(Vec<Setting>);
+pub(super) struct Layers(pub(super) Vec<Setting>);
 
 impl Layers {
     /// Puts settings over those that are there; a list replaces a list.
-    fn put(&mut self, settings: Vec<Setting>) {
+    pub(super) fn put(&mut self, settings: Vec<Setting>) {
         for setting in settings {
             self.0.retain(|earlier| earlier.key != setting.key);
             self.0.push(setting);
@@ -129,7 +130,8 @@ fn user_file() -> Option<PathBuf> {
     Some(dir.join(USER_FILE))
 }
 
-fn of_variables(
+/// The settings in the variables of which `get` gives the values.
+pub(super) fn of_variables(
     keys: &[Key],
     get: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<Setting>, ConfigError> {

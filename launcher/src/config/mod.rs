@@ -10,6 +10,8 @@
 //! 5. the command line
 
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod keys;
 mod layers;
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(crate) fn refuse(error: &ConfigError) -> u8 {
 }
 
 /// A line of TOML for each key that has a value.
-fn lines(keys: &[Key], settings: &[Setting], with_origin: bool) -> Vec<String> {
+pub(super) fn lines(keys: &[Key], settings: &[Setting], with_origin: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for key in keys {
         let setting = settings.iter().find(|setting| setting.key == key.long);
