@@ -104,6 +104,10 @@ const BOTH_AREA_MAX: usize = 96 * 1024;
 /// to come again has to have been there.
 const DICTIONARY_PRICE: usize = 4;
 
+/// Pixels for each byte of GLZ, from which on an image is so short by the dictionary that the next one is tried there
+/// first, and with nothing else if it is as short: lines that scroll in look like the ones before. New text takes more.
+const LEADING_PIXELS_PER_BYTE: usize = 8;
+
 /// Sides of the smallest image for QUIC, whose model learns from the row above.
 const QUIC_SIDE_MIN: u32 = 3;
 
@@ -181,6 +185,13 @@ impl Encoder {
         if is_near && (area <= SMALL_AREA_MAX || flat_color(pixels).is_some()) {
             return self.encode(pixels, Kind::Drawn, capabilities, out);
         }
+        let short_max = area / LEADING_PIXELS_PER_BYTE;
+        if is_near && area <= BOTH_AREA_MAX && dictionary.leads {
+            if let Some(encoded) = dictionary.encode(pixels, short_max, out) {
+                return encoded;
+            }
+            dictionary.leads = false;
+        }
         let start = out.len();
         let mut bytes_max = bitmap::encoded_len(area);
         let few = is_near.then(|| self.compress_palette(pixels, capabilities, out));
@@ -194,15 +205,18 @@ impl Encoder {
                 false => None,
             };
             if encoded.is_some() {
+                dictionary.leads = dictionary.plain_len <= short_max;
                 out.truncate(start);
                 out.extend_from_slice(&other);
             }
             self.small = other;
             return encoded.unwrap_or(Encoded::LzPalette { palette });
         }
-        dictionary
-            .encode(pixels, bytes_max, out)
-            .unwrap_or_else(|| self.encode(pixels, Kind::Drawn, capabilities, out))
+        let Some(encoded) = dictionary.encode(pixels, bytes_max, out) else {
+            return self.encode(pixels, Kind::Drawn, capabilities, out);
+        };
+        dictionary.leads = dictionary.plain_len <= short_max;
+        encoded
     }
 
     fn compress_photo(
@@ -358,6 +372,37 @@ mod tests {
         wish: Wish::Auto,
     };
     const LOCAL: Capabilities = Capabilities { local: true, ..ALL };
+
+    #[test]
+    fn who_was_short_by_the_dictionary_is_tried_there_first() {
+        let noise = |at: u32| (at + 1).wrapping_mul(0x9e37_79b1).rotate_left(7) & RGB;
+        let repeats: Vec<u32> = (0..128 * 64).map(|at| noise(at % 97)).collect();
+        let fresh = |seed: u32| {
+            let mut random = seed;
+            let mut next = move || {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                noise(random >> 28)
+            };
+            (0..128 * 64).map(|_| next()).collect::<Vec<u32>>()
+        };
+        let mut dictionary = Dictionary::new(1 << 20).unwrap();
+        dictionary.thrift = Thrift::Near;
+        let mut encoder = Encoder::new();
+        let mut goes = |data: &[u32], leads: bool| {
+            let pixels = Pixels::packed(data, 128, 64).unwrap();
+            let mut out = Vec::new();
+            let encoded = encoder.encode_with(&mut dictionary, &pixels, ALL, &mut out);
+            assert_eq!(dictionary.leads, leads);
+            encoded
+        };
+        for _ in 0..3 {
+            assert_eq!(goes(&repeats, true), Encoded::ZlibGlz);
+        }
+        for seed in [3, 5] {
+            assert_ne!(goes(&fresh(seed), false), Encoded::ZlibGlz);
+        }
+        assert_eq!(goes(&repeats, true), Encoded::ZlibGlz);
+    }
 
     fn choice(data: &[u32], kind: Kind, capabilities: Capabilities) -> (Encoded, usize) {
         let mut out = Vec::new();

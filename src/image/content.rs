@@ -1,18 +1,18 @@
 //! A rectangle of the screen becomes images, each of one kind and in the codec of its kind, on the processors that are
 //! free.
 //!
-//! What is drawn goes one after the other: LZ takes a fraction of a millisecond. Photographs are what takes time, so
-//! they are cut into bands that several processors encode at once.
+//! What is drawn goes through a client's dictionary, one image after the other: that takes a fraction of a millisecond.
+//! Photographs are what takes time: a rectangle of more pixels than one image has becomes several images, which several
+//! processors encode at once. A single image is not cut up for that: to wake another processor takes as long as half
+//! of it, and what a codec has learnt would be lost.
 
 use super::choose::{Capabilities, Encoded, Encoder};
 use super::classify::{Classifier, Kind, Part};
 use super::dictionary::Dictionary;
 use super::jpeg::{JpegBackend, PureJpeg};
 use super::pixels::Pixels;
+use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Job, Rect, Workers};
-
-/// Pixels of the smallest band of a photograph that is worth a processor: about half a millisecond of QUIC.
-pub const BAND_AREA_MIN: usize = 32 * 1024;
 
 /// An image that was made, or a fill.
 #[derive(Debug)]
@@ -72,25 +72,26 @@ impl ContentEncoder {
         let mut parts = std::mem::take(&mut self.parts);
         self.classifier.split(pixels, &mut parts);
         for part in &parts {
-            let Some(inside) = pixels.part(part.rect) else {
-                continue;
-            };
             if let (Kind::Drawn, Some(dictionary)) = (part.kind, &mut dictionary) {
-                let mut payload = self.spare.pop().unwrap_or_default();
-                self.provide(1);
-                let encoder = &mut self.encoders[0];
-                let encoded = encoder.encode_with(dictionary, &inside, capabilities, &mut payload);
-                pieces.push(Piece {
-                    rect: part.rect,
-                    encoded,
-                    payload,
-                });
+                for rect in bands(part) {
+                    let Some(band) = pixels.part(rect) else {
+                        continue;
+                    };
+                    let mut payload = self.spare.pop().unwrap_or_default();
+                    self.provide(1);
+                    let encoder = &mut self.encoders[0];
+                    let encoded =
+                        encoder.encode_with(dictionary, &band, capabilities, &mut payload);
+                    pieces.push(Piece {
+                        rect,
+                        encoded,
+                        payload,
+                    });
+                }
                 continue;
             }
-            let is_photo = part.kind == Kind::Photo && 2 * BAND_AREA_MIN <= inside.area();
-            let threads = if is_photo { workers.free() } else { 1 };
             let first = pieces.len();
-            for rect in bands(&part.rect, threads) {
+            for rect in bands(part) {
                 let payload = self.spare.pop().unwrap_or_default();
                 let encoded = Encoded::Bitmap;
                 pieces.push(Piece {
@@ -166,12 +167,15 @@ impl std::fmt::Debug for ContentEncoder {
     }
 }
 
-/// Cuts a rectangle into as many bands as there are threads, of about the same height.
-fn bands(rect: &Rect, threads: usize) -> impl Iterator<Item = Rect> + use<> {
-    let rect = *rect;
-    let area = usize::try_from(rect.area()).unwrap_or(usize::MAX);
-    let count = threads.min(area / BAND_AREA_MIN).max(1);
-    let count = u32::try_from(count).unwrap_or(1).min(rect.height().max(1));
+/// Cuts what is more than one image has into bands of about the same height; a fill is none.
+fn bands(part: &Part) -> impl Iterator<Item = Rect> + use<> {
+    let rect = part.rect;
+    let count = match part.kind {
+        Kind::Flat(_) => 1,
+        Kind::Drawn | Kind::Photo => rect.area().div_ceil(u64::from(IMAGE_PIXELS_MAX)),
+    };
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let count = count.clamp(1, rect.height().max(1));
     let edge = move |band: u32| {
         let rows = u64::from(rect.height()) * u64::from(band) / u64::from(count);
         rect.top + i32::try_from(rows).unwrap_or(i32::MAX)
@@ -296,20 +300,34 @@ mod tests {
     }
 
     #[test]
-    fn a_large_photograph_occupies_all_who_are_free() {
-        let size = Size::new(400, 300);
-        let data: Vec<u32> = (0..120_000_u32)
-            .map(|at| at.wrapping_mul(0x9e37_79b1) >> 8)
-            .collect();
-        let pixels = Pixels::packed(&data, size.width, size.height).unwrap();
-        let count = |workers: &dyn Workers| {
+    fn more_than_one_image_has_becomes_several() {
+        let size = Size::new(700, 500);
+        let noise = |at: u32| at.wrapping_mul(0x9e37_79b1) >> 8;
+        let areas = |data: &[u32], dictionary: Option<&mut Dictionary>| {
+            let pixels = Pixels::packed(data, size.width, size.height).unwrap();
             let mut pieces = Vec::new();
             let capabilities = Capabilities::default();
-            ContentEncoder::new().encode(&pixels, capabilities, None, workers, &mut pieces);
-            check(&pixels, &pieces).unwrap();
-            pieces.len()
+            let mut encoder = ContentEncoder::new();
+            let is_plain = dictionary.is_none();
+            encoder.encode(&pixels, capabilities, dictionary, &Backwards, &mut pieces);
+            if is_plain {
+                check(&pixels, &pieces).unwrap();
+            }
+            let areas = pieces.iter().map(|piece| piece.rect.area());
+            areas.collect::<Vec<u64>>()
         };
-        assert_eq!(count(&Alone), 1);
-        assert_eq!(count(&Backwards), 3);
+        let photograph: Vec<u32> = (0..350_000).map(noise).collect();
+        let drawing: Vec<u32> = (0..350_000).map(|at| noise(at / 7)).collect();
+        let mut dictionary = Dictionary::new(1 << 20).unwrap();
+        for areas in [
+            areas(&photograph, None),
+            areas(&drawing, None),
+            areas(&drawing, Some(&mut dictionary)),
+        ] {
+            assert_eq!(areas.len(), 3);
+            let image_max = u64::from(IMAGE_PIXELS_MAX);
+            assert!(areas.iter().all(|area| *area <= image_max), "{areas:?}");
+        }
+        assert_eq!(areas(&[5; 350_000], None), [350_000], "a fill is one");
     }
 }

@@ -37,6 +37,10 @@ pub struct Dictionary {
     plain: Vec<u8>,
     /// What bytes are worth now.
     pub thrift: Thrift,
+    /// Bytes of the last image before it was deflated.
+    pub(super) plain_len: usize,
+    /// The last image was short: the next one is tried here first.
+    pub(super) leads: bool,
 }
 
 impl Dictionary {
@@ -53,6 +57,8 @@ impl Dictionary {
             zlib: None,
             plain: Vec::new(),
             thrift: Thrift::Far,
+            plain_len: 0,
+            leads: false,
         })
     }
 
@@ -83,6 +89,7 @@ impl Dictionary {
             self.glz.take_back();
             return None;
         }
+        self.plain_len = self.plain.len();
         let deflates = self.thrift == Thrift::Far || self.plain.len() <= NEAR_DEFLATED_MAX;
         if deflates {
             let zlib = self.zlib.get_or_insert_with(|| ZlibWrapper::new(LEVEL));

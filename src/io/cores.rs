@@ -4,7 +4,8 @@
 //! who has not begun. The other threads are made at the first photograph and sleep between batches. Whether a
 //! processor is free is the kernel's word at that moment: an X server or an application that wants to run comes first.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
+use std::time::{Duration, Instant};
 
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
@@ -13,6 +14,10 @@ use crate::base::{Job, Workers};
 /// Threads of one batch; more would find nothing to do in it.
 pub const THREADS_MAX: usize = 4;
 
+/// So long the load is taken for what it was: the first piece of a picture wakes who reads it, and the first batch
+/// wakes these threads, which says nothing of what else the processors have to do.
+const LOAD_HOLDS_FOR: Duration = Duration::from_millis(10);
+
 /// Where the kernel says how many threads run or want to.
 const LOAD: &str = "/proc/loadavg";
 
@@ -20,6 +25,8 @@ const LOAD: &str = "/proc/loadavg";
 #[derive(Debug)]
 pub struct Cores {
     count: usize,
+    /// How many were free, and when.
+    seen: Cell<Option<(Instant, usize)>>,
     /// None where no threads can be made.
     pool: OnceCell<Option<ThreadPool>>,
 }
@@ -33,6 +40,7 @@ impl Cores {
     const fn of(count: usize) -> Self {
         Self {
             count,
+            seen: Cell::new(None),
             pool: OnceCell::new(),
         }
     }
@@ -63,10 +71,18 @@ impl Workers for Cores {
         if self.count == 1 {
             return 1;
         }
+        let now = Instant::now();
+        if let Some((at, free)) = self.seen.get()
+            && now.duration_since(at) < LOAD_HOLDS_FOR
+        {
+            return free;
+        }
         let load = std::fs::read_to_string(LOAD).unwrap_or_default();
         // This thread is one of those that run.
         let others = running(&load).unwrap_or(self.count).saturating_sub(1);
-        self.count.saturating_sub(others).clamp(1, THREADS_MAX)
+        let free = self.count.saturating_sub(others).clamp(1, THREADS_MAX);
+        self.seen.set(Some((now, free)));
+        free
     }
 
     fn run(&self, jobs: Vec<Job<'_>>) {

@@ -124,6 +124,7 @@ impl DisplaySender {
         self.sent_since_frame = false;
         self.is_new_frame = true;
         self.images_since = None;
+        self.images.frame();
         if matches!(self.phase, Phase::AwaitingFrame) {
             self.phase = Phase::Creating;
         }
@@ -336,7 +337,8 @@ impl DisplaySender {
         encoders: &mut Encoders<'_>,
         outbox: &mut Outbox,
     ) -> bool {
-        let pixels_max = self.pacer.image_pixels_max(IMAGE_PIXELS_MAX);
+        let pixels_max = self.images.images_at_once() * IMAGE_PIXELS_MAX;
+        let pixels_max = self.pacer.image_pixels_max(pixels_max);
         let Some(update) = self.view.next_update(pixels_max) else {
             return false;
         };

@@ -1,6 +1,7 @@
 //! The way of pixels to one client: by name if it has them, else in the codec of their kind, at what its line is worth.
 
 use super::image_cache::{DATA_BYTES_MIN, ImageCache};
+use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Micros, Rect, Workers};
 use crate::channel::Outbox;
 use crate::display::saved::UNUSED_AFTER;
@@ -25,6 +26,13 @@ pub(super) const ENCODE_DEADLINE: Micros = Micros::from_millis(12);
 
 /// Pixels of an image that makes a dictionary worth its memory: a clock and a cursor that blinks are none.
 const DICTIONARY_USE_MIN: usize = 4096;
+
+/// Images of a photograph that are encoded in one go where several processors are free. Input waits for as long: half a
+/// millisecond, and a whole one where the other processor turns out to have other work.
+const IMAGES_AT_ONCE: u32 = 2;
+
+/// Pixels of a rectangle behind which more of its kind may come.
+const PHOTOGRAPH_AREA_MIN: usize = IMAGE_PIXELS_MAX as usize / 2;
 
 /// What all clients encode images with.
 #[derive(Debug)]
@@ -75,6 +83,8 @@ pub(super) struct ImageSender {
     /// When the dictionary was of use last.
     dictionary_used: Micros,
     pieces: Vec<Piece>,
+    /// See [`Self::images_at_once`].
+    images_at_once: u32,
 }
 
 impl ImageSender {
@@ -96,7 +106,19 @@ impl ImageSender {
             next_glz_id: 0,
             dictionary_used: Micros(0),
             pieces: Vec::new(),
+            images_at_once: 1,
         }
+    }
+
+    /// Another frame begins.
+    pub(super) const fn frame(&mut self) {
+        self.images_at_once = 1;
+    }
+
+    /// How many images the next rectangle may become: some behind a piece of a photograph, where several processors
+    /// were free before it.
+    pub(super) const fn images_at_once(&self) -> u32 {
+        self.images_at_once
     }
 
     /// What the client keeps.
@@ -167,6 +189,9 @@ impl ImageSender {
         if let Some(dictionary) = &mut dictionary {
             dictionary.thrift = if is_slow { Thrift::Far } else { Thrift::Near };
         }
+        // To be asked before anything is sent that wakes others.
+        let is_large = PHOTOGRAPH_AREA_MIN <= pixels.area();
+        let free = if is_large { encoders.workers.free() } else { 1 };
         let mut pieces = std::mem::take(&mut self.pieces);
         encoders.content.encode(
             pixels,
@@ -175,6 +200,9 @@ impl ImageSender {
             encoders.workers,
             &mut pieces,
         );
+        let is_photograph = |piece: &Piece| piece.encoded == Encoded::Quic;
+        let goes_on = 1 < free && pieces.iter().all(is_photograph);
+        self.images_at_once = if goes_on { IMAGES_AT_ONCE } else { 1 };
         // The name is that of the whole.
         let mut key = key.filter(|_| pieces.len() == 1);
         for piece in pieces.drain(..) {
