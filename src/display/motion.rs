@@ -7,7 +7,8 @@
 //!
 //! Frames with little change are left alone, and so is every second frame where several searches in a row found
 //! nothing ([`FAILURES_MAX`]): a film costs half of it, a scroll that starts is found in its second frame at the
-//! latest.
+//! latest. After a search in vain the next large one has to promise something, by a sample of what is drawn: to keep what
+//! a photograph replaces takes many times as long.
 
 mod anchors;
 mod before;
@@ -27,6 +28,9 @@ pub const SEARCH_AREA_MIN: u64 = 4096;
 
 /// Searches in a row without a find, after which only every second frame is searched.
 pub const FAILURES_MAX: u32 = 3;
+
+/// Pixels from which on a sample is worth its time: to keep a megabyte takes a third of a millisecond.
+const SAMPLE_AREA_MIN: u64 = 1 << 18;
 
 /// Offsets of the last find that are tried before a search: scrolls go on.
 const RECENT_MAX: usize = 2;
@@ -72,7 +76,7 @@ impl Motion {
         source: &dyn PixelSource,
         region: &Region,
     ) -> Found {
-        if !self.wants(region) {
+        if !self.wants(shadow, source, region) {
             return Found {
                 ops: Vec::new(),
                 changed: shadow.refresh(source, region),
@@ -84,12 +88,20 @@ impl Motion {
     }
 
     /// Whether a search may be worth it, before anything has been read.
-    fn wants(&mut self, region: &Region) -> bool {
+    fn wants(&mut self, shadow: &Shadow, source: &dyn PixelSource, region: &Region) -> bool {
         if region.area() < SEARCH_AREA_MIN {
             return false;
         }
         self.rested = FAILURES_MAX <= self.failures && !self.rested;
-        !self.rested
+        if self.rested {
+            return false;
+        }
+        let is_doubtful = 0 < self.failures && SAMPLE_AREA_MIN <= region.area();
+        if is_doubtful && !self.anchors.promise(shadow, source, region) {
+            self.failures = self.failures.saturating_add(1);
+            return false;
+        }
+        true
     }
 
     fn explain(&mut self, shadow: &Shadow, differing: Region) -> Found {

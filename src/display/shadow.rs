@@ -318,7 +318,7 @@ impl Shadow {
         Some(y * self.stride + x)
     }
 
-    fn span(&self, rect: &Rect, y: i32) -> Option<&[u32]> {
+    pub(super) fn span(&self, rect: &Rect, y: i32) -> Option<&[u32]> {
         let start = self.index(rect.left, y)?;
         self.pixels.get(start..start + rect.width() as usize)
     }

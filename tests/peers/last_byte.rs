@@ -17,7 +17,7 @@ use crate::x_client::XClient;
 const SMALL_MS_MAX: f64 = 2.0;
 const PHOTOGRAPH_MS_MAX: f64 = 12.0;
 
-/// On two slow processors that also run X and this reader it takes 12 to 20 ms.
+/// On two slow processors that also run X and this reader it takes 12 to 20 ms, the first ones up to 27.
 const PHOTOGRAPH_MARGIN: f64 = 6.0;
 
 /// The first photographs: while each of them is remembered for the first time, its memory is made.
@@ -181,11 +181,14 @@ fn the_last_byte_leaves_soon_after_the_drawing() {
         })
         .collect();
     eprintln!("photographs of 1920x1080 to last byte, in ms: {whole:.1?}");
-    let first = percentile_95(&mut whole[..FIRST_PHOTOGRAPHS]);
-    eprintln!("figure: the first photographs, p95: {first:.3} ms");
-    let mut whole = whole.split_off(FIRST_PHOTOGRAPHS);
+    let mut later = whole.split_off(FIRST_PHOTOGRAPHS);
+    eprintln!(
+        "figure: behind the first {FIRST_PHOTOGRAPHS} the median is {:.3} and p95 {:.3} ms",
+        median(&later),
+        percentile_95(&mut later)
+    );
+    whole.append(&mut later);
     assert!(1.0 < percentile_95(&mut whole), "no photograph came");
-    eprintln!("figure: their median: {:.3} ms", median(&whole));
     at_most_within(
         "photograph of 1920x1080 to last byte, p95",
         percentile_95(&mut whole),

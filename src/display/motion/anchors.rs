@@ -7,12 +7,17 @@
 //! colour do not vote, nor do those that occur in many places; a few places (rows doubled for a fine screen, repeated
 //! lines) vote for several offsets, of which the true one gets most.
 //!
+//! The same can be asked before anything has been read ([`Anchors::promise`]): from patches of what is drawn now, and the old
+//! picture as it still is.
+//!
 //! All work is bounded by [`WINDOWS_MAX`], [`VOTES_MAX`] and a sixteenth of the pixels that changed.
 
 use std::ops::Range;
 
 use super::before::{Pair, SEGMENT};
-use crate::base::{Point, Region};
+use crate::base::{Point, Rect, Region};
+use crate::display::shadow::{Shadow, read_line};
+use crate::ring::PixelSource;
 
 /// Pixels of a window: three to five letters, few enough to fit into a narrow column.
 const WINDOW: usize = 32;
@@ -90,11 +95,7 @@ pub(super) struct Anchors {
 impl Anchors {
     /// Offsets from old to new places, those with most votes first.
     pub(super) fn offsets(&mut self, pair: Pair<'_>, differing: &Region) -> Vec<Point> {
-        let patch_rows = if differing.area() < LARGE_AREA {
-            PATCH_ROWS
-        } else {
-            PATCH_ROWS_LARGE
-        };
+        let patch_rows = patch_rows(differing);
         let bounds = differing.bounds();
         let rows =
             usize::try_from(bounds.top).unwrap_or(0)..usize::try_from(bounds.bottom).unwrap_or(0);
@@ -102,8 +103,12 @@ impl Anchors {
         self.start(patches.len() * patch_rows * SEGMENT / WINDOW);
         for (top, segment) in patches {
             for y in top..(top + patch_rows).min(rows.end) {
-                if pair.differing(y).get(segment) == Some(&true) {
-                    self.insert_segment(pair, y, segment);
+                let row = pair.new_row(y);
+                let end = ((segment + 1) * SEGMENT).min(row.len());
+                if pair.differing(y).get(segment) == Some(&true)
+                    && let Some(pixels) = row.get(segment * SEGMENT..end)
+                {
+                    self.insert_windows(segment * SEGMENT, y, pixels);
                 }
             }
         }
@@ -116,6 +121,46 @@ impl Anchors {
         self.count()
     }
 
+    /// Whether [`offsets`](Self::offsets) may find any once `shadow` has been refreshed from `source` in `region`. Takes a
+    /// small part of the time that it takes to keep the old pixels for that.
+    pub(super) fn promise(
+        &mut self,
+        shadow: &Shadow,
+        source: &dyn PixelSource,
+        region: &Region,
+    ) -> bool {
+        let region = region.clip(&shadow.size().rect());
+        let patch_rows = patch_rows(&region);
+        let patches = region_patches(&region, patch_rows);
+        self.start(patches.len() * patch_rows * SEGMENT / WINDOW);
+        let mut line = [0; SEGMENT];
+        for patch in patches {
+            for y in patch.top..patch.bottom {
+                if let (Some(now), Some(old)) = (
+                    read_line(source, &mut line, &patch, y),
+                    shadow.span(&patch, y),
+                ) && now != old
+                    && let (Ok(left), Ok(y)) = (usize::try_from(patch.left), usize::try_from(y))
+                {
+                    self.insert_windows(left, y, now);
+                }
+            }
+        }
+        let bounds = region.bounds();
+        let step = i32::try_from(patch_rows).unwrap_or(1);
+        let first = bounds.top + (step - bounds.top % step) % step;
+        for y in (first..bounds.bottom).step_by(patch_rows) {
+            if let (Some(old), Ok(left), Ok(y)) = (
+                shadow.span(&bounds, y),
+                usize::try_from(bounds.left),
+                usize::try_from(y),
+            ) {
+                self.look_up_run(left, y, old);
+            }
+        }
+        !self.count().is_empty()
+    }
+
     fn start(&mut self, windows: usize) {
         self.slots.clear();
         self.slots
@@ -125,13 +170,9 @@ impl Anchors {
         self.votes.clear();
     }
 
-    fn insert_segment(&mut self, pair: Pair<'_>, y: usize, segment: usize) {
-        let row = pair.new_row(y);
-        let end = ((segment + 1) * SEGMENT).min(row.len());
-        for x in (segment * SEGMENT..end).step_by(WINDOW) {
-            let Some(window) = row.get(x..x + WINDOW) else {
-                return;
-            };
+    /// The windows of new pixels of row `y` from column `left` on.
+    fn insert_windows(&mut self, left: usize, y: usize, pixels: &[u32]) {
+        for (window, x) in pixels.chunks_exact(WINDOW).zip((left..).step_by(WINDOW)) {
             if window.iter().all(|pixel| Some(pixel) == window.first()) {
                 continue;
             }
@@ -226,6 +267,35 @@ fn patches(pair: Pair<'_>, rows: Range<usize>, patch_rows: usize) -> Vec<(usize,
         let changed = differing.iter().enumerate().filter(|(_, any)| **any);
         patches.extend(changed.map(|(segment, _)| (top, segment)));
     }
+    thin_out(&mut patches, patch_rows);
+    patches
+}
+
+/// The patches of a region of which nothing is known but that it was drawn on: whole segments, thinned out likewise.
+fn region_patches(region: &Region, patch_rows: usize) -> Vec<Rect> {
+    let (columns, rows) = (SEGMENT as i32, i32::try_from(patch_rows).unwrap_or(1));
+    let mut patches = Vec::new();
+    for rect in region.rects() {
+        let first = rect.left + (columns - rect.left % columns) % columns;
+        for top in (rect.top..rect.bottom).step_by(patch_rows) {
+            let bottom = rect.bottom.min(top + rows);
+            let lefts = (first..=rect.right - columns).step_by(SEGMENT);
+            patches.extend(lefts.map(|left| Rect::new(left, top, left + columns, bottom)));
+        }
+    }
+    thin_out(&mut patches, patch_rows);
+    patches
+}
+
+fn patch_rows(region: &Region) -> usize {
+    if region.area() < LARGE_AREA {
+        PATCH_ROWS
+    } else {
+        PATCH_ROWS_LARGE
+    }
+}
+
+fn thin_out<T>(patches: &mut Vec<T>, patch_rows: usize) {
     let patches_max = WINDOWS_MAX / (patch_rows * SEGMENT / WINDOW);
     if patches_max < patches.len() {
         // Scattered, so that no column is left out as a whole.
@@ -236,7 +306,6 @@ fn patches(pair: Pair<'_>, rows: Range<usize>, patch_rows: usize) -> Vec<(usize,
             number.wrapping_mul(0x9e37_79b1) >> 16 < share
         });
     }
-    patches
 }
 
 fn hash(window: &[u32]) -> u64 {

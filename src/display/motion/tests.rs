@@ -1,6 +1,6 @@
 //! Scenes that applications draw again, and what becomes of them.
 
-use super::{Motion, SEARCH_AREA_MIN};
+use super::{Anchors, Motion, SEARCH_AREA_MIN};
 use crate::base::{Micros, Point, Rect, Region, Size};
 use crate::display::{ExactOp, Frame, Screen, Shadow};
 use crate::ring::{PixelSource, Record};
@@ -314,6 +314,31 @@ fn noise_gives_nothing_and_is_searched_every_second_time() {
         }
     }
     panic!("a scroll was not found in its second frame");
+}
+
+#[test]
+fn a_sample_promises_what_a_search_finds() {
+    let mut stage = Stage::new();
+    let view = Rect::at(100, 100, 640, 360);
+    stage.draw(SIZE.rect(), texture, Point::default());
+    stage.frame();
+    let shadow = stage.screen.shadow();
+    let promised = |at: Point, region: Rect| {
+        Anchors::default().promise(shadow, &Painting(texture, at), &Region::from(region))
+    };
+    for delta in [
+        Point::new(0, -3),
+        Point::new(0, 170),
+        Point::new(-77, 0),
+        Point::new(31, 9),
+    ] {
+        assert!(promised(delta, view), "{delta:?}");
+        assert!(promised(delta, SIZE.rect()), "{delta:?} of the screen");
+    }
+    for region in [view, SIZE.rect(), Rect::at(3, 5, 70, 60)] {
+        assert!(!promised(Point::new(0, 50_000), region), "{region:?}");
+        assert!(!promised(Point::default(), region), "nothing moved");
+    }
 }
 
 #[test]
