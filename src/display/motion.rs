@@ -7,8 +7,8 @@
 //!
 //! Frames with little change are left alone, and so is every second frame where several searches in a row found
 //! nothing ([`FAILURES_MAX`]): a film costs half of it, a scroll that starts is found in its second frame at the
-//! latest. After a search in vain the next large one has to promise something, by a sample of what is drawn: to keep what
-//! a photograph replaces takes many times as long.
+//! latest. After a search in vain the next large one has to promise something, by a sample of what is drawn: to keep
+//! what a photograph replaces takes many times as long.
 
 mod anchors;
 mod before;

@@ -7,8 +7,8 @@
 //! colour do not vote, nor do those that occur in many places; a few places (rows doubled for a fine screen, repeated
 //! lines) vote for several offsets, of which the true one gets most.
 //!
-//! The same can be asked before anything has been read ([`Anchors::promise`]): from patches of what is drawn now, and the old
-//! picture as it still is.
+//! The same can be asked before anything has been read ([`Anchors::promise`]): from patches of what is drawn now, and
+//! the old picture as it still is.
 //!
 //! All work is bounded by [`WINDOWS_MAX`], [`VOTES_MAX`] and a sixteenth of the pixels that changed.
 
@@ -121,8 +121,8 @@ impl Anchors {
         self.count()
     }
 
-    /// Whether [`offsets`](Self::offsets) may find any once `shadow` has been refreshed from `source` in `region`. Takes a
-    /// small part of the time that it takes to keep the old pixels for that.
+    /// Whether [`offsets`](Self::offsets) may find any once `shadow` has been refreshed from `source` in `region`.
+    /// Takes a small part of the time that it takes to keep the old pixels for that.
     pub(super) fn promise(
         &mut self,
         shadow: &Shadow,
