@@ -8,6 +8,7 @@ use super::kept::{Kept, Save};
 use super::saved::Restore;
 use super::screen::Frame;
 use super::urgent::Urgent;
+use crate::base::limits::IMAGE_PIXELS_MAX;
 use crate::base::{Point, Rect, Region, Size};
 
 /// Pixels that are sent again so that neighbouring boxes go as one image: less than a message costs.
@@ -131,8 +132,9 @@ impl View {
         for (delta, region) in self.changes.moves() {
             scene = scene.union(&region.translate(Point::new(-delta.x, -delta.y)));
         }
-        let mut count = self.changes.moves().len() + self.changes.dirty().rects().len();
-        count += self.changes.fills().len();
+        let images = |rect: &Rect| rect.area().div_ceil(IMAGE_PIXELS_MAX.into());
+        let mut count: u64 = self.changes.dirty().rects().iter().map(images).sum();
+        count += (self.changes.moves().len() + self.changes.fills().len()) as u64;
         for update in &self.sending {
             match update {
                 Update::Exact(op) => {

@@ -239,7 +239,8 @@ impl DisplaySender {
         if sent {
             self.tally.sent(now);
         }
-        self.stage.end_if(now, !sent, outbox);
+        // A client that has to read first is not shown a part of it: it will not come to that part any sooner.
+        self.stage.end_if(now, room && !sent, outbox);
         let bytes = outbox.written_bytes() - before;
         if 0 < bytes {
             self.pacer.sent(now, bytes);

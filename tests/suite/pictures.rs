@@ -1,11 +1,12 @@
 //! What clients see: first pictures, changes of the screen, and what it takes to show them.
 
+use caraway_server::base::limits::IMAGE_PIXELS_MAX;
 use caraway_server::base::{Micros, Point, Rect, Size};
 use caraway_server::wire::display::ImageCompression;
 use caraway_server::wire::link::ChannelType;
 
 use crate::client::{Habits, Profile};
-use crate::line::Line;
+use crate::line::{Line, Weather};
 use crate::producer::Op;
 use crate::world::World;
 
@@ -69,6 +70,35 @@ fn a_frame_of_several_updates_is_seen_whole() {
         let after = clients.map(|client| world.clients[client].display.counts.seen);
         assert_eq!(after[0] - before[0], 1, "one paint of GTK shows it");
         assert!(2 < after[1] - before[1], "a browser paints each anyway");
+    }
+}
+
+#[test]
+fn a_photograph_of_several_images_is_seen_whole() {
+    let size = Size::new(800, 600);
+    // The second line takes 23 ms for it, and has about one in flight.
+    for line in [Line::LOCAL, Line::of(500, 1, Weather::Steady)] {
+        let mut world = World::new(size);
+        let client = world.join(Profile::Gtk, line);
+        world.run_until_exact(&[client], MS(100));
+        // Until the line is known.
+        for step in 0..20 {
+            world.draw(&Op::Image(size.rect(), step));
+            world.run_for(MS(200));
+        }
+        for step in 100..110 {
+            let before = world.clients[client].display.counts;
+            world.draw(&Op::Image(size.rect(), step));
+            world.run_until_exact(&[client], MS(100));
+            let after = world.clients[client].display.counts;
+            assert_eq!(after.seen - before.seen, 1, "{line:?}: one paint shows it");
+            assert!(
+                2 * IMAGE_PIXELS_MAX
+                    < u32::try_from(after.image_pixels - before.image_pixels).unwrap()
+            );
+            world.run_for(MS(200));
+        }
+        world.verify_rest();
     }
 }
 
