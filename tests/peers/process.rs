@@ -235,8 +235,13 @@ pub(crate) fn child_called(parent: i32, name: &str) -> Option<i32> {
         };
         // The kernel keeps fifteen characters of a name.
         let short = &name[..name.len().min(15)];
-        let is_child = tail.split_whitespace().nth(1) == Some(parent.to_string().as_str());
-        if is_child && head.split_once('(').is_some_and(|(_, comm)| comm == short) {
+        let mut fields = tail.split_whitespace();
+        // Who is dead and not yet waited for is gone at the next look.
+        let is_dead = fields
+            .next()
+            .is_none_or(|state| ["Z", "X"].contains(&state));
+        let is_child = fields.next() == Some(parent.to_string().as_str());
+        if is_child && !is_dead && head.split_once('(').is_some_and(|(_, comm)| comm == short) {
             return Some(pid);
         }
     }
