@@ -186,10 +186,10 @@ fn assert_nothing_is_lost(text: &str, settings: &[Setting]) {
     }
 }
 
-/// The line has the key, as far as it can be read without TOML's escapes.
+/// The line has the key, as far as it can be read without TOML's escapes. Errors show a tab as a space.
 fn assert_stands_there(text: &str, line: usize, key: &str) {
     let found = text.split('\n').nth(line.wrapping_sub(1));
-    let found = found.unwrap_or_default();
+    let found = found.unwrap_or_default().replace(char::is_control, " ");
     assert!(
         found.contains(key) || found.contains('\\'),
         "{key} is not in line {line}: {found:?}"
