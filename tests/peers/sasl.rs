@@ -27,6 +27,10 @@ const LOGIN_DEADLINE: Duration = Duration::from_secs(8);
 /// How far apart two answers may be that must not be told apart, on a busy machine.
 const SAME_TIME: Duration = Duration::from_millis(250);
 
+/// What pam_wrapper says when two processes that began at once have chosen one name for their rules.
+const PAM_WRAPPER_COLLISION: &str = "Failed to create pam_wrapper config dir";
+const PAM_WRAPPER_TRIES: u32 = 3;
+
 /// A home with a made certificate, and the files of users beside it.
 struct Home(tempfile::TempDir);
 
@@ -61,6 +65,31 @@ impl Home {
 
     /// How a client of that name, with that password, fares. Gives the client, too.
     fn visit(&self, desktop: &Desktop, user: &str, password: &str) -> (Value, Watcher) {
+        self.visit_timed(desktop, user, password).1
+    }
+
+    /// The same, and how long it took. Comes again where pam_wrapper, not the product, has failed.
+    fn visit_timed(
+        &self,
+        desktop: &Desktop,
+        user: &str,
+        password: &str,
+    ) -> (Duration, (Value, Watcher)) {
+        let collisions = || desktop.log().matches(PAM_WRAPPER_COLLISION).count();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let before = collisions();
+            let start = Instant::now();
+            let visit = self.visit_once(desktop, user, password);
+            let is_theirs = visit.0["ok"] == false && before < collisions();
+            if !is_theirs || tries == PAM_WRAPPER_TRIES {
+                return (start.elapsed(), visit);
+            }
+        }
+    }
+
+    fn visit_once(&self, desktop: &Desktop, user: &str, password: &str) -> (Value, Watcher) {
         let certificate = self.path("caraway/certificate.pem");
         let variables = [
             ("PEER_CA_FILE", certificate.to_str().unwrap()),
@@ -288,9 +317,9 @@ fn pam_that_hangs_is_ended_and_holds_up_nobody() {
     assert!(sleeps, "{}", desktop.log());
     // Others come in meanwhile.
     rules.write("", &rules.matrix(), &rules.matrix());
-    let meanwhile = Instant::now();
-    drop(expect_let_in(home.visit(&desktop, own, "secret"), &desktop));
-    assert!(meanwhile.elapsed() < LOGIN_DEADLINE);
+    let (took, visit) = home.visit_timed(&desktop, own, "secret");
+    drop(expect_let_in(visit, &desktop));
+    assert!(took < LOGIN_DEADLINE);
     let drawing = desktop.draw(&["random", "1", "100"]);
     drop(drawing);
     first.wait_exact(EXACT_TIMEOUT).unwrap();
