@@ -147,7 +147,25 @@ impl Region {
         if rect.contains(&self.bounds()) {
             return self.clone();
         }
-        self.intersect(&Self::from(*rect))
+        let mut result = Self::new();
+        let (mut band, mut last_band, mut top) = (0, 0..0, i32::MIN);
+        for own in &self.rects {
+            if rect.bottom <= own.top {
+                break;
+            }
+            let part = own.intersect(rect);
+            if part.is_empty() {
+                continue;
+            }
+            if own.top != top {
+                // Bands that differed outside may be alike inside.
+                last_band = result.join_bands(last_band, band);
+                (band, top) = (result.rects.len(), own.top);
+            }
+            result.rects.push(part);
+        }
+        result.join_bands(last_band, band);
+        result
     }
 
     /// The set moved by `delta`. Coordinates are those of a screen, so nothing saturates.
@@ -410,6 +428,14 @@ mod tests {
                 backward.add(*rect);
             }
             prop_assert_eq!(forward, backward);
+        }
+
+        #[test]
+        fn a_clip_is_what_lies_in_the_rectangle(
+            rects in prop::collection::vec(rect(), 0..12), frame in rect(),
+        ) {
+            let region = Region::from_rects(&rects);
+            prop_assert_eq!(region.clip(&frame), region.intersect(&Region::from(frame)));
         }
 
         #[test]
